@@ -117,7 +117,7 @@ class Expressions:
         """(B, L) height of the sub-expression at each position; leaves are 0."""
         rows, length = self.codes.shape
         heights = torch.zeros(rows, length + 1, dtype=torch.int64, device=self.device)
-        first, second = self.children
+        _, second = self.children
         for i in range(length - 2, -1, -1):
             arity = self.arities[:, i]
             one = heights[:, i + 1]
@@ -133,9 +133,7 @@ class Expressions:
         inside = torch.arange(self.codes.shape[1], device=self.device) < self.lengths[:, None]
         last = (self.lengths - 1).clamp(min=0)[:, None]
         closed = need.gather(1, last)[:, 0] == 0
-        open_before_end = (
-            (need > 0) | ~inside | (torch.arange(need.shape[1], device=self.device) == last)
-        ).all(1)
+        open_before_end = ((need > 0) | ~inside | (torch.arange(need.shape[1], device=self.device) == last)).all(1)
         contiguous = (self.present == inside).all(1)
         return closed & open_before_end & contiguous & (self.number_counts <= self.constants.shape[1])
 
@@ -155,11 +153,7 @@ class Expressions:
 
     def with_literals(self, fixed: torch.Tensor) -> Expressions:
         """The same expressions with the numbers under the mask `fixed` (B, K) made LITERAL."""
-        at = (
-            fixed.gather(1, self.number_slot.clamp(max=fixed.shape[1] - 1))
-            if fixed.shape[1]
-            else self.is_number
-        )
+        at = fixed.gather(1, self.number_slot.clamp(max=fixed.shape[1] - 1)) if fixed.shape[1] else self.is_number
         return replace(self, codes=torch.where(self.is_number & at, LITERAL, self.codes))
 
     def freed(self) -> Expressions:
@@ -190,9 +184,7 @@ class Expressions:
     def apply(self, name: str, *others: Expressions) -> Expressions:
         """The operator `name` with these expressions as its arguments, row by row."""
         code = torch.tensor([[self.vocabulary.id(name)]], device=self.device)
-        head = Expressions(
-            code, torch.zeros(1, 0, dtype=self.constants.dtype, device=self.device), self.vocabulary
-        )
+        head = Expressions(code, torch.zeros(1, 0, dtype=self.constants.dtype, device=self.device), self.vocabulary)
         return join(head, self, *others)
 
     def __add__(self, other: Expressions) -> Expressions:
@@ -224,9 +216,7 @@ def _ragged(parts: Sequence[tuple[torch.Tensor, torch.Tensor]], rows: int, fill:
     for part, lengths in parts:
         columns = torch.arange(part.shape[1], device=values.device)
         counts = columns < lengths.expand(rows)[:, None]
-        where = torch.where(
-            counts, offset[:, None] + columns, width
-        )  # what does not count goes to the spare column
+        where = torch.where(counts, offset[:, None] + columns, width)  # what does not count goes to the spare column
         out.scatter_(1, where, part.expand(rows, -1))
         offset = offset + lengths.expand(rows)
     return out[:, :width]

@@ -89,9 +89,7 @@ def run(bound: Bound, constants: torch.Tensor) -> tuple[torch.Tensor, torch.Tens
     for slab in program.bearing:
         arguments = gather(slab, table, flat)
         kept.append(arguments)
-        table[slab.start : slab.stop] = (
-            arguments[0] if slab.operator is None else slab.operator.torch(*arguments)
-        )
+        table[slab.start : slab.stop] = arguments[0] if slab.operator is None else slab.operator.torch(*arguments)
     return table[program.roots], table, kept
 
 
@@ -109,9 +107,7 @@ def read_prefix(expressions: Expressions, x: torch.Tensor) -> tuple[torch.Tensor
                 continue
             if symbol in (CONSTANT, LITERAL):
                 stack.append(
-                    torch.full_like(x[:, 0], numbers.pop())
-                    if x.shape[1]
-                    else x.new_full((len(x),), numbers.pop())
+                    torch.full_like(x[:, 0], numbers.pop()) if x.shape[1] else x.new_full((len(x),), numbers.pop())
                 )
             elif symbol >= VARIABLE:
                 stack.append(x[:, symbol - VARIABLE])

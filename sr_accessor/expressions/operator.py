@@ -76,9 +76,7 @@ class Operator:
         if not (callable(self.sympy) or isinstance(self.sympy, str)):
             raise OperatorError(f"operator {self.name!r}: sympy must be callable or 'module:attribute'")
         if self.derivative is not None and len(self.derivative) != self.arity:
-            raise OperatorError(
-                f"operator {self.name!r}: derivative needs {self.arity} functions, one per argument"
-            )
+            raise OperatorError(f"operator {self.name!r}: derivative needs {self.arity} functions, one per argument")
         if self.units not in UNIT_RULES:
             raise OperatorError(f"operator {self.name!r}: units must be one of {', '.join(UNIT_RULES)}")
         if not self.cost >= 1 or not self.bits > 0:

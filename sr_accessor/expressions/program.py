@@ -128,9 +128,7 @@ def compile_program(expressions: Expressions) -> Program:
             operator = vocabulary.operator(symbol)
             here = keys[:count]
             keys = keys[count:]
-            arguments = (Argument(SHARED, here // base % base), Argument(SHARED, here % base))[
-                : operator.arity
-            ]
+            arguments = (Argument(SHARED, here // base % base), Argument(SHARED, here % base))[: operator.arity]
             shared_slabs.append(Slab(operator, size, size + count, arguments))
             size += count
     first_bearing = size
@@ -154,15 +152,11 @@ def compile_program(expressions: Expressions) -> Program:
         node[r, p] = torch.arange(size, size + len(r), device=device)
         index_one, index_two = node[r, one], node[r, two]
         begin = 0
-        for symbol, count in zip(
-            *[t.tolist() for t in torch.unique_consecutive(key, return_counts=True)], strict=True
-        ):
+        for symbol, count in zip(*[t.tolist() for t in torch.unique_consecutive(key, return_counts=True)], strict=True):
             operator = vocabulary.operator(symbol // 9)
             here = slice(begin, begin + count)
             arguments = (Argument(symbol // 3 % 3, index_one[here]), Argument(symbol % 3, index_two[here]))
-            bearing_slabs.append(
-                Slab(operator, size + begin, size + begin + count, arguments[: operator.arity])
-            )
+            bearing_slabs.append(Slab(operator, size + begin, size + begin + count, arguments[: operator.arity]))
             begin += count
         size += len(r)
     return Program(
