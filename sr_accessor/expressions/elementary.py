@@ -80,7 +80,7 @@ ELEMENTARY: tuple[Operator, ...] = (
     ),
     Operator(
         "neg", 1, torch.neg, _sympy_neg, "-{0}",
-        derivative=(lambda v, a: -1.0,), units="same", bits=2.0, infix=("-", 3), linear="joint",
+        derivative=(lambda v, a: -1.0,), units="same", bits=2.0, infix=("-", 2), linear="joint",
     ),
     Operator(
         "inv", 1, torch.reciprocal, _sympy_inv, r"\frac{{1}}{{{0}}}",
