@@ -175,7 +175,7 @@ def test_four_bad_plugins_are_named_and_the_others_work(lab, install):
     assert any(f"{manager.BLOCK_VARIABLE}=typo leaves this one out" in m for m in messages)
     # the rest works, the ambiguous name must be said in full
     assert manager.vocabulary().operators == ELEMENTARY
-    with pytest.raises(PluginConflictError, match="'lab'.*'lab2'.*'erfcx'"):
+    with pytest.raises(PluginConflictError, match=r"'lab'.*'lab2'.*'erfcx'"):
         manager.vocabulary(["erfcx"])
     assert manager.vocabulary(["lab2:erfcx"]).operator("erfcx").name == "erfcx"
     with pytest.raises(PluginConflictError, match="different operators of one name"):
@@ -231,10 +231,10 @@ def test_two_plugins_of_one_name(install):
 # ---------------------------------------------------------------------- only
 def test_only_scopes_plugins_and_notebook_operators(lab, install):
     install("other", CLASH.replace('"erfcx"', '"erfcz"'))
-    manager.register_operator("bump", torch=lambda x: torch.exp(-x * x), sympy=lambda x: sympy.exp(-(x**2)))
+    manager.register_operator("bump", **bump(1))
     with plugins.only("lab"):
         assert [o.name for o in manager.vocabulary().operators[len(ELEMENTARY) :]] == ["erfcx"]
-        manager.register_operator("bump2", torch=lambda x: torch.exp(-x * x), sympy=lambda x: sympy.exp(-(x**2)))
+        manager.register_operator("bump2", **bump(1))
     assert {"bump", "erfcx", "erfcz"} < {o.name for o in manager.vocabulary()}
     assert "bump2" not in manager.vocabulary()
     with plugins.only():
@@ -244,24 +244,27 @@ def test_only_scopes_plugins_and_notebook_operators(lab, install):
 
 
 # ---------------------------------------------------------------------- a notebook's own
+def bump(width):
+    return {"torch": lambda x: torch.exp(-width * x * x), "sympy": lambda x: sympy.exp(-width * x**2)}
+
+
 def test_a_notebook_operator_is_there_at_once(install):
-    made = manager.register_operator("bump", torch=lambda x: torch.exp(-x * x), sympy=lambda x: sympy.exp(-(x**2)))
+    made = manager.register_operator("bump", **bump(1))
     assert made.arity == 1 and manager.vocabulary().operators == (*ELEMENTARY, made)
-    again = manager.register_operator(
-        "bump", torch=lambda x: torch.exp(-2 * x * x), sympy=lambda x: sympy.exp(-2 * x**2)
-    )
+    again = manager.register_operator("bump", **bump(2))
     assert manager.vocabulary().operators == (*ELEMENTARY, again)
     assert rows().loc["notebook", "operators"] == "bump"
-    two = manager.register_operator(
-        "mean2", torch=lambda a, b: (a + b) / 2, sympy=lambda a, b: (a + b) / 2, units="same"
-    )
-    assert two.arity == 2 and manager.vocabulary(["notebook:mean2"]).operator("mean2") is two
     assert manager.vocabulary([made]).operator("bump") is made  # the earlier one, by itself
+
+
+def test_arity_is_read_off_the_signature(install):
+    mean = manager.register_operator("mean", torch=lambda a, b: (a + b) / 2, sympy=lambda a, b: (a + b) / 2)
+    assert mean.arity == 2 and manager.vocabulary(["notebook:mean"]).operator("mean") is mean
 
 
 def test_a_notebook_does_not_replace_builtins_by_accident(lab):
     mine = Operator("sin", 1, torch.sin, sympy.sin, derivative=(lambda v, a: torch.cos(a),))
-    with pytest.raises(PluginConflictError, match="'sin' belongs to plugin 'builtin'.*override=True"):
+    with pytest.raises(PluginConflictError, match=r"'sin' belongs to plugin 'builtin'.*override=True"):
         manager.register_operator(mine)
     with pytest.raises(PluginConflictError, match=r"'erfcx' belongs to plugin 'lab' \(sr-lab 2.3\)"):
         manager.register_operator("erfcx", torch=lambda x: x + 1, sympy=lambda x: x + 1)
