@@ -139,6 +139,8 @@ class Observations:
                 "sample_weight a factor such as a number of repeats; give one of them"
             )
         known = list(frame.columns)
+        if isinstance(sigma, Real) and _label_in(sigma, known):
+            raise SigmaError(f"sigma={sigma!r} is a number and also a column; give df[{sigma!r}] or {float(sigma)!r}")
         names, notes = _choose(frame, target, features, _label_in(sigma, known), _label_in(sample_weight, known))
 
         problems: list[SymRegError] = []
@@ -288,8 +290,9 @@ def inputs_of(table: Any, names: tuple[Hashable, ...], target: Hashable) -> Inpu
         raise_all(label_problems(names, list(variables)))
         dims = variables[target].dims if target in variables else ()
         frame, template = broadcast({name: variables[name] for name in names}, dims)
-        beside = {k: c for k, c in table.coords.items() if set(c.dims) <= set(template.dims)}
-        template = template.copy(data=np.full(template.shape, np.nan)).drop_attrs().assign_coords(beside).rename(target)
+        beside = [label for label, c in table.coords.items() if set(c.dims) <= set(template.dims)]
+        coords = table.coords.to_dataset()[beside].coords
+        template = type(template)(np.full(template.shape, np.nan), coords, template.dims, target)
     elif isinstance(table, pd.DataFrame):
         raise_all(label_problems(names, list(table.columns)))
         frame, template = table, pd.Series(np.nan, index=table.index, name=target)
@@ -350,6 +353,9 @@ def _choose(
 
 
 def _shown(label: Any) -> str:
+    """A row's label without numpy's "np.int64(...)" around it."""
+    if isinstance(label, tuple):
+        return f"({', '.join(map(_shown, label))})"
     return repr(label.item() if isinstance(label, np.generic) else label)
 
 
@@ -392,8 +398,6 @@ def _beside(frame: pd.DataFrame, given: Any, role: str, problems: list[SymRegErr
     if given is None:
         return None
     if label := _label_in(given, list(frame.columns)):
-        if isinstance(given, Real):
-            raise kind(f"{role}={given!r} is a number and also a column; give df[{given!r}] or {float(given)!r}")
         reason = obstacle(column(frame, label[0]))
         values = numbers(column(frame, label[0])) if reason is None else None
     elif isinstance(given, Real) and not isinstance(given, bool) and role == "sigma":
@@ -429,7 +433,8 @@ def _complete_rows(
         )
     if n and not len(rows):
         raise MissingDataError(
-            f"no row is complete: missing values ({told}) among {_rows(n)}; leave the emptiest column out of the features"
+            f"no row is complete: missing values ({told}) among {_rows(n)}; "
+            f"leave out column {max(dropped, key=dropped.__getitem__)!r}"
         )
     if len(rows) < FEWEST_ROWS:
         raise InputError(
