@@ -30,6 +30,7 @@ from sr_accessor.tables import (
     broadcast,
     column,
     frame_from,
+    is_duration,
     is_label,
     is_xarray,
     kind_of,
@@ -165,7 +166,9 @@ class Observations:
                 f"no feature varies: {', '.join(map(repr, names))} "
                 f"{'is' if len(names) == 1 else 'are'} constant over the {len(y)} rows; add one that does"
             )
-        units = {label: "s" if _is_duration(frame, label) else unit_of(label, frame.attrs) for label in read}
+        units = {
+            label: "s" if is_duration(column(frame, label).dtype) else unit_of(label, frame.attrs) for label in read
+        }
         kept = tuple(name for name, keep in zip(names, varies, strict=True) if keep)
         return cls(
             x=np.ascontiguousarray(x[:, varies]),
@@ -325,7 +328,7 @@ def _choose(
 ) -> tuple[list[Hashable], list[SymRegWarning]]:
     """The labels of the features, and a note about columns that are no numbers."""
     known = list(frame.columns)
-    reserved = {_one(target), *(label for labels in beside for label in labels)}
+    reserved = [_one(target), *(label for labels in beside for label in labels)]
     if features is not None:
         names = as_labels(features, known)
         problems = label_problems([*reserved, *names], known)
@@ -363,10 +366,6 @@ def _rows(n: int) -> str:
     return f"{n} row{'' if n == 1 else 's'}"
 
 
-def _is_duration(frame: pd.DataFrame, label: Hashable) -> bool:
-    return pd.api.types.is_timedelta64_dtype(column(frame, label).dtype)
-
-
 def _read(frame: pd.DataFrame, label: Hashable, problems: list[SymRegError]) -> np.ndarray:
     """A column as float64 (N,); what is wrong with it is added to `problems`."""
     series = column(frame, label)
@@ -398,23 +397,23 @@ def _beside(frame: pd.DataFrame, given: Any, role: str, problems: list[SymRegErr
     if given is None:
         return None
     if label := _label_in(given, list(frame.columns)):
-        reason = obstacle(column(frame, label[0]))
-        values = numbers(column(frame, label[0])) if reason is None else None
+        series = column(frame, label[0])
     elif isinstance(given, Real) and not isinstance(given, bool) and role == "sigma":
         return np.full(n, float(given))
-    else:
-        series = given if isinstance(given, pd.Series) else pd.Series(np.asarray(given).reshape(-1))
-        if isinstance(given, pd.Series) and len(given) == n and not given.index.equals(frame.index):
-            problems.append(kind(f"{role} has another index than the table; add it as a column and give its label"))
-            return None
-        reason = obstacle(series)
-        values = numbers(series) if reason is None else None
-    if reason is not None:
-        problems.append(kind(f"{role} {reason}"))
-    elif len(values) != n:
-        problems.append(kind(f"{role} has {len(values)} values for {_rows(n)}; give one per row of the table"))
+    elif not isinstance(given, pd.Series):
+        series = pd.Series(np.asarray(given).reshape(-1))
+    elif len(given) == n and not given.index.equals(frame.index):
+        problems.append(kind(f"{role} has another index than the table; add it as a column and give its label"))
         return None
-    return values
+    else:
+        series = given
+    if (reason := obstacle(series)) is not None:
+        problems.append(kind(f"{role} {reason}"))
+        return None
+    if len(series) != n:
+        problems.append(kind(f"{role} has {len(series)} values for {_rows(n)}; give one per row of the table"))
+        return None
+    return numbers(series)
 
 
 def _complete_rows(

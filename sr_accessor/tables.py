@@ -27,6 +27,7 @@ __all__ = [
     "broadcast",
     "column",
     "frame_from",
+    "is_duration",
     "is_label",
     "is_xarray",
     "kind_of",
@@ -43,6 +44,15 @@ _UNIT_IN_LABEL = re.compile(r"\[([^\[\]]+)\]\s*\Z")
 
 def _is_text(dtype: Any) -> bool:
     return not types.is_object_dtype(dtype) and types.is_string_dtype(dtype)
+
+
+def is_duration(dtype: Any) -> bool:
+    """Whether it holds durations, of numpy or of Arrow; they are read in seconds."""
+    return getattr(dtype, "kind", None) == "m"
+
+
+def _is_number(dtype: Any) -> bool:
+    return types.is_numeric_dtype(dtype) or types.is_bool_dtype(dtype) or is_duration(dtype)
 
 
 #: Dtypes that are not numbers: test of the dtype, what it is, one line to mend it. The first that holds counts.
@@ -66,6 +76,11 @@ _NOT_NUMBERS: tuple[tuple[Callable[[Any], bool], str, str], ...] = (
     (types.is_complex_dtype, "complex", "a law is fitted to real numbers: use its real part, imaginary part or abs()"),
     (types.is_datetime64_any_dtype, "a date", "use the time since the first: t - t.min() is read as seconds"),
     (_is_text, "text", "leave it out, or convert it with pd.to_numeric(...)"),
+    (
+        lambda dtype: not (_is_number(dtype) or types.is_object_dtype(dtype)),
+        "of another kind",
+        "leave it out, or convert it with .astype(float)",
+    ),
 )
 
 
@@ -158,7 +173,7 @@ def obstacle(series: pd.Series) -> str | None:
 
 def numbers(series: pd.Series) -> np.ndarray:
     """A column without `obstacle` as a new float64 array (N,): NaN where missing, durations in seconds."""
-    if types.is_timedelta64_dtype(series.dtype):
+    if is_duration(series.dtype):
         series = series.dt.total_seconds()
     if series.dtype == object:
         # Element by element: Decimal, Fraction and Python integers of any size have no array conversion.
