@@ -21,8 +21,8 @@ class FitOptions:
 
     Parameters
     ----------
-    noise : name of a noise model: how y scatters about the law
-    operators : name of a set of operators, or a list of operator names
+    noise : how y scatters about the law: name of a noise model, or a NoiseModel
+    operators : which operators may stand in the law: name of a vocabulary, list of names and Operators, or a Vocabulary
     select : name of the rule that chooses one law of the front
     validation : share of the rows (0 to 0.5) held out to judge the front; None holds out none;
         "auto" holds out a fifth if 20 rows or more are left to learn from, else none
@@ -53,12 +53,12 @@ class FitOptions:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "callbacks", _several(self.callbacks))
-        if not isinstance(self.operators, str):
-            object.__setattr__(self, "operators", _several(self.operators))
+        if isinstance(self.operators, list):
+            object.__setattr__(self, "operators", tuple(self.operators))
         for name, value, right, wanted in (
-            ("operators", self.operators, _all_of(str), "a name or a list of names"),
+            ("operators", self.operators, _is(Iterable), "a name, a list of names or a Vocabulary"),
             ("select", self.select, _is(str), "a name"),
-            ("callbacks", self.callbacks, _all_of(Callable), "functions of the state"),
+            ("callbacks", self.callbacks, lambda given: all(map(callable, given)), "functions of the state"),
             ("progress", self.progress, _is(bool, "auto"), "True, False or 'auto'"),
             ("timeout", self.timeout, _is(Real), "a number of seconds"),
             ("max_rounds", self.max_rounds, _is(Integral, None), "a whole number or None"),
@@ -115,7 +115,3 @@ def _is(kind: type, *words: Any) -> Callable[[Any], bool]:
         (isinstance(value, kind) and (kind is bool or not isinstance(value, bool)))
         or any(value is word or (isinstance(word, str) and isinstance(value, str) and value == word) for word in words)
     )
-
-
-def _all_of(kind: type) -> Callable[[Any], bool]:
-    return lambda value: all(isinstance(v, kind) for v in ([value] if isinstance(value, str) else value))

@@ -59,7 +59,7 @@ def test_accepted(good):
         ({"validation": "some"}, OptionError, "validation='some'"),
         ({"progress": 1}, OptionError, "progress=1; give True, False or 'auto'"),
         ({"callbacks": [1]}, OptionError, "callbacks="),
-        ({"operators": [1]}, OptionError, "give a name or a list of names"),
+        ({"operators": 1}, OptionError, "operators=1; give a name, a list of names or a Vocabulary"),
         ({"select": None}, OptionError, "select=None; give a name"),
         ({"time_out": 1}, OptionError, "no keyword time_out=1; did you mean 'timeout'?"),
     ],
