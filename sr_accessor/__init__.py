@@ -16,7 +16,7 @@ from sr_accessor.frontends.register import register_accessors
 
 #: Public names that are imported on first use, because they load torch or plugins: name -> "module" or "module:name".
 _ON_FIRST_USE = {
-    "Equation": "sr_accessor.result:Equation",
+    "Equation": "sr_accessor.equation:Equation",
     "FitResult": "sr_accessor.result:FitResult",
     "Operator": "sr_accessor.expressions.operator:Operator",
     "hookimpl": "sr_accessor.plugins.hookspecs:hookimpl",

@@ -16,7 +16,8 @@ from sr_accessor.tables import is_xarray, kind_of
 if TYPE_CHECKING:
     import xarray as xr
 
-    from sr_accessor.result import Equation, FitResult
+    from sr_accessor.equation import Equation
+    from sr_accessor.result import FitResult
 
 __all__ = ["fit", "predict"]
 

@@ -10,7 +10,8 @@ from sr_accessor.frontends import functions
 if TYPE_CHECKING:
     import pandas as pd
 
-    from sr_accessor.result import Equation, FitResult
+    from sr_accessor.equation import Equation
+    from sr_accessor.result import FitResult
 
 __all__ = ["DataFrameAccessor"]
 
