@@ -285,8 +285,7 @@ class FitResult:
         chi2 = torch.where(n > k, weighted * n / (n - k).clamp(min=1), torch.nan)
         nothing = torch.full_like(plain, torch.nan)
         log = weighted.clamp(min=torch.finfo(DTYPE).tiny).log()
-        steps = front.complexity.diff()
-        score = torch.cat([log.new_zeros(1), (log[:-1] - log[1:]) / steps])
+        score = torch.cat([log.new_zeros(1), (log[:-1] - log[1:]) / front.complexity.diff()])
         table = pd.DataFrame(
             {
                 "complexity": front.complexity.numpy(),
@@ -297,7 +296,7 @@ class FitResult:
                 "r2": _r2(plain, seen.y).numpy(),
                 "r2_val": (nothing if self._held_out is None else self._r2_val).numpy(),
                 "aic": (2 * front.loss + 2 * k).numpy(),
-                "bic": (2 * front.loss + k * math.log(n)).numpy(),
+                "bic": (2 * front.loss + k.to(DTYPE) * math.log(n)).numpy(),
                 "mdl": front.description_length.numpy(),
                 "score": score.numpy(),
                 "n_constants": k.numpy(),

@@ -20,7 +20,7 @@ def _mdl(front: Front, n: int, validation: torch.Tensor | None) -> torch.Tensor:
 
 def _bic(front: Front, n: int, validation: torch.Tensor | None) -> torch.Tensor:
     """2·loss + k·ln n  [Schwarz 1978]"""
-    return 2 * front.loss + front.expressions.free.sum(1) * math.log(n)
+    return 2 * front.loss + front.expressions.free.sum(1).to(front.loss) * math.log(n)
 
 
 def _aic(front: Front, n: int, validation: torch.Tensor | None) -> torch.Tensor:
