@@ -441,3 +441,10 @@ def test_weights_count_like_sigma_of_unknown_scale():
     _, expected = np.polyfit(frame[LABELS[0]], frame[TARGET], 1, w=np.sqrt(frame["w"]), cov=True)
     np.testing.assert_allclose(found.best.covariance, expected, rtol=1e-6)
     assert found.front["chi2_red"].isna().all()
+
+
+def test_a_constant_law_predicts_on_every_row(line):
+    frame = table(rows=5)
+    assert line[0].names == () and line[0].predict(frame).nunique() == 1
+    assert line[0].predict(frame).index.equals(frame.index)
+    assert "= 9.3" in line[0].to_latex()
