@@ -73,7 +73,7 @@ ELEMENTARY: tuple[Operator, ...] = (
     Operator(
         "pow", 2, _power, "sympy:Pow", "{{{0}}}^{{{1}}}",
         derivative=(_power_by_base, _power_by_exponent),
-        domain=lambda a, b: (a > 0) | ((a == 0) & (b > 0)) | ((a < 0) & (b == b.round())),
+        domain=lambda a, b: (a > 0) | ((a == 0) & (b >= 0)) | ((a < 0) & (b == b.round())),
         units="power", bits=2.0, infix=("**", 4),
     ),
     Operator(
