@@ -93,7 +93,9 @@ def house():
         inside = [n for name, n in numbers.items() if name.rpartition(".")[0] == room]
         floor = max(inside, default=None) if is_room else numbers.get(module, numbers.get(f"{room}.*"))
         if floor is None:
-            unplaced.append(f"{path.relative_to(PACKAGE.parent)}: add {module.rpartition('.')[2]!r} to a line of room {room!r}")
+            unplaced.append(
+                f"{path.relative_to(PACKAGE.parent)}: add {module.rpartition('.')[2]!r} to a line of room {room!r}"
+            )
         plan[module] = (floor, imported(path.read_text(encoding="utf-8"), module, is_room, files))
     assert not unplaced, "not in FLOORS of tests/test_floors.py:\n  " + "\n  ".join(unplaced)
     return plan
