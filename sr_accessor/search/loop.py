@@ -37,6 +37,7 @@ from sr_accessor.search.screens import (
     screen_one,
     screen_pair,
     screen_power,
+    screen_powers,
     screen_ratio,
     screen_sparse,
 )
@@ -188,30 +189,39 @@ def step(state: SearchState) -> SearchState:
 
 # ------------------------------------------------------------------------------------------------ proposals
 def _plan(work: Workspace) -> list[tuple[str, Callable[[SearchState, torch.Generator], Sequence[Proposal]]]]:
-    by_name = {v.name: v for v in VIEWS}
-    plan = [("linear", _propose_linear)]
-    log_views = ("y", "1/y−1", "y−1", "y+1", "1−y²", "sin y", "cos y", "exp y")
-    plan.append(("power, small library", _power("small", log_views[:4], True)))
-    plan.append(("dictionaries", _propose_dictionaries(("y", "1/y", "y²", "log y"))))
-    plan.append(("ratios", _propose_ratios(("y", "y²"))))
-    plan.append(("power, small library", _power("small", log_views[4:], True)))
-    plan.append(("power, small library, absolute", _power("small", ("y", "y−1"), False)))
-    for view in log_views:
-        plan.append((f"power, {view}", _power("large", (view,), True)))
-    for view in ("y", "1/y", "y²", "log y", "√y", "1/y²", "exp y"):
-        if by_name[view].usable(work.screen.y, work.vocabulary):
+    """The rounds before the moves, cheap and often successful ones first."""
+    usable = {v.name for v in VIEWS if v.usable(work.screen.y, work.vocabulary)}
+    logs = [v for v in LOG_VIEWS if v in usable]
+    plan = [
+        ("linear and power laws", _propose_simple),
+        ("dictionaries", _dictionaries(("y", "1/y", "y²", "log y"))),
+        ("power × feature, small library", _power("small", logs, False)),
+        ("ratios", _ratios(("y", "y²"))),
+        ("power × feature, small library, absolute errors", _power("small", ["y"], True)),
+        ("power × feature, large library", _power("large", logs, False)),
+    ]
+    for view in LINEAR_VIEWS:
+        if view in usable:
             plan.append((f"pairs, {view}", _pairs(view, False)))
-            plan.append((f"pairs, {view}, relative", _pairs(view, True)))
+    plan.append(("power × feature, large library, absolute errors", _power("large", ["y"], True)))
+    for view in LINEAR_VIEWS:
+        if view in usable:
+            plan.append((f"pairs, {view}, relative errors", _pairs(view, True)))
     plan.append(("prior", _propose_prior))
     return plan
+
+
+#: Views whose logarithm is screened for power laws, and views screened for sums.
+LOG_VIEWS = ("y", "1/y−1", "y−1", "y+1", "1−y²", "sin y", "cos y", "exp y")
+LINEAR_VIEWS = ("y", "1/y", "y²", "log y", "√y", "1/y²", "exp y")
 
 
 def _view(name: str) -> View:
     return next(v for v in VIEWS if v.name == name)
 
 
-def _propose_linear(state: SearchState, generator: torch.Generator) -> list[Proposal]:
-    """All variables linearly, and each alone."""
+def _propose_simple(state: SearchState, generator: torch.Generator) -> list[Proposal]:
+    """All variables linearly, and each alone; power laws in every view."""
     work = state.workspace
     d, device = work.dimensions, work.data.y.device
     one = literal([1.0], work.vocabulary, device)
@@ -220,19 +230,26 @@ def _propose_linear(state: SearchState, generator: torch.Generator) -> list[Prop
     used[:, 0] = True
     used[0] = True
     used[torch.arange(1, d + 1), torch.arange(1, d + 1)] = True
-    return [("linear", linear_combination(terms, torch.ones(d + 1, d + 1, dtype=torch.float64, device=device), used))]
+    start = torch.ones(d + 1, d + 1, dtype=torch.float64, device=device)
+    found = [("linear", linear_combination(terms, start, used))]
+    targets = [t for name in LOG_VIEWS if (t := work.target(_view(name), True)) is not None]
+    if targets:
+        found.append(("screen power", screen_powers(targets, work.screen.x, work.vocabulary, weighted=False)))
+    absolute = work.target(_view("y"), False)
+    if absolute is not None:
+        found.append(("screen power", screen_powers([absolute], work.screen.x, work.vocabulary, weighted=True)))
+    return found
 
 
-def _power(library: str, views: Sequence[str], relative: bool):
+def _power(library: str, views: Sequence[str], weighted: bool):
     def propose(state: SearchState, generator: torch.Generator) -> list[Proposal]:
         work = state.workspace
-        found = []
-        for name in views:
-            target = work.target(_view(name), relative)
-            if target is not None:
-                laws = screen_power(target, work.screen.x, getattr(work, library), work.features, work.vocabulary)
-                found.append((f"screen power, {name}", laws))
-        return found
+        targets = [t for name in views if (t := work.target(_view(name), not weighted)) is not None]
+        if not targets:
+            return []
+        groups = work.small if library == "small" else work.large
+        laws = screen_power(targets, work.screen.x, groups, work.features, work.vocabulary, weighted=weighted)
+        return [(f"screen power × feature, {view.name}", law) for view, law in laws]
 
     return propose
 
@@ -262,7 +279,7 @@ def _terms(d: int, degree: int) -> int:
     return math.comb(d + degree, degree)
 
 
-def _propose_dictionaries(views: Sequence[str]):
+def _dictionaries(views: Sequence[str]):
     def propose(state: SearchState, generator: torch.Generator) -> list[Proposal]:
         work = state.workspace
         data, found = work.wide, []
@@ -279,7 +296,7 @@ def _propose_dictionaries(views: Sequence[str]):
     return propose
 
 
-def _propose_ratios(views: Sequence[str]):
+def _ratios(views: Sequence[str]):
     def propose(state: SearchState, generator: torch.Generator) -> list[Proposal]:
         work = state.workspace
         data, found = work.wide, []
