@@ -1,6 +1,7 @@
 r"""One expression as LaTeX, e.g. ``2 x^{2} + \frac{1}{3}``, written through the operators' own `latex`.
 
-Plain LaTeX that KaTeX, MathJax and matplotlib's mathtext read alike; sympy is not needed.
+Plain LaTeX that KaTeX, MathJax and matplotlib's mathtext read alike (mathtext knows neither \# nor \&); sympy is
+not needed.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ def to_latex(
         if free and constants is not None:
             return _Entry(constants[free_slots.index(slot)], ATOM, True)
         parts = None if free else fraction(value)
-        if parts is None:
+        if parts is None or (parts[1] > 4 and len(repr(value)) < 12):  # 1/2, 2/3, 5/7, but 1.9
             text = number_latex(value, digits if free else 17)
         else:
             text = rf"{'-' * (value < 0)}\frac{{{abs(parts[0])}}}{{{parts[1]}}}"

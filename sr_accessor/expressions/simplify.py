@@ -1,7 +1,7 @@
 """A simpler expression with the same values, by sympy under a hard time limit, proven on random points.
 
 sympy's simplification can take minutes, and a thread cannot be stopped from outside. A process would cost the
-start of an interpreter and the import of sympy (0.7 s measured) and, under spawn, the user's main module. Here the
+start of an interpreter with sympy (0.4 s measured) and, under spawn, the user's main module. Here the
 interpreter itself looks at the clock at every Python call that sympy makes (`sys.settrace`, of this thread only):
 sympy is pure Python, so that the limit holds within milliseconds, in any thread, on any system.
 """

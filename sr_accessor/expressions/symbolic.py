@@ -55,10 +55,17 @@ def to_sympy(expressions: Expressions, names: Sequence[Hashable]) -> list[sympy.
             exact = sympy.Rational(*parts)
         return (sympy.Float(value) if exact is None else exact), value
 
+    plain: dict[sympy.Expr, sympy.Expr] = {}
+
     def variable(d: int) -> tuple[sympy.Expr, float | None]:
-        return sympy.Symbol(label(names, d)), None
+        # Real while the expression is built: of a complex x, sympy writes |exp(x)| as exp(re(x)).
+        symbol = sympy.Symbol(label(names, d), real=True)
+        plain[symbol] = sympy.Symbol(symbol.name)
+        return symbol, None
 
     def apply(operator: Operator, arguments: list[tuple]) -> tuple[sympy.Expr, float | None]:
+        if any(e is sympy.nan for e, _ in arguments):
+            return sympy.nan, math.nan
         if any(value is None for _, value in arguments):
             return _small(operator.to_sympy(*(e for e, _ in arguments))), None
         value = float(operator.torch(*(torch.tensor(v, dtype=torch.float64) for _, v in arguments)))
@@ -68,7 +75,7 @@ def to_sympy(expressions: Expressions, names: Sequence[Hashable]) -> list[sympy.
             return sympy.Float(value), value
         return _small(operator.to_sympy(*(e for e, _ in arguments))), value
 
-    return [fold(expressions, row, number, variable, apply)[0] for row in range(len(expressions))]
+    return [fold(expressions, row, number, variable, apply)[0].xreplace(plain) for row in range(len(expressions))]
 
 
 def _small(expression: sympy.Expr) -> sympy.Expr:

@@ -115,8 +115,8 @@ def to_text(expressions: Expressions, names: Sequence[Hashable], *, digits: int 
     signs = {o.infix[0]: o for o in vocabulary.operators if o.infix and o.arity == 2}
 
     def number(value: float, free: bool, slot: int) -> tuple[str, int]:
-        parts = None if free else fraction(value)
-        if parts is not None and parts[1] not in (2, 4, 8):  # 0.5 and 0.25 read better than 1/2 and 1/4
+        parts = None if free or len(repr(value)) < 12 else fraction(value)  # 1/3, but 0.25 and 1.9
+        if parts is not None:
             return f"{parts[0]}/{parts[1]}", signs["/"].infix[1] if "/" in signs else ATOM
         if free and digits is not None:
             text = f"{value:.{digits}g}"
