@@ -49,6 +49,8 @@ SCREEN_POINTS = 200  # search_findings.md §8: 200-300 points rank as well as al
 #: (points, Levenberg–Marquardt steps, candidates kept) of each stage of polishing; then all rows.
 STAGES = ((64, 8, 160), (256, 10, 50))
 FINAL_STEPS, MOST_ROWS = 16, 20_000
+#: Candidates within this many bits of the best of a round are snapped, at most so many.
+SNAP_WITHIN, MOST_SNAPPED = 150.0, 8
 #: A law with this relative error (root mean square) is exact in float64 arithmetic.
 EXACT = 1e-10
 #: Moves end when this many rounds of them in a row did not shorten the description.
@@ -371,7 +373,9 @@ def _polish(proposals: Sequence[Proposal], work: Workspace) -> Scored:
     if not len(scored):
         return scored
     order = torch.argsort(scored.description_length)
-    snapped = snap(scored[order[:16]], data)
+    length = scored.description_length[order]
+    close = (length < length[0] + SNAP_WITHIN)[:MOST_SNAPPED]
+    snapped = snap(scored[order[:MOST_SNAPPED][close]], data)
     return stack([snapped, scored[order]])
 
 
