@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parents[1] / "sr_accessor"
 #: stands before it. A room of "" holds the files beside the rooms. "*" stands for all other files of the room;
 #: these may import each other as long as there is no cycle. A NEW FILE is a new word in its place here.
 FLOORS = [
-    ("", "errors device options tables units observations"),
+    ("", "version errors device options tables units observations"),
     ("expressions", "operator elementary vocabulary batch build program evaluate paired jacobian linear rewrite"),
     ("expressions", "description text parse symbolic simplify latex dimensions"),
     ("noise", "model *"),
@@ -77,8 +77,8 @@ def imported(source, module, is_room, known):
         head, *rest = name.split(".")
         if head != "sr_accessor":
             continue
-        while rest and ".".join(rest) not in known:
-            rest.pop()
+        if rest and ".".join(rest) not in known:
+            rest.pop()  # a name inside a module, not a module
         found.add(".".join(rest) or "__init__")
     return found - {module}
 
@@ -98,6 +98,8 @@ def house():
             )
         plan[module] = (floor, imported(path.read_text(encoding="utf-8"), module, is_room, files))
     assert not unplaced, "not in FLOORS of tests/test_floors.py:\n  " + "\n  ".join(unplaced)
+    missing = [f"{module} imports {other}" for module, (_, imports) in plan.items() for other in imports - plan.keys()]
+    assert not missing, "no such file:\n  " + "\n  ".join(missing)
     return plan
 
 
