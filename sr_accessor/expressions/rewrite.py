@@ -28,15 +28,23 @@ NUMBER = -1  # core of a form that is only a number
 
 EVEN = ("cos", "cosh", "abs", "square")
 ODD = ("sin", "tan", "asin", "atan", "sinh", "tanh")
-CANCEL = (
-    ("log", "exp"), ("exp", "log"), ("inv", "inv"), ("square", "sqrt"),
-    ("sin", "asin"), ("cos", "acos"), ("tan", "atan"),
-)  # fmt: skip
+#: outer(inner(u)) = u
+CANCEL = {
+    "log": "exp", "exp": "log", "inv": "inv", "square": "sqrt", "sin": "asin", "cos": "acos", "tan": "atan",
+}  # fmt: skip
 #: abs(f(u)) = f(u)
 NONNEGATIVE = ("abs", "square", "sqrt", "exp", "cosh")
-#: f(exp(u)) = exp(p·u), and log of the same f(u) = p·log(u) where f needs a positive u
+#: f(exp(u)) = exp(p·u); and log(f(u)) = p·log(u) where f needs, or leaves, a positive u
 EXPONENT_OF = {"inv": -1.0, "square": 2.0, "cube": 3.0, "sqrt": 0.5}
 POSITIVE_ONLY = ("inv", "cube", "sqrt")
+#: f(a·u) = image(a)·f(u)
+SCALE_IMAGE: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "square": torch.square,
+    "cube": lambda a: a * a * a,
+    "abs": torch.abs,
+    "inv": torch.reciprocal,
+    "sqrt": torch.sqrt,  # NaN, that is never, for a negative scale
+}
 POWER_NAME = {2.0: "square", 3.0: "cube", 0.5: "sqrt", -1.0: "inv"}
 
 
@@ -98,30 +106,41 @@ class _Forms:
         for o in v.operators:
             self.commutative[v.id(o.name)] = o.commutative
 
+        self.in_table = {
+            "even": self._table(EVEN),
+            "odd": self._table(ODD),
+            "nonnegative": self._table(NONNEGATIVE),
+        }
+        self.cancels = torch.full((VARIABLE + 1,), -1, device=self.device)
+        for outer, inner in CANCEL.items():
+            if outer in self.known and inner in self.known:
+                self.cancels[self.known[outer]] = self.known[inner]
+
+    def _table(self, names) -> torch.Tensor:
+        out = torch.zeros(VARIABLE + 1, dtype=torch.bool, device=self.device)
+        out[[self.known[n] for n in names if n in self.known]] = True
+        return out
+
     # ------------------------------------------------------------------ one height
     def rewrite(self, at: torch.Tensor) -> None:
         """Forms of the nodes `at`, whose arguments have theirs."""
         self._name_powers(at)
         code = self.code[at]
-        for symbol in torch.unique(code).tolist():
-            here = at[code == symbol]
-            if symbol == WHOLE:
-                self.affine(here, self.left[here])
-                continue
-            operator = self.vocabulary.operator(symbol)
-            here = self._folded(here, operator)
-            if not len(here):
-                continue
-            rule: Callable[[torch.Tensor], None] | None = {
-                "add": self._add, "sub": self._sub, "mul": self._mul, "div": self._div, "neg": self._neg,
-                "pow": self._pow,
-            }.get(operator.name)  # fmt: skip
-            if rule is not None:
-                rule(here)
-            elif operator.arity == 1:
-                self._unary(here, operator.name)
-            else:
-                self.make(here, symbol, self.left[here], self.right[here])
+        whole = code == WHOLE
+        self.affine(at[whole], self.left[at[whole]])
+        at = self._folded(at[~whole])
+        code = self.code[at]
+        binary = self.arity[code] == 2
+        known = {name: self.known.get(name, PAD) for name in ("add", "sub", "mul", "div", "pow", "neg")}
+        subtracted = at[code == known["sub"]]
+        self._negate(self.right[subtracted])
+        rules = {"mul": self._mul, "div": self._div, "pow": self._pow, "neg": self._neg}
+        self._add(at[(code == known["add"]) | (code == known["sub"])])
+        for name, rule in rules.items():
+            rule(at[code == known[name]])
+        self._unary(at[~binary & (code != known["neg"])])
+        other = at[binary & ~torch.isin(code, code.new_tensor(list(known.values())))]
+        self.make(other, self.code[other], self.left[other], self.right[other])
 
     def _name_powers(self, at: torch.Tensor) -> None:
         """pow(u, 2) is square(u) and so on; pow(u, 1) is u; pow(u, 0) is 1."""
@@ -138,15 +157,23 @@ class _Forms:
         self.code[one] = WHOLE
         self._set_number(self.left[one], 1.0, False)
 
-    def _folded(self, at: torch.Tensor, operator) -> torch.Tensor:
+    def _folded(self, at: torch.Tensor) -> torch.Tensor:
         """The nodes that are not only numbers; the others become one number, where that is finite."""
-        arguments = [self.left[at], self.right[at]][: operator.arity]
-        numbers = torch.stack([self.core[j] == NUMBER for j in arguments]).all(0)
-        value = operator.torch(*(self.b[j] for j in arguments))
-        free = torch.stack([self.b_free[j] for j in arguments]).any(0)
-        fold = numbers & torch.isfinite(value)
-        self._set_number(at[fold], value[fold], free[fold])
-        dead = at[numbers & ~fold]  # no value anywhere: kept as it is
+        code = self.code[at]
+        binary = self.arity[code] == 2
+        one, two = self.left[at], self.right[at]
+        numbers = (self.core[one] == NUMBER) & (~binary | (self.core[two] == NUMBER))
+        only, code = at[numbers], code[numbers]
+        if not len(only):
+            return at
+        value = torch.full_like(self.b[only], torch.nan)
+        for symbol in torch.unique(code).tolist():
+            operator, here = self.vocabulary.operator(symbol), code == symbol
+            value[here] = operator.torch(*(self.b[j[only[here]]] for j in (self.left, self.right)[: operator.arity]))
+        free = self.b_free[one] | (binary & self.b_free[two])
+        fold = torch.isfinite(value)
+        self._set_number(only[fold], value[fold], free[numbers][fold])
+        dead = only[~fold]  # no value anywhere: kept as it is
         self.make(dead, self.code[dead], self.left[dead], self.right[dead])
         return at[~numbers]
 
@@ -258,14 +285,14 @@ class _Forms:
         plain = (self.a[j] == 1) & ~self.a_free[j] & (self.b[j] == 0) & ~self.b_free[j]
         return plain & (self.core[j] != NUMBER)
 
-    def _pull(self, j, image: Callable[[torch.Tensor], torch.Tensor], allowed) -> tuple[torch.Tensor, torch.Tensor]:
+    def _pull(self, j, image: torch.Tensor, allowed: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Take the scale a out of the forms j where f(a·u) = image(a)·f(u): image(a) or 1, and whether it is free.
 
         With an offset, (a·u + b) = a·(u + b/a), only when both are free. A literal is taken out only when its image
         is short in binary, so that 1/(3x) does not turn into 0.333…/x.
         """
         a, b = self.a[j], self.b[j]
-        s, offset = image(a), torch.where(b == 0, 0.0, b / a)
+        s, offset = image, torch.where(b == 0, 0.0, b / a)
         no_b = (b == 0) & ~self.b_free[j]
         short = (s * 1024).round() == s * 1024
         wanted = torch.where(self.a_free[j], no_b | self.b_free[j], no_b & short & (a != 1))
@@ -284,11 +311,9 @@ class _Forms:
     def _negate(self, j) -> None:
         self.a[j], self.b[j] = -self.a[j], -self.b[j]
 
-    def _sub(self, at) -> None:
-        self._negate(self.right[at])
-        self._add(at)
-
     def _add(self, at) -> None:
+        if not len(at):
+            return
         left, right = self.left[at], self.right[at]
         for number, other in ((left, right), (right, left)):
             m = (self.core[number] == NUMBER) & (self.core[other] != NUMBER)
@@ -330,6 +355,8 @@ class _Forms:
         return (self.b[j] == 0) & ~self.b_free[j]
 
     def _mul(self, at) -> None:
+        if not len(at):
+            return
         left, right = self.left[at], self.right[at]
         for number, other in ((left, right), (right, left)):
             m = (self.core[number] == NUMBER) & (self.core[other] != NUMBER)
@@ -339,6 +366,8 @@ class _Forms:
         self._product(at[m], left[m], right[m])
 
     def _div(self, at) -> None:
+        if not len(at):
+            return
         left, right = self.left[at], self.right[at]
         by_number = self.core[right] == NUMBER
         inverse = 1 / self.b[right]
@@ -351,15 +380,15 @@ class _Forms:
         m = self.core[left] == NUMBER
         here, top, under = at[m], left[m], right[m]
         if "inv" in self.known:
-            s, free = self._pull(under, torch.reciprocal, torch.ones_like(here, dtype=torch.bool))
+            s, free = self._pull(under, self.a[under].reciprocal(), torch.ones_like(here, dtype=torch.bool))
             scale, scale_free = self.b[top] * s, self.b_free[top] | free
-            self._unary(here, "inv", under, scale, scale_free)
+            self._unary(here, self.known["inv"], under, scale, scale_free)
         else:
             self.make(here, self.known["div"], top, under)
         at, left, right = at[~m], left[~m], right[~m]
         always = torch.ones_like(at, dtype=torch.bool)
-        s, free = self._pull(left, lambda a: a, always)
-        under, under_free = self._pull(right, torch.reciprocal, always)
+        s, free = self._pull(left, self.a[left], always)
+        under, under_free = self._pull(right, self.a[right].reciprocal(), always)
         s, free = s * under, free | under_free
         same = self._same(left, right)
         self._set_number(at[same], s[same], free[same])
@@ -377,8 +406,8 @@ class _Forms:
     def _product(self, at, left, right, scale=1.0, scale_free=None) -> None:
         """scale · left · right, neither a number."""
         always = torch.ones_like(at, dtype=torch.bool)
-        s, free = self._pull(left, lambda a: a, always)
-        other, other_free = self._pull(right, lambda a: a, always)
+        s, free = self._pull(left, self.a[left], always)
+        other, other_free = self._pull(right, self.a[right], always)
         s, free = s * other * scale, free | other_free
         if scale_free is not None:
             free = free | scale_free
@@ -394,7 +423,7 @@ class _Forms:
         # √u·√u = u
         settle(same & self._is(left, "sqrt"), lambda i, u, v, s, f: self.affine(i, self._argument(u), s, f))
         if "square" in self.active:
-            settle(same, lambda i, u, v, s, f: self._unary(i, "square", u, s, f))
+            settle(same, lambda i, u, v, s, f: self._unary(i, self.active["square"], u, s, f))
         for one, two in ((left, right), (right, left)):
             # u · (1/u) = 1
             inverse = self._is(two, "inv")
@@ -403,7 +432,7 @@ class _Forms:
             if "cube" in self.active:
                 mask = self._is(two, "square") & self._same(one, self._argument(two))
                 first = one is left
-                settle(mask, lambda i, u, v, s, f, first=first: self._unary(i, "cube", u if first else v, s, f))
+                settle(mask, lambda i, u, v, s, f, first=first: self._unary(i, self.active["cube"], u if first else v, s, f))
         if "div" in self.active:
             div = self.active["div"]
             settle(
@@ -417,108 +446,104 @@ class _Forms:
         return self.left[self.core[j].clamp(min=0)]
 
     def _pow(self, at) -> None:
-        base, exponent = self.left[at], self.right[at]
-        p = self.b[exponent]
-        fixed = (self.core[exponent] == NUMBER) & (self.core[base] != NUMBER)
-        s, free = self._pull(base, lambda a: torch.pow(a.clamp(min=0), p), fixed & (self.a[base] > 0) & self.a_free[base])
-        self._scaled(at, self.known["pow"], base, exponent, s, free)
-
-    def _unary(self, at, name: str, child=None, scale=1.0, scale_free=None) -> None:
-        """scale · name(child), the child not a number; name may be introduced by another rule."""
         if not len(at):
             return
+        base, exponent = self.left[at], self.right[at]
+        a, p = self.a[base], self.b[exponent]
+        fixed = (self.core[exponent] == NUMBER) & (self.core[base] != NUMBER)
+        s, free = self._pull(base, torch.pow(a.clamp(min=0), p), fixed & (a > 0) & self.a_free[base])
+        self._scaled(at, self.known["pow"], base, exponent, s, free)
+
+    def _unary(self, at, code=None, child=None, scale=1.0, scale_free=None) -> None:
+        """scale · f(child) with the operators f of the nodes or `code`; no child is a number."""
+        if not len(at):
+            return
+        code = self.code[at] if code is None else torch.as_tensor(code, device=self.device).expand(len(at))
         child = self.left[at] if child is None else child
-        a, b = self.a[child], self.b[child]
-        positive = a > 0
-        s = torch.as_tensor(scale, dtype=torch.float64, device=self.device).expand(len(at)).clone()
-        free = torch.zeros(len(at), dtype=torch.bool, device=self.device) if scale_free is None else scale_free.clone()
-        t, t_free = torch.zeros_like(s), torch.zeros_like(free)
-        always = torch.ones_like(positive)
+        s = torch.as_tensor(scale, dtype=torch.float64, device=self.device).expand(len(at))
+        free = torch.zeros(len(at), dtype=torch.bool, device=self.device) if scale_free is None else scale_free
 
-        if name in EVEN:
-            self._negate(child[(a < 0)])
-        elif name in ODD:
-            odd = (a < 0) & ~self.a_free[child] & (b == 0) & ~self.b_free[child]
-            self._negate(child[odd])
-            s = torch.where(odd, -s, s)
-        powers: dict[str, tuple[Callable[[torch.Tensor], torch.Tensor], torch.Tensor]] = {
-            "square": (torch.square, always), "cube": (lambda a: a * a * a, always), "abs": (torch.abs, always),
-            "inv": (torch.reciprocal, always), "sqrt": (torch.sqrt, positive),
-        }  # fmt: skip
-        if name in powers:
-            image, allowed = powers[name]
-            pulled, pulled_free = self._pull(child, image, allowed)
-            s, free = s * pulled, free | pulled_free
-        elif name == "log":
-            # log(a·u) = log a + log u; a literal only where an exponential is waiting
-            waiting = torch.zeros_like(positive)
-            if "exp" in self.known:
-                core = self.core[child]
-                waiting = (self.code[core] == self.known["exp"]) & (a != 1) & self._no_offset(child) & ~self.a_free[child]
-            value = torch.log(a.clamp(min=torch.finfo(a.dtype).tiny))
-            self.a[child] = torch.where(waiting & positive, 1.0, a)
-            pulled, t_free = self._pull(child, lambda a: torch.exp(torch.zeros_like(a)), positive & self.a_free[child])
-            t = torch.where((waiting & positive) | t_free, value * s, 0.0)
-            t_free = t_free | (free & (t != 0))
-        elif name == "exp":
-            pulled = torch.exp(b)
-            take = self.b_free[child] & torch.isfinite(pulled) & (pulled > 0)
-            self.b[child] = torch.where(take, 0.0, b)
-            self.b_free[child] = self.b_free[child] & ~take
-            s, free = torch.where(take, s * pulled, s), free | take
+        # ---- signs: f(-u) = f(u), f(-u) = -f(u)
+        below = self.a[child] < 0
+        odd = below & self.in_table["odd"][code] & ~self.a_free[child] & self._no_offset(child)
+        self._negate(child[odd | (below & self.in_table["even"][code])])
+        s = torch.where(odd, -s, s)
+        # ---- scales: f(a·u) = image(a)·f(u)
+        a = self.a[child]
+        image = torch.full_like(a, torch.nan)
+        for name, of in SCALE_IMAGE.items():
+            if name in self.known:
+                image = torch.where(code == self.known[name], of(a), image)
+        pulled, pulled_free = self._pull(child, image, torch.isfinite(image))
+        s, free = s * pulled, free | pulled_free
+        # ---- log(a·u) = log a + log u; a literal only where an exponential is waiting
+        is_log, is_exp = self._of(code, "log"), self._of(code, "exp")
+        waiting = is_log & self._of(self.code[self.core[child]], "exp") & self._no_offset(child)
+        waiting &= (a > 0) & (a != 1) & ~self.a_free[child]
+        self.a[child] = torch.where(waiting, 1.0, self.a[child])
+        _, t_free = self._pull(child, torch.ones_like(a), is_log & (a > 0) & self.a_free[child])
+        t = torch.where(waiting | t_free, a.clamp(min=torch.finfo(a.dtype).tiny).log() * s, 0.0)
+        # ---- exp(u + b) = exp(b)·exp(u) for a free b
+        b = self.b[child]
+        image = torch.exp(b)
+        take = is_exp & self.b_free[child] & torch.isfinite(image) & (image > 0)
+        self.b[child] = torch.where(take, 0.0, b)
+        self.b_free[child] = self.b_free[child] & ~take
+        s, free = torch.where(take, s * image, s), free | take
 
-        todo = always.clone()
-
-        def settle(mask, act) -> None:
-            """`act` on the nodes under the mask that no earlier rule took."""
-            mask = mask & todo
-            todo[mask] = False
-            if mask.any():
-                act(at[mask], child[mask])
-                i = at[mask]
-                # what `act` built is the form i; the scale and offset taken out before go around it
-                self._around(i, s[mask], free[mask], t[mask], t_free[mask])
+        # ---- what f meets
+        inner = torch.where(self._bare(child), self.code[self.core[child]].clamp(max=VARIABLE), PAD)
+        argument = self._argument(child)
+        todo = torch.ones_like(take)
 
         def replace(mask, form) -> None:
-            """Another form instead of name(child) on the nodes under the mask."""
+            """Another form instead of f(child)."""
             mask = mask & todo
             todo[mask] = False
             self.affine(at[mask], form[mask], s[mask], free[mask], t[mask], t_free[mask])
 
-        for outer, inner in CANCEL:
-            if name == outer:
-                replace(self._is(child, inner), self._argument(child))
-        if name == "abs":
-            for inner in NONNEGATIVE:
-                replace(self._is(child, inner), child)
-        if name == "square":
-            settle(self._is(child, "abs"), lambda i, j: self._unary(i, "square", self._argument(j)))
-        if name == "sqrt" and "abs" in self.active:
-            settle(self._is(child, "square"), lambda i, j: self._unary(i, "abs", self._argument(j)))
-        if name == "inv":
-            settle(
-                self._is(child, "div"),
-                lambda i, j: self.make(i, self.known["div"], self.right[self.core[j]], self._argument(j)),
-            )
-        if name in EXPONENT_OF:
-            settle(self._is(child, "exp"), lambda i, j: self._scaled_argument(i, "exp", j, EXPONENT_OF[name]))
-        if name == "log":
-            for inner in POSITIVE_ONLY:
-                settle(
-                    self._is(child, inner),
-                    lambda i, j, p=EXPONENT_OF[inner]: self._log_of_power(i, self._argument(j), p),
-                )
-        settle(todo, lambda i, j: self.make(i, self.known[name], j))
+        def settle(mask, act) -> None:
+            """`act(nodes, children)` makes the forms; the scale and offset taken out go around them."""
+            mask = mask & todo
+            todo[mask] = False
+            if mask.any():
+                act(at[mask], child[mask])
+                self._around(at[mask], s[mask], free[mask], t[mask], t_free[mask])
 
-    def _scaled_argument(self, at, name: str, j, p: float) -> None:
-        """name(p·u) for forms j = name(u)."""
+        replace((inner != PAD) & (self.cancels[code] == inner), argument)
+        replace(self._of(code, "abs") & self.in_table["nonnegative"][inner], child)
+        settle(
+            self._of(code, "square") & self._of(inner, "abs"),
+            lambda i, j: self._unary(i, self.known["square"], self._argument(j)),
+        )
+        if "abs" in self.active:
+            settle(
+                self._of(code, "sqrt") & self._of(inner, "square"),
+                lambda i, j: self._unary(i, self.active["abs"], self._argument(j)),
+            )
+        settle(
+            self._of(code, "inv") & self._of(inner, "div"),
+            lambda i, j: self.make(i, self.known["div"], self.right[self.core[j]], self._argument(j)),
+        )
+        for name, p in EXPONENT_OF.items():
+            settle(self._of(code, name) & self._of(inner, "exp"), lambda i, j, p=p: self._power_of_exp(i, j, p))
+        for name in POSITIVE_ONLY:
+            p = EXPONENT_OF[name]
+            settle(is_log & self._of(inner, name), lambda i, j, p=p: self._log_of_power(i, self._argument(j), p))
+        rest = code[todo]
+        settle(todo.clone(), lambda i, j: self.make(i, rest, j))
+
+    def _of(self, code, name: str) -> torch.Tensor:
+        return code == self.known.get(name, -1)
+
+    def _power_of_exp(self, at, j, p: float) -> None:
+        """exp(p·u) for the forms j = exp(u)."""
         argument = self._argument(j)
-        # The form j is not needed any more: it carries p·u.
-        self.affine(j, argument, p)
-        self._unary(at, name, j)
+        self.affine(j, argument, p)  # nothing else needs the form j any more
+        self._unary(at, self.known["exp"], j)
 
     def _log_of_power(self, at, argument, p: float) -> None:
-        self._unary(at, "log", argument)
+        self._unary(at, self.known["log"], argument)
         self._around(at, torch.full((len(at),), p, dtype=torch.float64, device=self.device))
 
     def _around(self, at, s, free=None, t=0.0, t_free=None) -> None:
