@@ -260,10 +260,13 @@ def _attempt_science(dimensions, vocabulary: Vocabulary, generator) -> tuple[Exa
     good &= (spread > RELATIVE_SPREAD**2 * power) & (scale_y > 1 / SCIENCE_LARGEST)
     scale_x = (x.square().sum(1) / n).sqrt()
     scale_x, scale_y = torch.where(scale_x > 0, scale_x, 1.0), torch.where(good, scale_y, 1.0)
-    laws = simplify_batch(_in_scaled_variables(raw, scale_x, scale_y))
-    good = good & _is_law(laws)
+    rows = good.nonzero()[:, 0]
+    laws = simplify_batch(_in_scaled_variables(raw[rows], scale_x[rows], scale_y[rows]))
+    good[rows] = _is_law(laws)
+    # Rows in the order of the attempts again; the rejected ones hold any law.
+    place = (good.new_zeros(len(good), dtype=torch.int64)).index_copy(0, rows, torch.arange(len(rows), device=y.device))
     y = _noisy(y / scale_y[:, None], generator) * inside
-    return Examples(laws, x / scale_x[:, None], y, points, dimensions), good
+    return Examples(laws[place], x / scale_x[:, None], y, points, dimensions), good
 
 
 def _in_scaled_variables(e: Expressions, scale_x: torch.Tensor, scale_y: torch.Tensor) -> Expressions:
