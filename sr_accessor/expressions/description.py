@@ -15,10 +15,13 @@ from sr_accessor.expressions.batch import Expressions
 from sr_accessor.expressions.vocabulary import CONSTANT, FIRST_OPERATOR, LITERAL, VARIABLE, Vocabulary
 
 __all__ = [
+    "DECIMAL_BITS",
     "DENOMINATORS",
     "FACTORS",
     "LARGEST_NUMERATOR",
+    "MOST_DIGITS",
     "constant_bits",
+    "decimals",
     "literal_bits",
     "structure_bits",
     "symbol_bits",
@@ -38,6 +41,8 @@ FACTORS: tuple[tuple[float, float], ...] = (
 DENOMINATORS = (1, 2, 3, 4, 5, 6, 8)
 #: Numerators that are looked for above a denominator or beside a factor; plain integers may be larger.
 LARGEST_NUMERATOR = 10
+#: A short decimal (1.3, 0.54) costs its digits and where the point stands; longer ones are doubles.
+DECIMAL_BITS, MOST_DIGITS = 3.0, 6
 #: Bits of a number that is no such product: a double as it is.
 DOUBLE_BITS = 64.0
 
@@ -80,7 +85,8 @@ def structure_bits(expressions: Expressions, dimensions: int) -> torch.Tensor:
 
 
 def literal_bits(values: torch.Tensor) -> torch.Tensor:
-    """Bits of fixed numbers: 1 + 2 log2 p + 2 log2 q for ±p/q, more for a factor such as pi; 1 for zero.
+    """Bits of fixed numbers: 1 + 2 log2 p + 2 log2 q for ±p/q, more for a factor such as pi; a short decimal by its
+    digits; 1 for zero.
 
     Parameters
     ----------
@@ -98,7 +104,24 @@ def literal_bits(values: torch.Tensor) -> torch.Tensor:
     integer = (factor == 1) & (q == 1)
     fits = exact & (p >= 1) & ((p <= LARGEST_NUMERATOR) | integer)
     bits = torch.where(fits, 1 + 2 * torch.log2(p.clamp(min=1)) + 2 * torch.log2(q) + price, DOUBLE_BITS)
-    return torch.where(values == 0, 1.0, bits.flatten(-2).amin(-1).clamp(max=DOUBLE_BITS))
+    rational = bits.flatten(-2).amin(-1)
+    return torch.where(values == 0, 1.0, torch.minimum(rational, decimal_bits(values)).clamp(max=DOUBLE_BITS))
+
+
+def decimals(values: torch.Tensor) -> torch.Tensor:
+    """(..., MOST_DIGITS): the values rounded to 1, 2 ... significant decimal digits."""
+    size = values.abs().to(DTYPE).clamp(min=1e-300)
+    # 10**negative is not a float64 power of ten: scale up by dividing, so that 13/10 is the double nearest to 1.3
+    place = torch.arange(1, MOST_DIGITS + 1, device=values.device) - 1 - torch.floor(torch.log10(size))[..., None]
+    up, down = 10.0 ** place.clamp(min=0, max=300), 10.0 ** (-place).clamp(min=0, max=300)
+    return torch.sign(values)[..., None] * ((size[..., None] * up / down).round() * down / up)
+
+
+def decimal_bits(values: torch.Tensor) -> torch.Tensor:
+    """Bits of numbers with at most `MOST_DIGITS` significant decimal digits, +inf for others."""
+    close = (decimals(values) - values[..., None]).abs() <= 4 * torch.finfo(DTYPE).eps * values.abs()[..., None]
+    price = DECIMAL_BITS + torch.arange(1, MOST_DIGITS + 1, device=values.device) * math.log2(10)
+    return torch.where(close, price, math.inf).amin(-1)
 
 
 def constant_bits(values: torch.Tensor, stderr: torch.Tensor) -> torch.Tensor:

@@ -53,7 +53,7 @@ FINAL_STEPS, MOST_ROWS = 16, 20_000
 #: Candidates within this many bits of the best of a round are snapped, at most so many.
 SNAP_WITHIN, MOST_SNAPPED = 150.0, 8
 #: A law with this relative error (root mean square) is exact in float64 arithmetic.
-EXACT = 1e-10
+EXACT, MOST_FREE = 1e-12, 3
 #: Moves end when this many rounds of them in a row did not shorten the description.
 PATIENCE = 12
 POPULATION = 300
@@ -428,8 +428,14 @@ def _best(scored: Scored, count: int) -> Scored:
 
 
 def _is_exact(front: Front, data: Data) -> bool:
-    """Whether the shortest description fits to float64 arithmetic."""
+    """Whether the shortest description fits to float64 arithmetic and is a law rather than an approximant.
+
+    A ratio of polynomials with a dozen free coefficients follows any smooth function to 1e-13; a law has few
+    numbers that are not simple.
+    """
     best = int(front.description_length.argmin())
-    values, valid = evaluate(front.expressions[best], data.x)
+    law = front.expressions[best]
+    values, valid = evaluate(law, data.x)
     error = (values[0] - data.y).square().mean().sqrt()
-    return bool(valid.all()) and float(error) <= EXACT * float(data.y.square().mean().sqrt())
+    exact = bool(valid.all()) and float(error) <= EXACT * float(data.y.square().mean().sqrt())
+    return exact and int(law.free.sum()) <= MOST_FREE

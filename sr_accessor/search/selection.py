@@ -13,10 +13,13 @@ import torch
 
 from sr_accessor.expressions.batch import Expressions, concatenate
 from sr_accessor.expressions.description import (
+    DECIMAL_BITS,
     DENOMINATORS,
     FACTORS,
     LARGEST_NUMERATOR,
+    MOST_DIGITS,
     constant_bits,
+    decimals,
     literal_bits,
     structure_bits,
 )
@@ -142,14 +145,20 @@ def _snap_targets(scored: Scored) -> tuple[torch.Tensor, torch.Tensor]:
 
     ½d² nats of likelihood are lost by moving d standard errors: 0.72 d² bits.
     """
-    values, bits = SNAP_VALUES.to(scored.loss.device), SNAP_BITS.to(scored.loss.device)
     c, se = scored.expressions.constants, scored.stderr
+    digits = torch.arange(1, MOST_DIGITS + 1, device=c.device)
+    shape = (*c.shape, len(SNAP_VALUES))
+    values = torch.cat([SNAP_VALUES.to(c.device).expand(shape), decimals(c).abs()], 2)
+    bits = torch.cat(
+        [SNAP_BITS.to(c.device).expand(shape), (DECIMAL_BITS + digits * math.log2(10)).expand(*c.shape, -1)], 2
+    )
     width = se.nan_to_num(nan=0.0, posinf=0.0) + 1e-12 * c.abs() + 1e-300
-    distance = (values - c.abs()[:, :, None]).abs() / width[:, :, None]
-    close = (distance < SNAP_SIGMAS) | ((values - c.abs()[:, :, None]).abs() < SNAP_RELATIVE * c.abs()[:, :, None])
+    moved = (values - c.abs()[:, :, None]).abs()
+    distance = moved / width[:, :, None]
+    close = (distance < SNAP_SIGMAS) | (moved < SNAP_RELATIVE * c.abs()[:, :, None])
     price = torch.where(close, bits + 0.72 * distance.clamp(max=SNAP_SIGMAS).square(), torch.inf)
     best = price.min(2)
-    target = torch.sign(c) * values[best.indices]
+    target = torch.sign(c) * values.gather(2, best.indices[:, :, None])[:, :, 0]
     saved = constant_bits(c, se) - best.values + torch.where(target == 0, 8.0, 0.0)  # a term that goes saves symbols
     return target, torch.where(scored.expressions.free & best.values.isfinite(), saved, -torch.inf)
 
