@@ -20,7 +20,7 @@ import pandas as pd
 import torch
 
 from sr_accessor.errors import InputError, UnknownNameError, nearest
-from sr_accessor.evaluation.sampling import Variable, add_noise, grid_inputs, sample_inputs, split_indices
+from sr_accessor.evaluation.rows import Variable, add_noise, grid_inputs, sample_inputs, split_indices
 from sr_accessor.expressions.batch import Expressions
 from sr_accessor.expressions.elementary import ELEMENTARY
 from sr_accessor.expressions.evaluate import evaluate

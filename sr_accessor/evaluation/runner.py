@@ -90,8 +90,10 @@ def run(
 
 def read_rows(path: Path) -> pd.DataFrame:
     """All rows of a file that `run` wrote."""
-    text = {"suite": str, "problem": str, "method": str}
-    return pd.read_csv(path, dtype=text, float_precision="round_trip")
+    # As text first: a noise level or a budget must come back to the last bit to be found again.
+    rows = pd.read_csv(path, dtype=dict.fromkeys(_KEY, str))
+    numbers = {name: rows[name].map(float) for name in ("noise", "budget") if name in rows}
+    return rows.assign(**numbers)
 
 
 def _tasks(rows: pd.DataFrame) -> list[Task]:

@@ -63,7 +63,7 @@ def split_indices(rows: int, seed: int, test_share: float = 0.25) -> tuple[np.nd
     """Row numbers (train, test), identical to scikit-learn's `train_test_split` with random_state=seed."""
     n_test = math.ceil(test_share * rows)
     n_train = math.floor((1 - test_share) * rows)
-    permutation = np.random.RandomState(seed).permutation(rows)  # noqa: NPY002  scikit-learn's own generator
+    permutation = np.random.RandomState(seed).permutation(rows)
     return permutation[n_test : n_test + n_train], permutation[:n_test]
 
 

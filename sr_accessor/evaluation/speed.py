@@ -1,0 +1,210 @@
+"""evaluation speed: what must be fast, each timed beside its reference in the same run and printed with its goal.
+
+Every measurement runs in a process of its own with a stated number of threads, so that none warms or crowds another.
+Seconds of two machines, or of two runs on a busy one, are not comparable; the ratios are.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+import click
+import pandas as pd
+import torch
+
+from sr_accessor.device import DTYPE, generator
+from sr_accessor.errors import SymRegError, UnknownNameError, nearest
+from sr_accessor.evaluation.machine import provenance
+from sr_accessor.evaluation.options import words
+from sr_accessor.expressions.batch import Expressions, concatenate
+from sr_accessor.expressions.elementary import ELEMENTARY
+from sr_accessor.expressions.evaluate import bind, evaluate, run
+from sr_accessor.expressions.jacobian import sweep
+from sr_accessor.expressions.parse import parse
+from sr_accessor.expressions.program import compile_program
+from sr_accessor.expressions.vocabulary import Vocabulary
+from sr_accessor.refinement.bfgs import bfgs
+from sr_accessor.refinement.levenberg_marquardt import levenberg_marquardt
+
+__all__ = ["MEASUREMENTS", "Measurement", "best_seconds", "measure", "speed", "ten_constants"]
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One line of the table.
+
+    Parameters
+    ----------
+    measured, reference : with their units; the reference was timed in the same process
+    ratio : how many times faster than the reference, or how much of its cost, as `goal` says
+    """
+
+    what: str
+    measured: str
+    reference: str
+    ratio: float | None
+    goal: str
+    ok: bool
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A function that measures, and the threads it may use."""
+
+    function: Callable[[], list[Measurement]]
+    threads: int
+
+
+def best_seconds(function: Callable[[], object], repeats: int = 5) -> float:
+    """Least wall time of `repeats` calls after one to warm up: what else the machine does only adds."""
+    function()
+    times = []
+    for _ in range(repeats):
+        began = time.perf_counter()
+        function()
+        times.append(time.perf_counter() - began)
+    return min(times)
+
+
+#: Ten constants each, of which some enter linearly; one to three inputs; what textbooks fit.
+_TEN_CONSTANTS = (
+    "1.1*exp(-0.7*a) + 0.9*exp(-1.8*b) + 1.2*sin(1.3*c + 0.4) + 0.8*a*b + 1.5*c + 0.3",
+    "1.2*sin(0.9*a + 0.3) + 0.7*cos(1.4*b + 0.6) + 1.1*tanh(0.8*c - 0.5) + 0.4",
+    "(1.3 + 0.8*a + 0.5*b)/(1.6 + 0.4*c + 0.3*a) + 0.9*exp(-0.6*b) + 0.7*c + 0.2",
+    "1.4*a/(0.8 + b) + 1.1*log(1.5 + 0.6*c) + 0.9*sqrt(1.2 + 0.7*a) + 0.5*b*c + 0.3*a",
+    "0.9*exp(-(a - 1.1)*(a - 1.3)/0.8) + 1.2*exp(-0.5*b) + 0.6*sin(1.7*c) + 0.7*b + 0.4",
+)
+
+
+def ten_constants(count: int, points: int, seed: int = 0) -> tuple[Expressions, torch.Tensor, torch.Tensor]:
+    """`count` candidates of ten free constants near their optimum, x (points, 3), and each one's own y (count, points).
+
+    y is the candidate at other constants, up to 20 % away, plus noise of 1 %, so that the optimum is not zero.
+    """
+    random = generator(seed)
+    vocabulary = Vocabulary(ELEMENTARY)
+    rows = concatenate([parse(t, vocabulary, ["a", "b", "c"], numbers="literal").freed() for t in _TEN_CONSTANTS])
+    start = rows[torch.arange(count) % len(rows)]
+    x = 0.2 + 2.8 * torch.rand(points, 3, generator=random, dtype=DTYPE)
+    away = 1 + 0.2 * (2 * torch.rand(start.constants.shape, generator=random, dtype=DTYPE) - 1)
+    y = evaluate(start.with_constants(start.constants * away), x)[0]
+    noise = 0.01 * torch.randn(y.shape, generator=random, dtype=DTYPE)
+    return start, x, y + noise * y.square().mean(1, keepdim=True).sqrt()
+
+
+def measure_refinement() -> list[Measurement]:
+    """Batched Levenberg–Marquardt against SciPy's BFGS one by one; losses compared candidate by candidate."""
+    count, few = 1000, 15
+    start, x, y = ten_constants(count, 200)
+    ours = best_seconds(lambda: levenberg_marquardt(start, x, y), repeats=3) / count
+    loss = levenberg_marquardt(start, x, y).loss[:few]
+    bfgs(start[:1], x, y[:1])
+    began = time.perf_counter()
+    theirs = bfgs(start[:few], x, y[:few])
+    reference = (time.perf_counter() - began) / few
+    as_good = int((loss <= theirs.loss * (1 + 1e-6)).sum())
+    ratio = reference / ours
+    return [
+        Measurement(
+            f"refinement, 10 constants, 200 points ({as_good}/{few} at the same optimum or better)",
+            f"{1 / ours:,.0f} candidates/s",
+            f"SciPy BFGS {1 / reference:,.1f} candidates/s",
+            ratio,
+            ">= 100 x, every optimum",
+            ratio >= 100 and as_good == few,
+        )
+    ]
+
+
+def measure_jacobian() -> list[Measurement]:
+    """Values and Jacobian by ten constants, against values alone, for one bound program."""
+    candidates, x, _ = ten_constants(500, 200)
+    bound = bind(compile_program(candidates), x)
+    values = best_seconds(lambda: run(bound, candidates.constants))
+    both = best_seconds(lambda: sweep(bound, candidates.constants))
+    ratio = both / values
+    return [
+        Measurement(
+            "Jacobian of 10 constants, values included",
+            f"{1e3 * both:.1f} ms",
+            f"values {1e3 * values:.1f} ms",
+            ratio,
+            "<= 4 x",
+            ratio <= 4,
+        )
+    ]
+
+
+def measure_fit() -> list[Measurement]:
+    """A 200 × 3 table in a fresh process: first front from the import on, second fit, peak memory."""
+    modules = "import torch, pandas, sympy, scipy.optimize"
+    began = time.perf_counter()
+    subprocess.run([sys.executable, "-c", modules], check=True)
+    imports = time.perf_counter() - began
+    reference = f"{modules.removeprefix('import ')}: {imports:.1f} s"
+    lines = []
+    for noise in (0.0, 0.01):
+        command = [sys.executable, "-m", "sr_accessor.evaluation.cold_fit", str(noise)]
+        found = json.loads(_output(command, os.environ).splitlines()[-1])
+        label = f"fit of 200 × 3, noise {noise:g}"
+        cold, second, peak = found["cold"], found["second"], found["peak"] / 1e9
+        lines += [
+            Measurement(f"{label}, import to front", f"{cold:.1f} s", reference, cold / imports, "< 6 s", cold < 6),
+            Measurement(f"{label}, second fit", f"{second:.1f} s", "-", None, "< 3 s", second < 3),
+            Measurement(f"{label}, peak memory", f"{peak:.2f} GB", "-", None, "< 1 GB", peak < 1),
+        ]
+    return lines
+
+
+MEASUREMENTS: dict[str, Bench] = {
+    "refinement": Bench(measure_refinement, threads=1),
+    "jacobian": Bench(measure_jacobian, threads=1),
+    "fit": Bench(measure_fit, threads=2),
+}
+
+
+def measure(name: str) -> list[Measurement]:
+    """The lines of one measurement, from a process of its own."""
+    if name not in MEASUREMENTS:
+        raise UnknownNameError(f"no measurement {name!r}; {nearest(name, MEASUREMENTS)}")
+    threads = str(MEASUREMENTS[name].threads)
+    environment = {**os.environ, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
+    command = [sys.executable, "-m", "sr_accessor.evaluation.speed", name]
+    return [Measurement(**line) for line in json.loads(_output(command, environment).splitlines()[-1])]
+
+
+def _output(command: list[str], environment: dict[str, str]) -> str:
+    """Standard output of a process; its standard error goes through.
+
+    Raises
+    ------
+    SymRegError : it failed.
+    """
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        raise SymRegError(f"{' '.join(command[1:])} ended with status {done.returncode}; its message is above")
+    return done.stdout
+
+
+@click.command()
+@click.option("--only", callback=words, help=f"Of {', '.join(MEASUREMENTS)}; default all.")
+def speed(only) -> None:
+    """Time what must be fast beside its reference and print both with the goal."""
+    lines = [asdict(line) for name in only or MEASUREMENTS for line in measure(name)]
+    table = pd.DataFrame(lines)
+    table["ratio"] = [f"{r:.2f}" if r == r and r is not None else "-" for r in table["ratio"]]
+    table["ok"] = table["ok"].map({True: "yes", False: "NO"})
+    click.echo(table.to_string(index=False))
+    click.echo(provenance(threads="one, two for fit"))
+
+
+if __name__ == "__main__":  # one measurement, for `measure`
+    bench = MEASUREMENTS[sys.argv[1]]
+    torch.set_num_threads(bench.threads)
+    print(json.dumps([asdict(line) for line in bench.function()]))
