@@ -104,6 +104,6 @@ def visible(suites, names, seconds, minutes, noises, subset, seed, points, out) 
         points=points,
     )
     planned = Counter(r.suite for r in records)
-    click.echo(summary(rows, dict(sorted(planned.items()))).to_string())
+    click.echo(summary(rows, dict(sorted(planned.items()))).reset_index().to_string(index=False))
     click.echo("exact: SRBench's symbolic solution; equivalent: also equal in value to 1e-8; (95 % Wilson intervals)")
     click.echo(provenance(budget=f"{seconds:g} s", seed=seed, rows=out))

@@ -16,9 +16,11 @@ from sr_accessor.expressions.symbolic import to_sympy
 def knows_the_truth(problem, seconds, added=0.0, factor=1.0):
     """A method that answers the true law with an added and a multiplied constant."""
     record = problem.record
-    law = None if record.formula is None else factor * to_sympy(record.expression, record.features)[0] + added
-    values = (lambda x: x.iloc[:, 0].to_numpy()) if law is None else (lambda x: factor * record.values(x) + added)
-    return Answer(values, law, "converged", seconds=0.5, complexity=7)
+    if record.formula is None:
+        return Answer(lambda x: x.iloc[:, 0].to_numpy(), None, "converged", seconds=0.5)
+    law = to_sympy(record.expression, record.features)[0]
+    law = law + added if added else law * factor if factor != 1 else law  # 1.0*x has more nodes than x
+    return Answer(lambda x: factor * record.values(x) + added, law, "converged", seconds=0.5, complexity=7)
 
 
 def refuses(problem, seconds):
@@ -34,7 +36,7 @@ def test_the_truth_scores_full():
     row = scored("Nguyen-9")
     assert set(row) == set(COLUMNS)
     assert (row["r2"], row["solved"], row["exact"], row["equivalent"]) == (1.0, True, True, True)
-    assert row["relation"] == "equal" and row["size"] == row["truth_size"] == 6  # sin(x1) + sin(x2**2)
+    assert row["relation"] == "equal" and row["size"] == row["truth_size"] == 7  # sin(x1) + sin(x2**2)
 
 
 def test_a_shifted_law_is_exact_only_above_the_floor():
