@@ -55,7 +55,8 @@ def _sympy_cube(a):
 ELEMENTARY: tuple[Operator, ...] = (
     Operator(
         "add", 2, torch.add, "sympy:Add", "{0} + {1}",
-        derivative=(lambda v, a, b: 1.0, lambda v, a, b: 1.0), units="same", bits=2.0, infix=("+", 1), commutative=True, linear="joint",
+        derivative=(lambda v, a, b: 1.0, lambda v, a, b: 1.0), units="same", bits=2.0,
+        infix=("+", 1), commutative=True, linear="joint",
     ),
     Operator(
         "sub", 2, torch.sub, _sympy_sub, "{0} - {1}",
@@ -63,7 +64,8 @@ ELEMENTARY: tuple[Operator, ...] = (
     ),
     Operator(
         "mul", 2, torch.mul, "sympy:Mul", r"{0} \cdot {1}",
-        derivative=(lambda v, a, b: b, lambda v, a, b: a), units="product", bits=1.0, infix=("*", 2), commutative=True, linear="each",
+        derivative=(lambda v, a, b: b, lambda v, a, b: a), units="product", bits=1.0,
+        infix=("*", 2), commutative=True, linear="each",
     ),
     Operator(
         "div", 2, torch.div, _sympy_div, r"\frac{{{0}}}{{{1}}}",
@@ -73,12 +75,12 @@ ELEMENTARY: tuple[Operator, ...] = (
     Operator(
         "pow", 2, _power, "sympy:Pow", "{{{0}}}^{{{1}}}",
         derivative=(_power_by_base, _power_by_exponent),
-        domain=lambda a, b: (a > 0) | ((a == 0) & (b > 0)) | ((a < 0) & (b == b.round())),
+        domain=lambda a, b: (a > 0) | ((a == 0) & (b >= 0)) | ((a < 0) & (b == b.round())),
         units="power", bits=2.0, infix=("**", 4),
     ),
     Operator(
         "neg", 1, torch.neg, _sympy_neg, "-{0}",
-        derivative=(lambda v, a: -1.0,), units="same", bits=2.0, infix=("-", 3), linear="joint",
+        derivative=(lambda v, a: -1.0,), units="same", bits=2.0, infix=("-", 2), linear="joint",
     ),
     Operator(
         "inv", 1, torch.reciprocal, _sympy_inv, r"\frac{{1}}{{{0}}}",

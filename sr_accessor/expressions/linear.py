@@ -36,7 +36,9 @@ def linear_constants(expressions: Expressions) -> torch.Tensor:
     for i in range(length - 1, -1, -1):
         one = count.gather(1, first[:, i : i + 1])[:, 0]
         two = torch.where(binary[:, i], count.gather(1, second[:, i : i + 1])[:, 0], 0)
-        here = torch.where(rule[:, i] == _JOINT, one + two, torch.where(rule[:, i] == _EACH, torch.maximum(one, two), one))
+        here = torch.where(
+            rule[:, i] == _JOINT, one + two, torch.where(rule[:, i] == _EACH, torch.maximum(one, two), one)
+        )
         here = torch.where((arity[:, i] > 0) & (rule[:, i] != _NONE), here, 0)
         count[:, i] = torch.where(e.codes[:, i] == CONSTANT, 1, here)
     reached = torch.zeros(rows, length + 1, dtype=torch.bool, device=e.device)
