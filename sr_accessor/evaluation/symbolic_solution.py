@@ -72,9 +72,9 @@ def relation(candidate: sympy.Expr, truth: sympy.Expr) -> str:
     """How a candidate stands to the truth by SRBench's rule; the words of `Verdict.relation`.
 
     After rounding every float to three decimals and `simplify`, truth − candidate is a constant ("equal" where
-    sympy shows it to be 0) or candidate / truth is a constant other than 0. Two additions that only remove false negatives: what
-    sympy sees as equal up to a constant before any rounding is accepted (rounding makes some truths differ from
-    themselves), and float exponents within 5e-4 of a half or an integer become that number.
+    sympy shows it to be 0) or candidate / truth is a constant other than 0. Two additions that only remove false
+    negatives: what sympy sees as equal up to a constant before any rounding is accepted (rounding makes some truths
+    differ from themselves), and float exponents within 5e-4 of a half or an integer become that number.
     """
     found = _unrounded(candidate, truth)
     if found:

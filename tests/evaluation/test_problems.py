@@ -50,7 +50,9 @@ def test_rows_are_the_protocols():
     (record,) = select(names=["Nguyen-9"])
     problem = load(record, 23654, 0.01)
     assert len(problem.train) == 1000 and len(problem.test) == 334
-    assert problem.train.iloc[0].tolist() == pytest.approx([0.6612290114880298, 0.5335999073753533, 0.9019638393204649], rel=1e-12)
+    assert problem.train.iloc[0].tolist() == pytest.approx(
+        [0.6612290114880298, 0.5335999073753533, 0.9019638393204649], rel=1e-12
+    )
     assert problem.clean[0] == pytest.approx(0.8949845376176764, rel=1e-12)
 
 
