@@ -236,8 +236,10 @@ def _read(text: str, builder: _Builder) -> int:
     if rest:
         hint = HINTS.get(rest[0], f"signs: {' '.join(sorted(builder.infixes))}")
         raise ParseError(f"{rest[0]!r} cannot stand in an expression; {hint}", text, len(text) - len(rest))
+    if not text.strip():
+        raise ParseError("no expression: the text is empty")
     if want_operand:
-        raise ParseError("the expression ends where an operand is missing" if text.strip() else "no expression: the text is empty", text, len(text))  # fmt: skip
+        raise ParseError("the expression ends where an operand is missing", text, len(text))
     while stack:
         if stack[-1].kind in ("(", "call"):
             opened = stack[-1]

@@ -139,7 +139,7 @@ def to_text(expressions: Expressions, names: Sequence[Hashable], *, digits: int 
         loose_right = sign in RIGHT_ASSOCIATIVE or (operator.commutative and digits is not None)
         # a + -b is a - b and a - -b is a + b, to the last bit.
         other = {"+": "-", "-": "+"}.get(sign)
-        if other in signs and right[0].startswith("-") and right[1] > strength:
+        if other in signs and right[0].startswith("-") and right[1] >= strength + (not loose_right):
             sign, right = other, (right[0][1:], right[1])
         a = _enclosed(left, strength + (sign in RIGHT_ASSOCIATIVE))
         b = _enclosed(right, ATOM if right[0].startswith("-") else strength + (not loose_right))
@@ -157,8 +157,8 @@ def to_text(expressions: Expressions, names: Sequence[Hashable], *, digits: int 
             return infix(operator, *arguments)
         if operator.infix:
             sign, strength = operator.infix
-            text, binding = arguments[0]
-            return sign + _enclosed(arguments[0], ATOM if text.startswith(sign) else strength), strength
+            signed = arguments[0][0].startswith(sign)  # -(-x), not --x
+            return sign + _enclosed(arguments[0], ATOM if signed else strength), strength
         if operator.arity == 0 and operator.name not in taken:
             return operator.name, ATOM
         return f"{operator.name}({', '.join(text for text, _ in arguments)})", ATOM
