@@ -7,17 +7,75 @@ one call. It knows operators; it does not know where expressions or points come 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 
 from sr_accessor.expressions.batch import Expressions
-from sr_accessor.expressions.vocabulary import FIRST_OPERATOR, VARIABLE
+from sr_accessor.expressions.vocabulary import CONSTANT, FIRST_OPERATOR, LITERAL, PAD, VARIABLE, Vocabulary
 
-__all__ = ["evaluate_paired"]
+__all__ = ["Layout", "evaluate_paired", "lay_out", "run_paired"]
 
-#: Bytes of the table of inner nodes. Measured on one core, 36-node expressions, 200 points: 16-64 MB alike,
-#: 4 MB 1.6 times slower (too few rows for a group), 500 MB 1.3 times slower (out of the caches).
-TABLE_BYTES = 32 * 2**20
+#: Bytes of the value table of one piece of a batch: fewer, and each group has too few rows to be worth its call;
+#: more, and the table leaves the caches.
+TABLE_BYTES = 24 * 2**20
 TABLE_BYTES_CUDA = 4 * 2**30
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What evaluation needs to know about B trees; computed once, then sliced as rows are.
+
+    Parameters
+    ----------
+    codes : (B, L)
+    values : (B, L) float64, the number at each number symbol
+    first, second : (B, L) positions of the arguments, meaningless for leaves
+    heights : (B, L), 0 at leaves
+    """
+
+    vocabulary: Vocabulary
+    codes: torch.Tensor
+    values: torch.Tensor
+    first: torch.Tensor
+    second: torch.Tensor
+    heights: torch.Tensor
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def __getitem__(self, rows) -> Layout:
+        return Layout(
+            self.vocabulary,
+            *(t[rows] for t in (self.codes, self.values, self.first, self.second, self.heights)),
+        )
+
+
+def lay_out(expressions: Expressions) -> Layout:
+    """Arguments and heights of every node: one pass over positions, from the right, all rows at once."""
+    e = expressions.trimmed()
+    rows, length = e.codes.shape
+    arity = e.arities.T.contiguous()  # position-major: each step reads and writes contiguous memory
+    after = torch.arange(1, length + 2, device=e.device)[:, None].repeat(1, rows)
+    heights = torch.zeros(length + 1, rows, dtype=torch.int64, device=e.device)
+    for i in range(length - 2, -1, -1):
+        one = after[i + 1][None]
+        two = after.gather(0, one.clamp(max=length))[0]
+        taller = torch.maximum(heights[i + 1], heights.gather(0, one.clamp(max=length))[0])
+        binary, leaf = arity[i] == 2, arity[i] == 0
+        after[i] = torch.where(binary, two, torch.where(leaf, after[i], one[0]))
+        heights[i] = torch.where(leaf, 0, torch.where(binary, taller, heights[i + 1]) + 1)
+    first = torch.arange(1, length + 1, device=e.device).clamp(max=length - 1).expand(rows, length)
+    second = after[1:].T.clamp(max=length - 1)
+    slots = e.constants.shape[1]
+    if slots:
+        values = e.constants.gather(1, e.number_slot.clamp(max=slots - 1))
+    else:
+        values = torch.zeros(e.codes.shape, dtype=e.constants.dtype, device=e.device)
+    for i, operator in enumerate(e.vocabulary.operators):
+        if operator.arity == 0:
+            values = torch.where(e.codes == FIRST_OPERATOR + i, operator.torch(), values)
+    return Layout(e.vocabulary, e.codes, values, first, second, heights[:length].T)
 
 
 def evaluate_paired(expressions: Expressions, x_BND: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -26,74 +84,75 @@ def evaluate_paired(expressions: Expressions, x_BND: torch.Tensor) -> tuple[torc
     Parameters
     ----------
     expressions : Expressions, B well-formed rows
-    x_BND : Tensor (B, N, D), in the user's units
+    x_BND : Tensor (B, N, D), in the user's units; memory in the order (B, D, N) saves a copy
 
     Returns
     -------
     values_BN : Tensor (B, N) of x's dtype, NaN or ±inf where not valid
     valid_BN : Tensor (B, N) bool
     """
-    rows, points, _ = x_BND.shape
-    out = x_BND.new_empty(rows, points)
+    points = torch.full((len(expressions),), x_BND.shape[1], dtype=torch.int64)
+    values = run_paired(lay_out(expressions), x_BND, points.to(x_BND.device))
+    return values, torch.isfinite(values)
+
+
+def run_paired(layout: Layout, x_BND: torch.Tensor, points_B: torch.Tensor) -> torch.Tensor:
+    """(B, N) values of laid-out expressions at the first `points` points of each row; unspecified beyond them.
+
+    Pieces are cut from the rows in order, each as wide as its longest row: sort rows by their number of points.
+    """
+    rows, width, _ = x_BND.shape
+    out = x_BND.new_zeros(rows, width)
+    if not rows:
+        return out
     budget = TABLE_BYTES if x_BND.device.type == "cpu" else TABLE_BYTES_CUDA
-    nodes = float(expressions.lengths.double().mean()) if rows else 1.0
-    step = max(1, int(budget / (max(nodes, 1.0) * max(points, 1) * x_BND.element_size())))
-    for start in range(0, rows, step):  # pieces of a batch, not expressions
-        out[start : start + step] = _values(expressions[start : start + step].trimmed(), x_BND[start : start + step])
-    return out, torch.isfinite(out)
+    bytes_B = (layout.codes != PAD).sum(1) * points_B * x_BND.element_size()
+    piece = bytes_B.cumsum(0) // budget
+    widest = points_B.new_zeros(int(piece[-1]) + 1).scatter_reduce(0, piece, points_B, "amax", include_self=False)
+    counts = torch.bincount(piece, minlength=len(widest))
+    start = 0
+    for count, n in zip(counts.tolist(), widest.tolist(), strict=True):  # pieces of a batch, not expressions
+        here = slice(start, start + count)
+        if count:
+            out[here, :n] = _values(layout[here], x_BND[here, :n])
+        start += count
+    return out
 
 
-def _values(e: Expressions, x: torch.Tensor) -> torch.Tensor:
+def _values(e: Layout, x: torch.Tensor) -> torch.Tensor:
+    codes, device = e.codes, x.device
     rows, points, dimensions = x.shape
-    codes, length, device = e.codes, e.codes.shape[1], x.device
-    table_of_variables = x.transpose(1, 2).reshape(rows * dimensions, points)
-    row = torch.arange(rows, device=device)[:, None].expand(rows, length)
+    length = codes.shape[1]
+    arity = e.vocabulary.arities.to(device)[codes.clamp(max=VARIABLE)]
+    column = (codes == CONSTANT) | (codes == LITERAL) | ((codes >= FIRST_OPERATOR) & (codes < VARIABLE) & (arity == 0))
 
-    # One row of the table per inner node, in the order of the sorted keys.
-    inner = e.present & (e.arities > 0)
-    first, second = e.children
-    is_column = e.is_number | ((codes >= FIRST_OPERATOR) & (codes < VARIABLE) & (e.arities == 0))
-    leaf_value = _leaf_values(e, is_column).to(x.dtype)
-    column_one = is_column.gather(1, first)
-    column_two = is_column.gather(1, second)
-    key = ((e.heights * VARIABLE + codes.clamp(max=VARIABLE - 1)) * 2 + column_one) * 2 + column_two * (e.arities == 2)
-    r, p = inner.nonzero(as_tuple=True)
-    key, order = torch.sort(key[r, p], stable=True)
-    r, p = r[order], p[order]
-    groups = [t.tolist() for t in torch.unique_consecutive(key, return_counts=True)]
+    # One row of the table per variable, then one per inner node in the order of the sorted keys.
+    r, p = (e.heights > 0).nonzero(as_tuple=True)
+    at = r * length + p
+    one = r * length + e.first.reshape(-1)[at]
+    two = r * length + e.second.reshape(-1)[at]
+    column, value = column.reshape(-1), e.values.reshape(-1).to(x.dtype)
+    binary = arity.reshape(-1)[at] == 2
+    key = e.heights.reshape(-1)[at] * VARIABLE + codes.reshape(-1)[at]
+    key, order = torch.sort((key * 2 + column[one]) * 2 + (column[two] & binary), stable=True)
+    at, one, two = at[order], one[order], two[order]
+    symbols, counts = (t.tolist() for t in torch.unique_consecutive(key, return_counts=True))
 
-    source = row * dimensions + (codes - VARIABLE).clamp(min=0)  # where a node's values lie
-    source[r, p] = rows * dimensions + torch.arange(len(r), device=device)
-    at = (row * length + first)[r, p], (row * length + second)[r, p]
-    source, leaf_value = source.reshape(-1), leaf_value.reshape(-1)
-    table = x.new_empty(rows * dimensions + len(r), points)
-    table[: rows * dimensions] = table_of_variables
-    begin = 0
-    for symbol, count in zip(*groups, strict=True):
+    variables = rows * dimensions
+    source = (torch.arange(rows, device=device)[:, None] * dimensions + (codes - VARIABLE)).reshape(-1)
+    source[at] = torch.arange(variables, variables + len(at), device=device)
+    table = x.new_empty(variables + len(at), points)
+    table[:variables].view(rows, dimensions, points).copy_(x.transpose(1, 2))
+    start = variables
+    for symbol, children in zip(symbols, zip(one.split(counts), two.split(counts), strict=True), strict=True):
         operator = e.vocabulary.operator(symbol // 4 % VARIABLE)
-        columns = (symbol // 2 % 2, symbol % 2)
-        arguments = []
-        for i in range(operator.arity):
-            child = at[i][begin : begin + count]
-            arguments.append(leaf_value[child, None] if columns[i] else table.index_select(0, source[child]))
-        target = table[rows * dimensions + begin : rows * dimensions + begin + count]
-        target.copy_(operator.torch(*arguments).expand_as(target))
-        begin += count
-    if not length:
-        return table[:0]
-    root = table.index_select(0, source.view(rows, length)[:, 0])
-    return torch.where(is_column[:, :1], leaf_value.view(rows, length)[:, :1], root)
-
-
-def _leaf_values(e: Expressions, is_column: torch.Tensor) -> torch.Tensor:
-    """(B, L) the value of each number and named constant; meaningless elsewhere."""
-    slots = e.constants.shape[1]
-    if slots:
-        values = e.constants.gather(1, e.number_slot.clamp(max=slots - 1))
-    else:
-        values = torch.zeros(e.codes.shape, dtype=e.constants.dtype, device=e.device)
-    named = is_column & ~e.is_number
-    for i, operator in enumerate(e.vocabulary.operators):
-        if operator.arity == 0:
-            values = torch.where(named & (e.codes == FIRST_OPERATOR + i), operator.torch(), values)
-    return values
+        arguments = [
+            value[child, None] if is_column else table.index_select(0, source[child])
+            for child, is_column in ((children[0], symbol & 2), (children[1], symbol & 1))[: operator.arity]
+        ]
+        stop = start + len(children[0])
+        table[start:stop] = operator.torch(*arguments)
+        start = stop
+    root = torch.arange(rows, device=device) * length
+    constant = column[root]
+    return torch.where(constant[:, None], value[root, None], table.index_select(0, torch.where(constant, 0, source[root])))

@@ -13,13 +13,14 @@ from dataclasses import dataclass
 
 import torch
 
+from sr_accessor.device import DTYPE
 from sr_accessor.errors import InputError, UnknownNameError, nearest
-from sr_accessor.expressions.batch import Expressions, concatenate, constant
-from sr_accessor.expressions.paired import evaluate_paired
+from sr_accessor.expressions.batch import Expressions, concatenate, constant, empty
+from sr_accessor.expressions.paired import lay_out, run_paired
 from sr_accessor.expressions.rewrite import simplify_batch
 from sr_accessor.expressions.vocabulary import CONSTANT, LITERAL, VARIABLE, Vocabulary
 from sr_accessor.prior.constants import draw_paper_numbers, paper_prefactors, science_numbers, with_values
-from sr_accessor.prior.inputs import mixed, paper_clusters, sample_paper_points, sample_science_points
+from sr_accessor.prior.inputs import POINTS, mixed, paper_clusters, sample_paper_points, sample_science_points
 from sr_accessor.prior.trees import (
     NUMBER,
     PAPER_UNARIES,
@@ -42,10 +43,9 @@ NOISE_FREE = 0.5  # of the examples; the others have
 NOISE = (1e-4, 0.1)  # ... a relative level in this range, log-uniform
 
 #: Attempts drawn at once: large tensors, yet few enough to stay near the caches of one core.
-ATTEMPTS, ATTEMPTS_CUDA = 2048, 65536
+ATTEMPTS, ATTEMPTS_CUDA = 1024, 65536
 #: A screen on few points throws most invalid functions away before the full evaluation.
 SCREEN = 12
-SLICE = 256  # rows evaluated together; sorted by their number of points, so that padding is not computed
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ def sample_examples(
         def attempt(rows: torch.Tensor) -> tuple[Examples, torch.Tensor]:
             return _attempt_science(dimensions[rows], vocabulary, generator)
 
-    return _until_accepted(attempt, count, device)
+    return _until_accepted(attempt, dimensions, vocabulary)
 
 
 def sample_expressions(
@@ -171,64 +171,58 @@ def _check_preset(preset: str) -> None:
 
 
 def _until_accepted(
-    attempt: Callable[[torch.Tensor], tuple[Examples, torch.Tensor]], count: int, device: torch.device
+    attempt: Callable[[torch.Tensor], tuple[Examples, torch.Tensor]],
+    dimensions: torch.Tensor,
+    vocabulary: Vocabulary,
 ) -> Examples:
     """Attempts for all rows until each has one; a row that needs several tries gets several at once near the end.
 
     The first accepted of independent attempts is distributed like the first accepted of a sequence.
     """
+    count, device = len(dimensions), dimensions.device
     size = ATTEMPTS if device.type == "cpu" else ATTEMPTS_CUDA
     pending = torch.arange(count, device=device)
-    accepted, owners = [], []
+    most = int(dimensions.max()) if count else 1
+    x = torch.zeros(count, most, POINTS, dtype=DTYPE, device=device)  # in memory the points of a column lie together
+    y = torch.zeros(count, POINTS, dtype=DTYPE, device=device)
+    points = torch.zeros_like(dimensions)
+    laws, owners = [empty(vocabulary, device)], [pending[:0]]
     while len(pending):
         asked = pending[:size]
         copies = max(1, min(64, size // 4 // len(asked)))
         examples, good = attempt(asked.repeat_interleave(copies))
         good = good.view(len(asked), copies)
         done = good.any(1)
-        first = torch.arange(len(asked), device=device) * copies + good.long().argmax(1)
-        accepted.append(examples[first[done]])
-        owners.append(asked[done])
+        first = (torch.arange(len(asked), device=device) * copies + good.long().argmax(1))[done]
+        owner = asked[done]
+        x[owner, : examples.x.shape[2], : examples.x.shape[1]] = examples.x.transpose(1, 2)[first]
+        y[owner, : examples.y.shape[1]] = examples.y[first]
+        points[owner] = examples.points[first]
+        laws.append(examples.expressions[first])
+        owners.append(owner)
         pending = torch.cat([pending[size:], asked[~done]])
-    return _gathered(accepted, torch.cat(owners).argsort())
+    expressions = concatenate(laws)[torch.cat(owners).argsort()].trimmed()
+    width = int(points.max()) if count else 0
+    return Examples(expressions, x[:, :, :width].transpose(1, 2), y[:, :width], points, dimensions)
 
 
-def _gathered(parts: list[Examples], order: torch.Tensor) -> Examples:
-    pad = torch.nn.functional.pad
-    n, d = max(p.x.shape[1] for p in parts), max(p.x.shape[2] for p in parts)
-    expressions = concatenate([p.expressions for p in parts])[order].trimmed()
-    x = torch.cat([pad(p.x, (0, d - p.x.shape[2], 0, n - p.x.shape[1])) for p in parts])[order]
-    y = torch.cat([pad(p.y, (0, n - p.y.shape[1])) for p in parts])[order]
-    return Examples(
-        expressions, x, y, torch.cat([p.points for p in parts])[order], torch.cat([p.dimensions for p in parts])[order]
-    )
-
-
-def _evaluate(e: Expressions, x: torch.Tensor, points: torch.Tensor, largest: float) -> tuple[torch.Tensor, torch.Tensor]:
-    """y (B, N), 0 beyond the points or where rejected, and whether every value is valid and not too large (B,)."""
-    good = _fine(*_sample_of_points(e, x, points), largest)
+def _evaluate(
+    expressions: Expressions, x: torch.Tensor, points: torch.Tensor, largest: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """y (B, N), 0 beyond the points and where rejected, and whether every value is valid and not too large (B,)."""
+    layout = lay_out(expressions)
+    steps = torch.arange(SCREEN, device=x.device) * points[:, None] // SCREEN  # spread over the clusters
+    few = x.transpose(1, 2).gather(2, steps[:, None].expand(-1, x.shape[2], -1)).transpose(1, 2)
+    good = (run_paired(layout, few, points.clamp(max=SCREEN)).abs() <= largest).all(1)
     rows = good.nonzero()[:, 0]
     rows = rows[points[rows].argsort()]
+    values = run_paired(layout[rows], x.transpose(1, 2)[rows].transpose(1, 2), points[rows])
+    inside = torch.arange(x.shape[1], device=x.device) < points[rows, None]
+    fine = ((values.abs() <= largest) | ~inside).all(1)  # NaN compares as false
+    good[rows] = fine
     y = x.new_zeros(x.shape[:2])
-    # Slices of rows with about equally many points; on a GPU few large ones.
-    slices = rows.split(SLICE if x.device.type == "cpu" else ATTEMPTS_CUDA // 4)
-    for here in slices:
-        n = int(points[here[-1]])
-        values, valid = evaluate_paired(e[here], x[here, :n])
-        inside = torch.arange(n, device=x.device) < points[here, None]
-        fine = ((valid & (values.abs() <= largest)) | ~inside).all(1)
-        good[here] = fine
-        y[here, :n] = torch.where(inside & fine[:, None], values, 0.0)
+    y[rows] = torch.where(inside & fine[:, None], values, 0.0)
     return y, good
-
-
-def _sample_of_points(e: Expressions, x: torch.Tensor, points: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    steps = torch.arange(SCREEN, device=x.device) * points[:, None] // SCREEN  # spread over the clusters
-    return evaluate_paired(e, x.gather(1, steps[:, :, None].expand(-1, -1, x.shape[2])))
-
-
-def _fine(values: torch.Tensor, valid: torch.Tensor, largest: float) -> torch.Tensor:
-    return (valid & (values.abs() <= largest)).all(1)
 
 
 # ---------------------------------------------------------------- paper
