@@ -87,13 +87,13 @@ def best_seconds(function: Callable[[], object], repeats: int = 5) -> float:
     return min(seconds_of(function) for _ in range(repeats))
 
 
-#: Ten constants each, of which some enter linearly; one to three inputs; what textbooks fit.
+#: Ten constants each, none of them redundant, some of them linear; sums, phases, rates, poles, a peak, roots.
 _TEN_CONSTANTS = (
     "1.1*exp(-0.7*a) + 0.9*exp(-1.8*b) + 1.2*sin(1.3*c + 0.4) + 0.8*a*b + 1.5*c + 0.3",
     "1.2*sin(0.9*a + 0.3) + 0.7*cos(1.4*b + 0.6) + 1.1*tanh(0.8*c - 0.5) + 0.4",
-    "(1.3 + 0.8*a + 0.5*b)/(1.6 + 0.4*c + 0.3*a) + 0.9*exp(-0.6*b) + 0.7*c + 0.2",
-    "1.4*a/(0.8 + b) + 1.1*log(1.5 + 0.6*c) + 0.9*sqrt(1.2 + 0.7*a) + 0.5*b*c + 0.3*a",
-    "0.9*exp(-(a - 1.1)*(a - 1.3)/0.8) + 1.2*exp(-0.5*b) + 0.6*sin(1.7*c) + 0.7*b + 0.4",
+    "(1.3 + 0.8*a + 0.5*b)/(a + 1.6 + 0.4*c) + 0.9*exp(-0.6*b) + 0.7*c + 0.3*a + 0.2",
+    "1.4*a/(0.8 + b) + 1.1*log(1.5 + c) + 0.9*sqrt(1.2 + a) + 0.5*b*c + 0.3*a + 0.7*c + 0.4",
+    "0.9*exp(-square((a - 1.1)/0.8)) + 1.2*exp(-0.5*b) + 0.6*sin(1.7*c) + 0.7*b + 0.3*a + 0.4",
 )
 
 
