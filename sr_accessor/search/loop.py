@@ -24,7 +24,8 @@ from sr_accessor.expressions.description import structure_bits
 from sr_accessor.expressions.evaluate import evaluate
 from sr_accessor.expressions.rewrite import simplify_batch
 from sr_accessor.expressions.vocabulary import Vocabulary
-from sr_accessor.prior.examples import sample_expressions
+
+sample_expressions = None
 from sr_accessor.refinement.levenberg_marquardt import levenberg_marquardt
 from sr_accessor.search.features import Feature, features
 from sr_accessor.search.front import Front
@@ -49,6 +50,8 @@ SCREEN_POINTS = 200  # search_findings.md §8: 200-300 points rank as well as al
 #: (points, Levenberg–Marquardt steps, candidates kept) of each stage of polishing; then all rows.
 STAGES = ((64, 8, 160), (256, 10, 50))
 FINAL_STEPS, MOST_ROWS = 16, 20_000
+#: Candidates within this many bits of the best of a round are snapped, at most so many.
+SNAP_WITHIN, MOST_SNAPPED = 150.0, 8
 #: A law with this relative error (root mean square) is exact in float64 arithmetic.
 EXACT = 1e-10
 #: Moves end when this many rounds of them in a row did not shorten the description.
@@ -200,7 +203,7 @@ def _plan(work: Workspace) -> list[tuple[str, Callable[[SearchState, torch.Gener
         if by_name[view].usable(work.screen.y, work.vocabulary):
             plan.append((f"pairs, {view}", _pairs(view, False)))
             plan.append((f"pairs, {view}, relative", _pairs(view, True)))
-    plan.append(("prior", _propose_prior))
+    # plan.append(("prior", _propose_prior))
     return plan
 
 
@@ -371,7 +374,9 @@ def _polish(proposals: Sequence[Proposal], work: Workspace) -> Scored:
     if not len(scored):
         return scored
     order = torch.argsort(scored.description_length)
-    snapped = snap(scored[order[:16]], data)
+    length = scored.description_length[order]
+    close = (length < length[0] + SNAP_WITHIN)[:MOST_SNAPPED]
+    snapped = snap(scored[order[:MOST_SNAPPED][close]], data)
     return stack([snapped, scored[order]])
 
 

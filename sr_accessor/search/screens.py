@@ -107,12 +107,12 @@ def _unexplained(rows: torch.Tensor, weight: torch.Tensor, q: torch.Tensor, resi
     rows (R, N) unweighted, residual (N,) weighted, projected and of unit norm.
     """
     rows = rows * weight
-    before = rows.square().sum(1)
+    before = torch.linalg.vecdot(rows, rows)
     rows = rows - (rows @ q) @ q.T
-    squares = rows.square()
+    squares = rows * rows
     left = squares.sum(1)
     share = 1 - (rows @ residual).square() / left
-    rests_on = left.square() / squares.square().sum(1)
+    rests_on = left.square() / torch.linalg.vecdot(squares, squares)
     sound = (left > LEAST_LEFT * before) & (rests_on > max(4.0, 0.03 * rows.shape[1])) & share.isfinite()
     return torch.where(sound, share.clamp(min=0.0), 1.0)
 
