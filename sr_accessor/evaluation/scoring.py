@@ -83,11 +83,14 @@ def score(problem: Problem, answer: Answer, *, sympy_seconds: float = 60.0) -> d
             "seconds": round(answer.seconds, 3),
         }
         if answer.expression is not None:
-            row |= {"size": model_size(answer.expression), "expression": str(answer.expression)}
+            row |= {
+                "size": model_size(answer.expression, rounded=not record.relative),
+                "expression": str(answer.expression),
+            }
         if record.formula is None:
             return row
         truth = to_sympy(record.expression, record.features)[0]
-        row["truth_size"] = model_size(truth)
+        row["truth_size"] = model_size(truth, rounded=not record.relative)
         if answer.expression is None:
             return row | {"relation": "no law", "exact": False, "equivalent": False}
         if record.relative:

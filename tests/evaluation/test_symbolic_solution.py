@@ -59,6 +59,7 @@ def test_model_size_counts_sympys_nodes():
     assert model_size(x - y) == 5  # Add(x, Mul(-1, y))
     assert model_size(x / y) == 5  # Mul(x, Pow(y, -1))
     assert model_size(x + 1e-6 * y) == 1  # rounded first
+    assert model_size(x + 1e-6 * y, rounded=False) == 5
     assert model_size(1.5 * sympy.sin(x)) == 4
 
 
