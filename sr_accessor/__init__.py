@@ -13,6 +13,7 @@ from typing import Any
 from sr_accessor import errors
 from sr_accessor.frontends.functions import fit, predict
 from sr_accessor.frontends.register import register_accessors
+from sr_accessor.version import __version__
 
 #: Public names that are imported on first use, because they load torch or plugins: name -> "module" or "module:name".
 _ON_FIRST_USE = {
@@ -29,6 +30,7 @@ __all__ = [
     "Equation",
     "FitResult",
     "Operator",
+    "__version__",
     "errors",
     "fit",
     "hookimpl",

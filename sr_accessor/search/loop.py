@@ -24,8 +24,7 @@ from sr_accessor.expressions.description import structure_bits
 from sr_accessor.expressions.evaluate import evaluate
 from sr_accessor.expressions.rewrite import simplify_batch
 from sr_accessor.expressions.vocabulary import Vocabulary
-
-sample_expressions = None
+from sr_accessor.prior.examples import sample_expressions
 from sr_accessor.refinement.levenberg_marquardt import levenberg_marquardt
 from sr_accessor.search.features import Feature, features
 from sr_accessor.search.front import Front
@@ -203,7 +202,7 @@ def _plan(work: Workspace) -> list[tuple[str, Callable[[SearchState, torch.Gener
         if by_name[view].usable(work.screen.y, work.vocabulary):
             plan.append((f"pairs, {view}", _pairs(view, False)))
             plan.append((f"pairs, {view}, relative", _pairs(view, True)))
-    # plan.append(("prior", _propose_prior))
+    plan.append(("prior", _propose_prior))
     return plan
 
 

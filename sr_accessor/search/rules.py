@@ -10,7 +10,7 @@ import torch
 from sr_accessor.errors import InputError, UnknownNameError, nearest
 from sr_accessor.search.front import Front
 
-__all__ = ["RULES", "choose"]
+__all__ = ["RULES", "check_rule", "choose"]
 
 
 def _mdl(front: Front, n: int, validation: torch.Tensor | None) -> torch.Tensor:
@@ -61,6 +61,12 @@ RULES: dict[str, Callable[[Front, int, torch.Tensor | None], torch.Tensor]] = {
 }
 
 
+def check_rule(rule: str) -> None:
+    """Raise UnknownNameError where there is no such rule."""
+    if rule not in RULES:
+        raise UnknownNameError(f"no selection rule {rule!r}; {nearest(rule, RULES)}")
+
+
 def choose(front: Front, rule: str, n: int, validation: torch.Tensor | None = None) -> int:
     """Which row of `front` the rule chooses.
 
@@ -76,7 +82,6 @@ def choose(front: Front, rule: str, n: int, validation: torch.Tensor | None = No
     UnknownNameError : no such rule
     InputError : "validation" without held-out rows
     """
-    if rule not in RULES:
-        raise UnknownNameError(f"no selection rule {rule!r}; {nearest(rule, RULES)}")
+    check_rule(rule)
     price = RULES[rule](front, n, validation)
     return int(torch.where(price.isnan(), torch.inf, price).argmin())
