@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import platform
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
+
+from sr_accessor.version import __version__
 
 __all__ = ["processor", "provenance"]
 
@@ -25,14 +26,10 @@ def processor() -> str:
 
 def provenance(**facts: object) -> str:
     """Date, machine, versions, and the `facts` of the run such as seed and budget."""
-    try:
-        own = version("sr-accessor")
-    except PackageNotFoundError:  # run from a checkout that is not installed
-        own = "not installed"
     gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
     stated = "".join(f", {name.replace('_', ' ')} {value}" for name, value in facts.items())
     return (
         f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {processor()}, {os.cpu_count()} cores, "
         f"{torch.get_num_threads()} torch threads{gpu}, Python {platform.python_version()}, "
-        f"torch {torch.__version__}, sr-accessor {own}{stated}"
+        f"torch {torch.__version__}, sr-accessor {__version__}{stated}"
     )
