@@ -1,0 +1,32 @@
+"""python -m sr_accessor.evaluation: one command per question, one file per command."""
+
+from __future__ import annotations
+
+import click
+
+from sr_accessor.errors import SymRegError
+from sr_accessor.evaluation.speed import speed
+from sr_accessor.evaluation.visible import visible
+
+__all__ = ["main"]
+
+
+@click.group()
+def commands() -> None:
+    """How good and how fast: every command prints a table and the machine it was measured on."""
+
+
+for command in (visible, speed):
+    commands.add_command(command)
+
+
+def main() -> None:
+    """Run a command; an error on purpose is one line, without a traceback."""
+    try:
+        commands(prog_name="python -m sr_accessor.evaluation")
+    except SymRegError as error:
+        raise SystemExit(f"error: {error}") from error
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,26 @@
+"""Confidence intervals of a counted share."""
+
+from __future__ import annotations
+
+import math
+
+__all__ = ["wilson"]
+
+
+def wilson(hits: int, trials: int, z: float = 1.959963984540054) -> tuple[float, float]:
+    """Wilson's score interval of a share [Wilson 1927, JASA 22, 209]; 95 % for the default z.
+
+    Without a trial nothing is known: (0, 1).
+
+    Raises
+    ------
+    ValueError : `hits` is not between 0 and `trials`.
+    """
+    if not 0 <= hits <= trials:
+        raise ValueError(f"hits={hits} must be between 0 and trials={trials}")
+    if trials == 0:
+        return 0.0, 1.0
+    share, scale = hits / trials, 1 + z * z / trials
+    middle = (share + z * z / (2 * trials)) / scale
+    half = z / scale * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))
+    return max(0.0, middle - half), min(1.0, middle + half)

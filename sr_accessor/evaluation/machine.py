@@ -1,0 +1,35 @@
+"""Where and when a table was measured: one line below every table."""
+
+from __future__ import annotations
+
+import os
+import platform
+from datetime import UTC, datetime
+from pathlib import Path
+
+import torch
+
+from sr_accessor.version import __version__
+
+__all__ = ["processor", "provenance"]
+
+
+def processor() -> str:
+    """The processor's name as the system tells it."""
+    listing = Path("/proc/cpuinfo")  # platform.processor() is empty on many Linux systems
+    if listing.exists():
+        for line in listing.read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def provenance(**facts: object) -> str:
+    """Date, machine, versions, and the `facts` of the run such as seed and budget."""
+    gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
+    stated = "".join(f", {name.replace('_', ' ')} {value}" for name, value in facts.items())
+    return (
+        f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {processor()}, {os.cpu_count()} cores, "
+        f"{torch.get_num_threads()} torch threads{gpu}, Python {platform.python_version()}, "
+        f"torch {torch.__version__}, sr-accessor {__version__}{stated}"
+    )

@@ -1,0 +1,109 @@
+"""evaluation visible: `sr.fit` with its defaults on the visible pack, scored by SRBench's rules."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import click
+import pandas as pd
+
+import sr_accessor as sr
+from sr_accessor.errors import SymRegError
+from sr_accessor.evaluation.machine import provenance
+from sr_accessor.evaluation.options import numbers, words
+from sr_accessor.evaluation.problems import SEEDS, Problem, Record, load, select, stratified
+from sr_accessor.evaluation.runner import Task, run
+from sr_accessor.evaluation.scoring import COLUMNS, Answer, Method, score, summary
+
+__all__ = ["evaluate_methods", "fit_table", "visible"]
+
+
+def fit_table(problem: Problem, seconds: float) -> Answer:
+    """The public `sr.fit` on the training frame, everything at its default but time, seed and the bar."""
+    record = problem.record
+    began = time.perf_counter()
+    result = sr.fit(
+        problem.train,
+        record.target,
+        record.features,
+        timeout=seconds,
+        random_state=problem.seed,
+        progress=False,
+    )
+    took = time.perf_counter() - began
+    return Answer(
+        predict=lambda inputs: result.predict(inputs).to_numpy(),
+        expression=result.best.to_sympy(),
+        status=result.status,
+        seconds=took,
+        complexity=result.best.complexity,
+    )
+
+
+def evaluate_methods(
+    methods: Mapping[str, Method],
+    records: Sequence[Record],
+    path: Path,
+    *,
+    budget: float,
+    noises: Sequence[float] = (0.0,),
+    seed: int = SEEDS[0],
+    minutes: float | None = None,
+    points: str = "srbench",
+    progress: bool = True,
+) -> pd.DataFrame:
+    """Every method on every record at every noise level; the rows of `runner.run` with `scoring.COLUMNS`.
+
+    Methods and noise levels alternate problem by problem, so that a run cut short has compared them on the same.
+    """
+    by_name = {r.name: r for r in records}
+
+    def solve(task: Task) -> dict[str, object]:
+        problem = load(by_name[task.problem], task.seed, task.noise, points=points)
+        try:
+            answer = methods[task.method](problem, task.budget)
+        except SymRegError as error:  # the method refused this table: a result, not an accident
+            known = problem.record.formula is not None
+            missed = {"exact": False, "equivalent": False} if known else {}
+            return {"status": f"{type(error).__name__}: {error}", "r2": float("-inf"), "solved": False, **missed}
+        return score(problem, answer)
+
+    tasks = [
+        Task(record.suite, record.name, seed, noise, name, budget)
+        for record in records
+        for noise in noises
+        for name in methods
+    ]
+    return run(tasks, solve, COLUMNS, path, minutes=minutes, progress=progress)
+
+
+@click.command()
+@click.option("--suite", "suites", callback=words, help="Suites, e.g. nguyen,jin; default all.")
+@click.option("--problem", "names", callback=words, help="Problems by name; default all.")
+@click.option("--seconds", default=10.0, show_default=True, help="Budget of each problem.")
+@click.option("--minutes", type=float, help="Begin no problem after this time; a later run goes on.")
+@click.option("--noise", "noises", default="0", show_default=True, callback=numbers, help="Noise levels, e.g. 0,0.01.")
+@click.option("--subset", type=click.IntRange(min=1), help="Only so many problems, drawn in proportion to the suites.")
+@click.option("--seed", default=SEEDS[0], show_default=True, help="Of the rows, the subset and the fit.")
+@click.option("--points", type=click.Choice(["srbench", "source"]), default="srbench", show_default=True)
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), default="visible.csv", show_default=True)
+def visible(suites, names, seconds, minutes, noises, subset, seed, points, out) -> None:
+    """Fit the problems of the visible pack and print exact laws, R², size and seconds by suite."""
+    records = stratified(select(suites, names), seed)[:subset]
+    rows = evaluate_methods(
+        {"sr_accessor" if points == "srbench" else "sr_accessor, source points": fit_table},
+        records,
+        out,
+        budget=seconds,
+        noises=noises,
+        seed=seed,
+        minutes=minutes,
+        points=points,
+    )
+    planned = Counter(r.suite for r in records)
+    click.echo(summary(rows, dict(sorted(planned.items()))).reset_index().to_string(index=False))
+    click.echo("exact: SRBench's symbolic solution; equivalent: also equal in value to 1e-8; (95 % Wilson intervals)")
+    click.echo(provenance(budget=f"{seconds:g} s", seed=seed, rows=out))

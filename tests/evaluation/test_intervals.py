@@ -1,0 +1,27 @@
+import pytest
+
+from sr_accessor.evaluation.intervals import wilson
+
+
+@pytest.mark.parametrize(
+    ("hits", "trials", "interval"),
+    [  # statsmodels.stats.proportion.proportion_confint(..., method="wilson")
+        (0, 10, (0.0, 0.2775328)),
+        (10, 10, (0.7224672, 1.0)),
+        (81, 263, (0.2553, 0.3662)),  # Newcombe 1998, Statistics in Medicine 17, 857, table I
+        (15, 148, (0.0624, 0.1605)),
+        (0, 20, (0.0, 0.1611)),
+        (1, 29, (0.0061, 0.1718)),
+    ],
+)
+def test_wilson(hits, trials, interval):
+    assert wilson(hits, trials) == pytest.approx(interval, abs=6e-5)
+
+
+def test_nothing_known_without_a_trial():
+    assert wilson(0, 0) == (0.0, 1.0)
+
+
+def test_impossible_count():
+    with pytest.raises(ValueError, match="hits=3 must be between 0 and trials=2"):
+        wilson(3, 2)

@@ -1,0 +1,65 @@
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+
+from sr_accessor.errors import UnknownNameError
+from sr_accessor.evaluation import speed as module
+from sr_accessor.evaluation.__main__ import commands
+from sr_accessor.evaluation.cold_fit import table
+from sr_accessor.evaluation.speed import MEASUREMENTS, Measurement, best_seconds, measure, ten_constants
+from sr_accessor.expressions.evaluate import evaluate
+from sr_accessor.refinement.levenberg_marquardt import levenberg_marquardt
+
+
+def test_refinement_problem_has_ten_constants_and_a_known_optimum():
+    start, x, y = ten_constants(10, 200)
+    assert (start.free.sum(1) == 10).all() and x.shape == (200, 3) and y.shape == (10, 200)
+    before = (evaluate(start, x)[0] - y).square().mean(1)
+    after = levenberg_marquardt(start, x, y).loss / 200
+    noise = 1e-4 * y.square().mean(1)
+    assert (after < before).all() and ((after / noise - 0.95).abs() < 0.4).all()  # ten of 200 degrees are fitted
+    again = ten_constants(10, 200)
+    assert torch.equal(again[1], x) and torch.equal(again[2], y)
+
+
+def test_best_seconds_warms_up_and_repeats():
+    calls = []
+    assert best_seconds(lambda: calls.append(0), repeats=4) >= 0 and len(calls) == 5
+
+
+def test_fit_table_has_the_stated_noise():
+    clean, noisy = table(0.0, 1), table(0.01, 1)
+    assert clean.shape == (200, 4) and clean.drop(columns="y").equals(noisy.drop(columns="y"))
+    assert np.std(noisy["y"] - clean["y"]) == pytest.approx(0.01 * np.sqrt(np.mean(clean["y"] ** 2)), rel=0.15)
+
+
+def test_command_prints_each_line_with_its_goal(monkeypatch):
+    lines = [
+        Measurement("this", "9 ms", "90 ms", 10.0, ">= 5 x", True),
+        Measurement("that", "1 GB", "-", None, "< 1 GB", False),
+    ]
+    monkeypatch.setattr(module, "measure", lambda name: lines if name == "jacobian" else [])
+    done = CliRunner().invoke(commands, ["speed", "--only", "jacobian"])
+    assert done.exit_code == 0, done.output
+    this, that = done.output.splitlines()[1:3]
+    assert this.split()[-5:] == ["10.00", ">=", "5", "x", "yes"] and that.split()[-5:] == ["-", "<", "1", "GB", "NO"]
+    assert "torch" in done.output.splitlines()[3]
+
+
+def test_a_measurement_runs_in_a_process_of_its_own():
+    done = subprocess.run(
+        [sys.executable, "-m", "sr_accessor.evaluation.speed", "jacobian"], capture_output=True, text=True, check=True
+    )
+    (line,) = [Measurement(**m) for m in json.loads(done.stdout)]
+    assert line.goal == "<= 4 x" and line.ratio > 1
+
+
+def test_unknown_measurement():
+    with pytest.raises(UnknownNameError, match="did you mean 'jacobian'"):
+        measure("jacobean")
+    assert set(MEASUREMENTS) == {"generator", "refinement", "jacobian", "pairs", "fit"}
