@@ -22,6 +22,7 @@ from sr_accessor.expressions.batch import Expressions, concatenate, constant, li
 from sr_accessor.expressions.build import linear_combination, monomials
 from sr_accessor.expressions.description import structure_bits
 from sr_accessor.expressions.evaluate import evaluate
+from sr_accessor.expressions.jacobian import jacobian
 from sr_accessor.expressions.rewrite import simplify_batch
 from sr_accessor.expressions.vocabulary import Vocabulary
 from sr_accessor.prior.examples import sample_expressions
@@ -56,6 +57,10 @@ SNAP_WITHIN, MOST_SNAPPED = 150.0, 8
 EXACT, MOST_FREE = 1e-12, 3
 #: Moves end when this many rounds of them in a row did not shorten the description.
 PATIENCE = 12
+#: Not before so many rounds do residuals that pass as noise end a search: a simpler law may still come.
+LEAST_ROUNDS = 6
+#: Above 2·ln M this much (χ² units) is left to chance: M rows are not independent, so the true excess is smaller.
+NOISE_MARGIN = 4.0
 POPULATION = 300
 
 Proposal = tuple[str, Expressions]
@@ -126,6 +131,7 @@ class SearchState:
     refined : candidates refined so far
     waiting : rounds of moves since the description last became shorter
     exact : whether a law fits to float64 arithmetic
+    quiet : whether the residuals of the shortest description pass as noise
     doing : what the last round did, for progress
     """
 
@@ -137,12 +143,13 @@ class SearchState:
     refined: int
     waiting: int
     exact: bool
+    quiet: bool
     doing: str
 
     @property
     def finished(self) -> bool:
-        """An exact law, or moves that no longer find anything."""
-        return self.exact or self.waiting >= PATIENCE
+        """An exact law, residuals that pass as noise, or moves that no longer find anything."""
+        return self.exact or self.quiet or self.waiting >= PATIENCE
 
 
 def start(data: Data, vocabulary: Vocabulary, *, seed: int) -> SearchState:
@@ -153,7 +160,7 @@ def start(data: Data, vocabulary: Vocabulary, *, seed: int) -> SearchState:
     mean = constant([float(data.y.mean())], vocabulary, data.y.device)
     refined = levenberg_marquardt(mean, data.x, data.y, data.weight, steps=2)
     scored = score(refined.expressions, data, ("mean",))
-    return SearchState(workspace, seed, 0, best_front([scored.front()]), scored, 1, 0, False, "mean")
+    return SearchState(workspace, seed, 0, best_front([scored.front()]), scored, 1, 0, False, False, "mean")
 
 
 def step(state: SearchState) -> SearchState:
@@ -183,6 +190,7 @@ def step(state: SearchState) -> SearchState:
         refined=state.refined + done,
         waiting=0 if shorter else state.waiting + moving,
         exact=_is_exact(front, work.data),
+        quiet=state.round + 1 >= LEAST_ROUNDS and not shorter and _passes_as_noise(front, work),
         doing=name,
     )
 
@@ -196,11 +204,12 @@ def _plan(work: Workspace) -> list[tuple[str, Callable[[SearchState, torch.Gener
         ("linear and power laws", _propose_simple),
         ("dictionaries", _dictionaries(("y", "1/y", "y²", "log y"))),
         ("power × feature, small library", _power("small", logs, False)),
-        ("ratios", _ratios(("y", "y²"))),
+        ("pairs, y", _pairs("y", False)),
         ("power × feature, small library, absolute errors", _power("small", ["y"], True)),
         ("power × feature, large library", _power("large", logs, False)),
+        ("ratios", _ratios(("y", "y²"))),
     ]
-    for view in LINEAR_VIEWS:
+    for view in LINEAR_VIEWS[1:]:
         if view in usable:
             plan.append((f"pairs, {view}", _pairs(view, False)))
     plan.append(("power × feature, large library, absolute errors", _power("large", ["y"], True)))
@@ -439,3 +448,30 @@ def _is_exact(front: Front, data: Data) -> bool:
     error = (values[0] - data.y).square().mean().sqrt()
     exact = bool(valid.all()) and float(error) <= EXACT * float(data.y.square().mean().sqrt())
     return exact and int(law.free.sum()) <= MOST_FREE
+
+
+def _passes_as_noise(front: Front, work: Workspace) -> bool:
+    """Whether no row of the linear screens still explains anything of the best law's residuals.
+
+    The largest of M squared correlations of pure noise is about 2·ln M / N; the law's own tangent space is
+    projected out first. A screen of the residual is what would find the next term, so this is the test that counts.
+    """
+    best = int(front.description_length.argmin())
+    law = front.expressions[best]
+    data = work.screen
+    values, columns, _ = jacobian(law, data.x)
+    weight = torch.ones_like(data.y) if data.sigma is None else 1 / data.sigma
+    residual = (data.y - values[0]) * weight
+    base = torch.cat([torch.ones_like(data.y)[None], columns[0][law.free[0]]]) * weight
+    if not bool(base.isfinite().all()) or not bool(residual.isfinite().all()):
+        return False
+    q = torch.linalg.qr((base / base.norm(dim=1, keepdim=True).clamp(min=1e-300)).T).Q
+    rows = work.rows.values * weight
+    rows = rows - (rows @ q) @ q.T
+    residual = residual - q @ (q.T @ residual)
+    left = len(residual) - q.shape[1]
+    if left < 3:
+        return True
+    spread = residual.square().sum() / left
+    heard = (rows @ residual).square() / torch.linalg.vecdot(rows, rows).clamp(min=1e-300) / spread.clamp(min=1e-300)
+    return float(heard.max()) < 2 * math.log(len(rows)) + NOISE_MARGIN

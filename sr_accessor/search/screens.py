@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import torch
 
-from sr_accessor.expressions.batch import Expressions, concatenate, constant, join
+from sr_accessor.expressions.batch import Expressions, concatenate, constant, empty, join
 from sr_accessor.expressions.build import heads, linear_combination, monomials, power
 from sr_accessor.expressions.vocabulary import Vocabulary
 from sr_accessor.search.features import Feature, inner_grid
@@ -42,6 +42,8 @@ LEAST_LEFT = 1e-10
 LEAST_ANGLE = 3e-4
 #: Exponents of a power law are rounded to multiples of this; larger ones than `MOST_EXPONENT` are noise.
 EXPONENT_STEP, MOST_EXPONENT, MOST_FEATURE_POWER = 0.5, 6.0, 4.0
+#: What a symbol costs roughly, to order proposals that fit equally well.
+SYMBOL_BITS = 4.0
 #: Feature rows computed at once; with 200 points 2,000 rows are 3 MB.
 PIECE_ROWS = 2000
 
@@ -398,16 +400,29 @@ def screen_pair(target: Target, base: Rows, rows: Rows, *, keep: int = 25, block
     (b_u² + b_v² − 2·G·b_u·b_v)/(1 − G²) of the target.
     """
     unit, residual, sound = _project(target, base, rows)
-    unit, rows = unit[sound].float(), rows[sound]
-    b = unit @ residual.float()
+    unit, rows = unit[sound], rows[sound]
+    if len(rows) < 2:
+        return empty(rows.expressions.vocabulary, residual.device)
+    i, j = _best_pairs(unit.float(), residual.float(), 16 * keep, block)
+    # float32 only ranks: a thousand pairs within its rounding of each other are ordered again, simple ones first
+    share = _pair_share(unit, unit @ residual, i, j)
+    symbols = rows.expressions.complexity[i] + rows.expressions.complexity[j]
+    length = 0.5 * len(residual) * torch.log2(share.clamp(min=1e-24)) + SYMBOL_BITS * symbols
+    best = length.topk(min(keep, len(length)), largest=False).indices
+    return _combined(target, base, [rows[i[best]], rows[j[best]]])
+
+
+def _best_pairs(unit: torch.Tensor, residual: torch.Tensor, keep: int, block: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Indices i < j of the pairs of unit rows that explain most of the residual, from blocks of the Gram matrix."""
+    b = unit @ residual
     best_share, best_i, best_j = [], [], []
-    for start in range(0, len(unit), block):  # blocks of the Gram matrix, not candidates
+    for start in range(0, len(unit), block):  # blocks, not candidates
         gram = unit[start : start + block] @ unit[start:].T
         left = 1 - gram.square()
         bi, bj = b[start : start + block, None], b[start:]
         explained = (bi.square() + bj.square() - 2 * gram * bi * bj) / left
         explained = torch.where(left > LEAST_ANGLE, explained, 0.0).flatten()
-        top = explained.topk(min(4 * keep, len(explained)))
+        top = explained.topk(min(2 * keep, len(explained)))
         best_share.append(top.values)
         best_i.append(start + top.indices // gram.shape[1])
         best_j.append(start + top.indices % gram.shape[1])
@@ -415,7 +430,15 @@ def screen_pair(target: Target, base: Rows, rows: Rows, *, keep: int = 25, block
     distinct = i < j
     share, i, j = share[distinct], i[distinct], j[distinct]
     best = share.topk(min(keep, len(share))).indices
-    return _combined(target, base, [rows[i[best]], rows[j[best]]])
+    return i[best], j[best]
+
+
+def _pair_share(unit: torch.Tensor, b: torch.Tensor, i: torch.Tensor, j: torch.Tensor) -> torch.Tensor:
+    """(P,) share of the residual that each pair leaves, by orthogonalising: exact where the closed form cancels."""
+    residual_left = 1 - b[i].square()
+    gram = torch.linalg.vecdot(unit[i], unit[j])
+    across = (b[j] - gram * b[i]).square() / (1 - gram.square()).clamp(min=1e-12)
+    return (residual_left - across).clamp(min=0.0)
 
 
 def _combined(target: Target, base: Rows, extra: Sequence[Rows]) -> Expressions:
