@@ -62,6 +62,8 @@ LEAST_ROUNDS = 6
 #: Above 2·ln M this much (χ² units) is left to chance: M rows are not independent, so the true excess is smaller.
 NOISE_MARGIN = 4.0
 POPULATION = 300
+#: Monomials of one dictionary at most.
+MOST_MONOMIALS = 90
 
 Proposal = tuple[str, Expressions]
 
@@ -292,14 +294,14 @@ def _dictionaries(views: Sequence[str]):
     def propose(state: SearchState, generator: torch.Generator) -> list[Proposal]:
         work = state.workspace
         data, found = work.wide, []
-        for degree in range(2, 11):
-            if _terms(work.dimensions, degree) > min(len(data) / 3, 90):
-                break
-            dictionary = _dictionary(data.x, work.vocabulary, degree)
-            for name in views:
-                target = work.target(_view(name), False, data)
-                if target is not None:
-                    found.append((f"screen sparse, {name}", screen_sparse(target, dictionary)))
+        degrees = [d for d in range(2, 11) if _terms(work.dimensions, d) <= min(len(data) / 3, MOST_MONOMIALS)]
+        if not degrees:
+            return []
+        dictionaries = [_dictionary(data.x, work.vocabulary, degree) for degree in degrees]
+        for name in views:
+            target = work.target(_view(name), False, data)
+            if target is not None:
+                found.append((f"screen sparse, {name}", screen_sparse(target, dictionaries)))
         return found
 
     return propose

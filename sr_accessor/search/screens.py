@@ -42,6 +42,8 @@ LEAST_LEFT = 1e-10
 LEAST_ANGLE = 3e-4
 #: Exponents of a power law are rounded to multiples of this; larger ones than `MOST_EXPONENT` are noise.
 EXPONENT_STEP, MOST_EXPONENT, MOST_FEATURE_POWER = 0.5, 6.0, 4.0
+#: Sums of more terms than this follow anything and are not proposed.
+MOST_TERMS = 16
 #: What a symbol costs roughly, to order proposals that fit equally well.
 SYMBOL_BITS = 4.0
 #: Feature rows computed at once; with 200 points 2,000 rows are 3 MB.
@@ -504,13 +506,27 @@ def eliminate(
 
 
 # ---------------------------------------------------------------------------------------------- dictionaries
-def screen_sparse(target: Target, dictionary: Rows) -> Expressions:
-    """T ≈ Σ over the dictionary, eliminated backwards; one proposal."""
-    columns = (dictionary.values * target.weight)[None]
-    coefficients, used = eliminate(columns, target.values * target.weight)
-    if not bool(used.any()):
-        return target.view.undo(constant([1.0], dictionary.expressions.vocabulary, columns.device))
-    return target.view.undo(_sum_of(dictionary, coefficients, used))
+def screen_sparse(target: Target, dictionaries: Sequence[Rows]) -> Expressions:
+    """T ≈ Σ over a dictionary, eliminated backwards; of several dictionaries the shortest description.
+
+    Returns
+    -------
+    one expression of y, or none: more than `MOST_TERMS` terms are an approximant and no law
+    """
+    goal = target.values * target.weight
+    spread = (goal - target.weight * (goal @ target.weight) / target.weight.square().sum()).square().sum()
+    best, chosen = torch.inf, None
+    for dictionary in dictionaries:  # a few degrees
+        columns = (dictionary.values * target.weight)[None]
+        coefficients, used = eliminate(columns, goal)
+        rest = (goal - (coefficients[:, None, :] @ columns)[0, 0]).square().sum()
+        terms = int(used.sum())
+        length = 0.5 * len(goal) * float(torch.log2(rest + 1e-26 * spread)) + 5 * SYMBOL_BITS * terms
+        if 0 < terms <= MOST_TERMS and length < best:
+            best, chosen = length, (dictionary, coefficients, used)
+    if chosen is None:
+        return empty(dictionaries[0].expressions.vocabulary, goal.device)
+    return target.view.undo(_sum_of(*chosen))
 
 
 def _sum_of(dictionary: Rows, coefficients: torch.Tensor, used: torch.Tensor) -> Expressions:
