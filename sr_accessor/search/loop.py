@@ -34,12 +34,17 @@ from sr_accessor.search.moves import offspring
 from sr_accessor.search.screens import (
     Rows,
     Target,
+    best_factors,
     linear_rows,
+    screen_factor,
+    screen_log_pair,
     screen_one,
     screen_pair,
     screen_power,
     screen_powers,
+    screen_product,
     screen_ratio,
+    screen_span,
     screen_sparse,
 )
 from sr_accessor.search.selection import Data, Scored, best_front, score, snap, stack
@@ -64,6 +69,8 @@ NOISE_MARGIN = 4.0
 POPULATION = 300
 #: Monomials of one dictionary at most.
 MOST_MONOMIALS = 90
+#: Rows u of the product screens, and terms of the spans.
+MOST_FACTORS, MOST_SPAN = 1200, 36
 
 Proposal = tuple[str, Expressions]
 
@@ -104,6 +111,14 @@ class Workspace:
     @cached_property
     def rows(self) -> Rows:
         return linear_rows(self.large, self.features, self.vocabulary, count=3500)
+
+    @cached_property
+    def monomials(self) -> Rows:
+        """The literal 1 and the monomials of the large library."""
+        one = literal([1.0], self.vocabulary, self.data.y.device)
+        few = self.large[self.large.is_monomial.nonzero()[:, 0][:MOST_FACTORS]]
+        values = torch.cat([torch.ones_like(few.values[:1]), few.values])
+        return Rows(concatenate([one, few.expressions]), values)
 
     def target(self, view: View, relative: bool, data: Data | None = None) -> Target | None:
         """A view of y at the screening points; weights relative to |y|, or from sigma (equal without)."""
@@ -207,17 +222,24 @@ def _plan(work: Workspace) -> list[tuple[str, Callable[[SearchState, torch.Gener
         ("dictionaries", _dictionaries(("y", "1/y", "y²", "log y"))),
         ("power × feature, small library", _power("small", logs, False)),
         ("pairs, y", _pairs("y", False)),
+        ("pairs of factors", _log_pairs(False)),
         ("power × feature, small library, absolute errors", _power("small", ["y"], True)),
         ("power × feature, large library", _power("large", logs, False)),
+        ("products, y", _products("y", False)),
+        ("factors, y", _factors("y", False)),
         ("ratios", _ratios(("y", "y²"))),
     ]
-    for view in LINEAR_VIEWS[1:]:
-        if view in usable:
-            plan.append((f"pairs, {view}", _pairs(view, False)))
-    plan.append(("power × feature, large library, absolute errors", _power("large", ["y"], True)))
-    for view in LINEAR_VIEWS:
-        if view in usable:
-            plan.append((f"pairs, {view}, relative errors", _pairs(view, True)))
+    sums = [v for v in ("y", "y²", "1/y") if v in usable]
+    plan += [(f"products, {v}", _products(v, False)) for v in sums[1:2]]
+    plan += [(f"factors, {v}", _factors(v, False)) for v in sums[1:]]
+    plan += [(f"pairs, {v}", _pairs(v, False)) for v in LINEAR_VIEWS[1:] if v in usable]
+    plan += [
+        ("two features", _two_features),
+        ("power × feature, large library, absolute errors", _power("large", ["y"], True)),
+    ]
+    plan += [(f"pairs, {v}, relative errors", _pairs(v, True)) for v in LINEAR_VIEWS if v in usable]
+    plan += [(f"products, {v}, relative errors", _products(v, True)) for v in sums[:2]]
+    plan += [(f"factors, {v}, relative errors", _factors(v, True)) for v in sums]
     plan.append(("prior", _propose_prior))
     return plan
 
@@ -348,6 +370,72 @@ def _pairs(view: str, relative: bool):
         return found
 
     return propose
+
+
+def _products(view: str, relative: bool):
+    def propose(state: SearchState, generator: torch.Generator) -> list[Proposal]:
+        work = state.workspace
+        target = work.target(_view(view), relative)
+        if target is None:
+            return []
+        bases = _bases(work)
+        if "square" in work.vocabulary:
+            bases.append(_squares(work))
+        rows = work.rows[: len(work.rows)]
+        found = []
+        for base in bases:
+            found.append((f"screen product, {view}", screen_product(target, base, work.monomials, rows)))
+        return found
+
+    return propose
+
+
+def _squares(work: Workspace) -> Rows:
+    """Constant and squares of the variables."""
+    d = work.dimensions
+    exponents = torch.cat([torch.zeros(1, d), 2 * torch.eye(d)]).double().to(work.data.y.device)
+    expressions = monomials(exponents, work.vocabulary)
+    return Rows(expressions, evaluate(expressions, work.screen.x)[0])
+
+
+def _factors(view: str, relative: bool):
+    def propose(state: SearchState, generator: torch.Generator) -> list[Proposal]:
+        work = state.workspace
+        target = work.target(_view(view), relative)
+        if target is None:
+            return []
+        found = [(f"screen factor, {view}", screen_factor(target, work.monomials, work.rows))]
+        degree = 2 if _terms(work.dimensions, 2) <= MOST_SPAN else 1
+        if _terms(work.dimensions, degree) <= MOST_SPAN:
+            span = _dictionary(work.screen.x, work.vocabulary, degree)
+            found.append((f"screen span, {view}", screen_span(target, span, work.monomials)))
+            found.append((f"screen span, {view}", screen_span(target, span, work.rows)))
+        return found
+
+    return propose
+
+
+def _log_pairs(weighted: bool):
+    def propose(state: SearchState, generator: torch.Generator) -> list[Proposal]:
+        work = state.workspace
+        target = work.target(_view("y"), not weighted)
+        if target is None:
+            return []
+        law = screen_log_pair(target, work.screen.x, work.rows, work.vocabulary, weighted=weighted)
+        return [("screen log pair", law)]
+
+    return propose
+
+
+def _two_features(state: SearchState, generator: torch.Generator) -> list[Proposal]:
+    """The rows that explain most of log|y| join the power-law base, one at a time; a second feature is looked for."""
+    work = state.workspace
+    target = work.target(_view("y"), True)
+    if target is None:
+        return []
+    known = best_factors(target, work.screen.x, work.rows, keep=6)
+    laws = screen_power([target], work.screen.x, work.small, work.features, work.vocabulary, keep=12, factors=known)
+    return [("screen two features", law) for _, law in laws]
 
 
 def _propose_prior(state: SearchState, generator: torch.Generator) -> list[Proposal]:

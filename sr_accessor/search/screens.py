@@ -1,8 +1,11 @@
 """Screens: linear algebra that ranks millions of hypotheses about T(y) over a library.
 
     power   log|T| ≈ β·log|x| + p·log|F(c·g)|: a monomial times one feature, for every group, feature, start of c
+    logpair T ≈ K·Πx^β·u^p·v^q for all pairs of rows, from the logarithms
     one     T ≈ B·β + a·u for every row u
     pair    T ≈ B·β + a·u + b·v for all pairs of rows
+    product T ≈ B·β + a·u·v, and factor T ≈ u·(a + b·v), for every u and v
+    span    T ≈ u·Σ over a small dictionary, for every u
     sparse  T ≈ Σ over a dictionary of monomials, eliminated backwards to the terms that matter
     ratio   p(x) − T·q(x) = 0: numerator and denominator over a dictionary of monomials
 
@@ -20,6 +23,7 @@ import torch
 from sr_accessor.expressions.batch import Expressions, concatenate, constant, empty, join
 from sr_accessor.expressions.build import heads, linear_combination, monomials, power
 from sr_accessor.expressions.vocabulary import Vocabulary
+from sr_accessor.refinement.levenberg_marquardt import solve_normal
 from sr_accessor.search.features import Feature, inner_grid
 from sr_accessor.search.library import Library, effective_points, least_points
 from sr_accessor.search.views import View
@@ -27,12 +31,17 @@ from sr_accessor.search.views import View
 __all__ = [
     "Rows",
     "Target",
+    "best_factors",
     "linear_rows",
+    "screen_factor",
+    "screen_log_pair",
     "screen_one",
     "screen_pair",
     "screen_power",
     "screen_powers",
+    "screen_product",
     "screen_ratio",
+    "screen_span",
     "screen_sparse",
 ]
 
@@ -144,7 +153,10 @@ class _Regression:
         return torch.linalg.solve_triangular(self.r, self.q.T @ self.whole.T, upper=True)[1:].T
 
 
-def _regress(targets: Sequence[Target], x: torch.Tensor, weighted: bool) -> _Regression:
+def _regress(
+    targets: Sequence[Target], x: torch.Tensor, weighted: bool, factor: torch.Tensor | None = None
+) -> _Regression:
+    """`factor` (N,): a function whose power joins the base."""
     t = torch.stack([target.values for target in targets]).abs()
     floor = 1e-12 * t.median(1, keepdim=True).values + 1e-300
     log_t = t.clamp(min=floor).log()
@@ -156,7 +168,10 @@ def _regress(targets: Sequence[Target], x: torch.Tensor, weighted: bool) -> _Reg
         weight = torch.ones_like(t[0])
     usable = (x.abs().amin(0) > 1e-9 * x.abs().amax(0)) & (x.abs().log().std(0) > 1e-9)
     columns = usable.nonzero()[:, 0]
-    q, r = _basis(torch.cat([torch.ones_like(t[:1]), x.T[columns].abs().log()]), weight)
+    base = [torch.ones_like(t[:1]), x.T[columns].abs().log()]
+    if factor is not None:
+        base.append(factor.abs().clamp(min=1e-300).log()[None])
+    q, r = _basis(torch.cat(base), weight)
     whole = log_t * weight
     residual = whole - (whole @ q) @ q.T
     norm = residual.norm(dim=1)
@@ -193,6 +208,7 @@ def screen_power(
     *,
     weighted: bool = False,
     keep: int = 40,
+    factors: Rows | None = None,
 ) -> list[tuple[View, Expressions]]:
     """T ≈ K·Π x_d^β · F(c·g)^p, from log|T| regressed on log|x_d| and one feature row.
 
@@ -203,19 +219,32 @@ def screen_power(
     library : groups g
     kinds : features F
     weighted : whether errors are those of the targets, or relative (equal in the logarithm)
-    keep : proposals per view
+    keep : proposals per view (and factor)
+    factors : functions known already; each in turn joins the base with a power of its own
 
     Returns
     -------
     per view, expressions of y with K and c free
     """
-    if weighted and len(targets) > 1:
-        return [
-            found
-            for t in targets
-            for found in screen_power([t], x, library, kinds, vocabulary, weighted=True, keep=keep)
-        ]
-    fit = _regress(targets, x, weighted)
+    found = []
+    for group in [[t] for t in targets] if weighted else [list(targets)]:
+        if factors is None:
+            found += _screen_power(_regress(group, x, weighted), None, library, kinds, vocabulary, keep)
+        else:
+            for i in range(len(factors)):  # a handful
+                fit = _regress(group, x, weighted, factors.values[i])
+                found += _screen_power(fit, factors.expressions[i], library, kinds, vocabulary, keep)
+    return found
+
+
+def _screen_power(
+    fit: _Regression,
+    factor: Expressions | None,
+    library: Library,
+    kinds: Sequence[Feature],
+    vocabulary: Vocabulary,
+    keep: int,
+) -> list[tuple[View, Expressions]]:
     found = []  # (V, k) scores, rows, inner constants, kinds
     for number, kind in enumerate(kinds):
         if kind.exponential:
@@ -231,20 +260,79 @@ def screen_power(
     scores, group, inner, kind_of = (torch.cat(parts, 1) for parts in zip(*found, strict=True))
     best = scores.topk(min(keep, scores.shape[1]), largest=False, dim=1).indices
     group, inner, kind_of = (part.gather(1, best) for part in (group, inner, kind_of))
-    view = torch.arange(len(targets), device=x.device)[:, None].expand_as(best)
+    view = torch.arange(len(fit.views), device=best.device)[:, None].expand_as(best)
     sound = fit.left[:, None].expand_as(best) & (scores.gather(1, best) < 1)
     group, inner, kind_of, view = (part[sound] for part in (group, inner, kind_of, view))
     laws, of_view = [], []
     for number in kind_of.unique().tolist():  # over kinds of features, not candidates
         here = kind_of == number
         kind = kinds[number] if number >= 0 else None
-        law, kept = _power_with_feature(kind, library[group[here]], inner[here], view[here], fit, vocabulary)
+        law, kept = _power_with_feature(kind, library[group[here]], inner[here], view[here], fit, factor, vocabulary)
         laws.append(law)
         of_view.append(kept)
     if not laws:
         return []
     every, of_view = concatenate(laws), torch.cat(of_view)
     return [(v, v.undo(every[of_view == i].trimmed())) for i, v in enumerate(fit.views) if bool((of_view == i).any())]
+
+
+def _times_power(lead: Expressions, factor: Expressions, p: torch.Tensor, vocabulary: Vocabulary) -> Expressions:
+    """lead·factor^p for p > 0, lead/factor^|p| for p < 0."""
+    return join(
+        heads("mul", (p > 0).long(), vocabulary),
+        heads("div", (p < 0).long(), vocabulary),
+        lead,
+        power(factor, p.abs(), vocabulary),
+    )
+
+
+def best_factors(target: Target, x: torch.Tensor, rows: Rows, *, keep: int) -> Rows:
+    """The rows whose powers explain most of log|T| beside a power law."""
+    fit = _regress([target], x, False)
+    share = _unexplained(rows.values.abs().clamp(min=1e-300).log(), fit.weight, fit.q, fit.unit)[0]
+    return rows[share.topk(min(keep, len(share)), largest=False).indices]
+
+
+def screen_log_pair(
+    target: Target, x: torch.Tensor, rows: Rows, vocabulary: Vocabulary, *, weighted: bool = False, keep: int = 25
+) -> Expressions:
+    """T ≈ K·Π x_d^β · u^p · v^q for all pairs of rows u, v, from the logarithms."""
+    fit = _regress([target], x, weighted)
+    if not bool(fit.left[0]):
+        return empty(vocabulary, x.device)
+    logs = rows.values.abs().clamp(min=1e-300).log() * fit.weight
+    before = torch.linalg.vecdot(logs, logs)
+    logs = logs - (logs @ fit.q) @ fit.q.T
+    squares = logs * logs
+    left = squares.sum(1)
+    rests_on = left.square() / torch.linalg.vecdot(squares, squares).clamp(min=1e-300)
+    sound = (left > LEAST_LEFT * before) & (rests_on > least_points(logs.shape[1], 0.03))
+    unit, rows = logs[sound] / left[sound].sqrt()[:, None], rows[sound]
+    if len(rows) < 2:
+        return empty(vocabulary, x.device)
+    residual = fit.unit[:, 0]
+    i, j = _best_pairs(unit.float(), residual.float(), 16 * keep, 1024)
+    share = _pair_share(unit, unit @ residual, i, j)
+    symbols = rows.expressions.complexity[i] + rows.expressions.complexity[j]
+    length = 0.5 * len(residual) * torch.log2(share.clamp(min=1e-24)) + SYMBOL_BITS * symbols
+    best = length.topk(min(keep, len(length)), largest=False).indices
+    first, second = rows[i[best]], rows[j[best]]
+    columns = torch.stack(
+        [r.values.abs().clamp(min=1e-300).log() * fit.weight for r in (first, second)], 1
+    )  # (P, 2, N)
+    projected = columns - (columns @ fit.q) @ fit.q.T
+    gram = projected @ projected.transpose(1, 2)
+    powers = torch.linalg.pinv(gram, hermitian=True) @ (projected @ fit.whole[0])[:, :, None]
+    powers = powers[:, :, 0]
+    rest = fit.whole[0] - (powers[:, None, :] @ columns)[:, 0]
+    beta = torch.linalg.solve_triangular(fit.r, fit.q.T @ rest.T, upper=True)[1:].T
+    exponents, powers = _spread(_halves(beta), fit.columns, fit.dimensions), _halves(powers)
+    fine = (exponents.abs() <= MOST_EXPONENT).all(1) & (powers.abs() <= MOST_FEATURE_POWER).all(1)
+    fine &= (powers != 0).all(1) & beta.isfinite().all(1)
+    law = constant([1.0], vocabulary, x.device) * monomials(exponents, vocabulary)
+    law = _times_power(law, first.expressions, powers[:, 0], vocabulary)
+    law = _times_power(law, second.expressions, powers[:, 1], vocabulary)
+    return target.view.undo(law[fine].trimmed()) if bool(fine.any()) else empty(vocabulary, x.device)
 
 
 def _least(scores: torch.Tensor, inner: torch.Tensor, rows: torch.Tensor | None, kind: int, keep: int):
@@ -308,6 +396,7 @@ def _power_with_feature(
     inner: torch.Tensor,
     view: torch.Tensor,
     fit: _Regression,
+    known: Expressions | None,
     vocabulary: Vocabulary,
 ) -> tuple[Expressions, torch.Tensor]:
     """Regress with one feature row each, round the exponents, write T; and the view of each law written."""
@@ -323,13 +412,18 @@ def _power_with_feature(
     whole = fit.whole[view]
     p = torch.linalg.vecdot(projected, whole) / torch.linalg.vecdot(projected, projected)
     beta = torch.linalg.solve_triangular(fit.r, fit.q.T @ (whole - weighted * p[:, None]).T, upper=True)[1:].T
+    beta, known_power = beta[:, : len(fit.columns)], _halves(beta[:, len(fit.columns) :])
     exponents = _spread(_halves(beta), fit.columns, fit.dimensions)
     sound = (exponents.abs() <= MOST_EXPONENT).all(1) & beta.isfinite().all(1) & p.isfinite()
     one = constant([1.0], vocabulary, rows.device)
+    lead = one * monomials(exponents, vocabulary)
+    if known is not None:
+        sound &= (known_power[:, 0].abs() <= MOST_FEATURE_POWER) & (known_power[:, 0] != 0)
+        lead = _times_power(lead, known, known_power[:, 0], vocabulary)
     if kind is not None and kind.exponential:
         rate = p / groups.values.abs().amax(1)
         argument = constant(rate, vocabulary, rows.device) * groups.expressions
-        law = one * monomials(exponents, vocabulary) * kind.build(argument)
+        law = lead * kind.build(argument)
     else:
         p = _halves(p)
         sound &= (p != 0) & (p.abs() <= MOST_FEATURE_POWER)
@@ -337,12 +431,7 @@ def _power_with_feature(
             factor = groups.expressions
         else:
             factor = kind.build(constant(inner, vocabulary, rows.device) * groups.expressions)
-        law = join(
-            heads("mul", (p > 0).long(), vocabulary),
-            heads("div", (p < 0).long(), vocabulary),
-            one * monomials(exponents, vocabulary),
-            power(factor, p.abs(), vocabulary),
-        )
+        law = _times_power(lead, factor, p, vocabulary)
     return law[sound], view[sound]
 
 
@@ -441,6 +530,95 @@ def _pair_share(unit: torch.Tensor, b: torch.Tensor, i: torch.Tensor, j: torch.T
     gram = torch.linalg.vecdot(unit[i], unit[j])
     across = (b[j] - gram * b[i]).square() / (1 - gram.square()).clamp(min=1e-12)
     return (residual_left - across).clamp(min=0.0)
+
+
+def screen_product(target: Target, base: Rows, first: Rows, second: Rows, *, keep: int = 20) -> Expressions:
+    """T ≈ B·β + a·u·v for every u of `first` and v of `second`, from three matrix products and one per base row."""
+    q, _ = _basis(base.values, target.weight)
+    whole = target.values * target.weight
+    residual = whole - q @ (q.T @ whole)
+    residual = residual / residual.norm().clamp(min=1e-300)
+    u, v = _scaled(first.values) * target.weight, _scaled(second.values)
+    u32, v32 = u.float(), v.float()
+    across = (u32 * residual.float()) @ v32.T
+    before = u32.square() @ v32.square().T
+    left = before.clone()
+    for column in q.T.float():  # base rows
+        left -= ((u32 * column) @ v32.T).square()
+    explained = torch.where(left > 2e-4 * before, across.square() / left, 0.0)
+    best = explained.flatten().topk(min(16 * keep, explained.numel())).indices
+    i, j = best // len(v), best % len(v)
+    products = u[i] * v[j]
+    share = _unexplained(products / target.weight, target.weight, q, residual[:, None])[0]
+    symbols = first.expressions.complexity[i] + second.expressions.complexity[j]
+    length = 0.5 * len(whole) * torch.log2(share.clamp(min=1e-24)) + SYMBOL_BITS * symbols
+    top = length.topk(min(keep, len(length)), largest=False).indices
+    i, j = i[top], j[top]
+    chosen = Rows(first.expressions[i] * second.expressions[j], first.values[i] * second.values[j])
+    return _combined(target, base, [chosen])
+
+
+def screen_factor(target: Target, first: Rows, second: Rows, *, keep: int = 20) -> Expressions:
+    """T ≈ u·(a + b·v) for every u of `first` and v of `second`."""
+    whole = target.values * target.weight
+    whole = whole / whole.norm().clamp(min=1e-300)
+    u, v = _scaled(first.values) * target.weight, _scaled(second.values)
+    u = u / u.norm(dim=1, keepdim=True).clamp(min=1e-300)
+    along = u @ whole
+    u32, v32 = u.float(), v.float()
+    across = (u32 * (whole - along[:, None] * u).float()) @ v32.T
+    before = u32.square() @ v32.square().T
+    left = before - (u32.square() @ v32.T).square()
+    explained = torch.where(left > 2e-4 * before, across.square() / left, 0.0) + along.float().square()[:, None]
+    best = explained.flatten().topk(min(16 * keep, explained.numel())).indices
+    i, j = best // len(v), best % len(v)
+    pair = torch.stack([u[i], u[i] * v[j]], 1)  # (P, 2, N)
+    q, _ = torch.linalg.qr(pair.transpose(1, 2))
+    share = (1 - (whole[None, None, :] @ q)[:, 0].square().sum(1)).clamp(min=0.0)
+    symbols = first.expressions.complexity[i] + second.expressions.complexity[j]
+    squares = (u[i] * v[j]).square()
+    rests_on = squares.sum(1).square() / torch.linalg.vecdot(squares, squares).clamp(min=1e-300)
+    share = torch.where(rests_on > least_points(len(whole), 0.04), share, 1.0)
+    length = 0.5 * len(whole) * torch.log2(share.clamp(min=1e-24)) + SYMBOL_BITS * symbols
+    top = length.topk(min(keep, len(length)), largest=False).indices
+    outer, inner = first.expressions[i[top]], second.expressions[j[top]]
+    vocabulary = outer.vocabulary
+    one = constant([1.0], vocabulary, whole.device)
+    return target.view.undo(outer * (one + one * inner))
+
+
+def screen_span(target: Target, dictionary: Rows, first: Rows, *, keep: int = 12) -> Expressions:
+    """T ≈ u·Σ cⱼ·bⱼ over a small dictionary for every u of `first`; then eliminated to the terms that matter."""
+    b = _scaled(dictionary.values)
+    k, points = b.shape
+    if k > points // 3:
+        return empty(dictionary.expressions.vocabulary, b.device)
+    u = _scaled(first.values)
+    weighted = u * target.weight
+    squares = weighted * weighted
+    rests_on = squares.sum(1).square() / torch.linalg.vecdot(squares, squares).clamp(min=1e-300)
+    some = (rests_on > least_points(points, 0.05)).nonzero()[:, 0]
+    if not len(some):
+        return empty(dictionary.expressions.vocabulary, b.device)
+    squares, weighted = squares[some], weighted[some]
+    upper = torch.triu_indices(k, k, device=b.device)
+    entries = squares @ (b[upper[0]] * b[upper[1]]).T
+    gram = b.new_zeros(len(some), k, k)
+    gram[:, upper[0], upper[1]] = entries
+    gram[:, upper[1], upper[0]] = entries
+    goal = target.values * target.weight
+    right = (weighted * goal) @ b.T
+    solution = solve_normal(gram, right)
+    share = 1 - torch.linalg.vecdot(solution, right) / goal.square().sum()
+    share = torch.where(share.isfinite(), share.clamp(min=0.0), 1.0)
+    best = some[share.topk(min(keep, len(share)), largest=False).indices]
+    columns = (u[best][:, None, :] * dictionary.values) * target.weight
+    coefficients, used = eliminate(columns, goal)
+    fine = used.any(1) & (used.sum(1) <= MOST_TERMS)
+    if not bool(fine.any()):
+        return empty(dictionary.expressions.vocabulary, b.device)
+    sums = _sum_of(dictionary, coefficients[fine], used[fine])
+    return target.view.undo(first.expressions[best[fine]] * sums)
 
 
 def _combined(target: Target, base: Rows, extra: Sequence[Rows]) -> Expressions:
