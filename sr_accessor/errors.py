@@ -121,7 +121,9 @@ class ParseError(SymRegError, SyntaxError):
     """
 
     def __init__(self, message: str, text: str = "", position: int = 0):
-        caret = f"\n  {text}\n  {' ' * position}^" if text else ""
+        start = max(0, position - 60)  # a window of one line: text may be long
+        shown = "".join(c if c.isprintable() else " " for c in text[start : position + 40])
+        caret = f"\n  {shown}\n  {' ' * (position - start)}^" if text else ""
         super().__init__(f"{message}{caret}")
         self.text_given, self.position = text, position
 

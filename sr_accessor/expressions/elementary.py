@@ -55,30 +55,32 @@ def _sympy_cube(a):
 ELEMENTARY: tuple[Operator, ...] = (
     Operator(
         "add", 2, torch.add, "sympy:Add", "{0} + {1}",
-        derivative=(lambda v, a, b: 1.0, lambda v, a, b: 1.0), units="same", bits=2.0, infix=("+", 1), commutative=True,
+        derivative=(lambda v, a, b: 1.0, lambda v, a, b: 1.0), units="same", bits=2.0,
+        infix=("+", 1), commutative=True, linear="joint",
     ),
     Operator(
         "sub", 2, torch.sub, _sympy_sub, "{0} - {1}",
-        derivative=(lambda v, a, b: 1.0, lambda v, a, b: -1.0), units="same", bits=2.0, infix=("-", 1),
+        derivative=(lambda v, a, b: 1.0, lambda v, a, b: -1.0), units="same", bits=2.0, infix=("-", 1), linear="joint",
     ),
     Operator(
         "mul", 2, torch.mul, "sympy:Mul", r"{0} \cdot {1}",
-        derivative=(lambda v, a, b: b, lambda v, a, b: a), units="product", bits=1.0, infix=("*", 2), commutative=True,
+        derivative=(lambda v, a, b: b, lambda v, a, b: a), units="product", bits=1.0,
+        infix=("*", 2), commutative=True, linear="each",
     ),
     Operator(
         "div", 2, torch.div, _sympy_div, r"\frac{{{0}}}{{{1}}}",
         derivative=(lambda v, a, b: b.reciprocal(), lambda v, a, b: -v / b),
-        domain=lambda a, b: b != 0, units="quotient", bits=1.5, infix=("/", 2),
+        domain=lambda a, b: b != 0, units="quotient", bits=1.5, infix=("/", 2), linear="first",
     ),
     Operator(
         "pow", 2, _power, "sympy:Pow", "{{{0}}}^{{{1}}}",
         derivative=(_power_by_base, _power_by_exponent),
-        domain=lambda a, b: (a > 0) | ((a == 0) & (b > 0)) | ((a < 0) & (b == b.round())),
+        domain=lambda a, b: (a > 0) | ((a == 0) & (b >= 0)) | ((a < 0) & (b == b.round())),
         units="power", bits=2.0, infix=("**", 4),
     ),
     Operator(
         "neg", 1, torch.neg, _sympy_neg, "-{0}",
-        derivative=(lambda v, a: -1.0,), units="same", bits=2.0, infix=("-", 3),
+        derivative=(lambda v, a: -1.0,), units="same", bits=2.0, infix=("-", 2), linear="joint",
     ),
     Operator(
         "inv", 1, torch.reciprocal, _sympy_inv, r"\frac{{1}}{{{0}}}",

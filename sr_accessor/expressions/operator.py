@@ -48,6 +48,8 @@ class Operator:
     units : one of `UNIT_RULES`
     cost : nodes it counts for in `complexity`
     bits : its price in a description length before normalisation (search_findings.md §6)
+    linear : how the value depends on the arguments: "joint" (linear in all together: a + b), "each" (linear in
+        each alone: a·b), "first" (in the first only: a/b) or "none"; tells which constants a least-squares solve finds
     infix : sign and binding strength, e.g. ("+", 1); None prints as a function call
     printers : how other languages write it: {"python": "math.sqrt({0})", ...}; see `register_exporters`
     """
@@ -64,6 +66,7 @@ class Operator:
     bits: float = 5.0
     infix: tuple[str, int] | None = None
     commutative: bool = False
+    linear: str = "none"
     printers: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -77,6 +80,8 @@ class Operator:
             raise OperatorError(f"operator {self.name!r}: sympy must be callable or 'module:attribute'")
         if self.derivative is not None and len(self.derivative) != self.arity:
             raise OperatorError(f"operator {self.name!r}: derivative needs {self.arity} functions, one per argument")
+        if self.linear not in ("none", "joint", "each", "first"):
+            raise OperatorError(f"operator {self.name!r}: linear must be 'none', 'joint', 'each' or 'first'")
         if self.units not in UNIT_RULES:
             raise OperatorError(f"operator {self.name!r}: units must be one of {', '.join(UNIT_RULES)}")
         if not self.cost >= 1 or not self.bits > 0:

@@ -1,0 +1,116 @@
+"""Batches of expressions built from arrays: monomials, powers and linear combinations, no loop over rows.
+
+Unfinished prefixes (operator codes without their arguments) are joined with what follows; only whole results
+leave this file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from sr_accessor.expressions.batch import Expressions, constant, join, literal, variable
+from sr_accessor.expressions.vocabulary import LITERAL, PAD, Vocabulary
+
+__all__ = ["linear_combination", "monomials", "power", "present"]
+
+
+def heads(name: str, count: torch.Tensor, vocabulary: Vocabulary) -> Expressions:
+    """`count[b]` times the operator's code in row b: an unfinished prefix, for `join` only."""
+    rows, width = len(count), max(1, int(count.max()) if len(count) else 0)
+    codes = torch.full((rows, width), vocabulary.id(name), device=count.device)
+    codes = codes.masked_fill(torch.arange(width, device=count.device) >= count[:, None], PAD)
+    return Expressions(codes, torch.zeros(rows, 0, dtype=torch.float64, device=count.device), vocabulary)
+
+
+def present(part: Expressions, where: torch.Tensor) -> Expressions:
+    """The rows of `part` (one row broadcasts) where the mask (B,) holds, nothing elsewhere: for `join` only."""
+    codes = torch.where(where[:, None], part.codes, PAD)
+    constants = torch.where(where[:, None], part.constants, 0.0)
+    return Expressions(codes, constants, part.vocabulary)
+
+
+def monomials(exponents: torch.Tensor, vocabulary: Vocabulary) -> Expressions:
+    """Π x_d^e as expressions, through the operators that are active.
+
+    Parameters
+    ----------
+    exponents : (M, D); any real numbers, integers and halves are written with mul, div, square, sqrt ...
+
+    Returns
+    -------
+    Expressions, M rows; a row of zeros is the literal 1
+    """
+    dimensions = exponents.shape[1]
+    device = exponents.device
+    magnitude = exponents.abs()
+    up, down = (exponents > 0).sum(1), (exponents < 0).sum(1)
+
+    def factors(wanted: torch.Tensor) -> list[Expressions]:
+        columns = [variable([d], vocabulary, device) for d in range(dimensions)]
+        return [
+            power(columns[d], torch.where(wanted[:, d], magnitude[:, d], 0.0), vocabulary) for d in range(dimensions)
+        ]
+
+    return join(
+        heads("div", (down > 0).long(), vocabulary),
+        heads("mul", (up - 1).clamp(min=0), vocabulary),
+        *factors(exponents > 0),
+        present(literal([1.0], vocabulary, device), up == 0),
+        heads("mul", (down - 1).clamp(min=0), vocabulary),
+        *factors(exponents < 0),
+    ).trimmed()
+
+
+def power(base: Expressions, exponent: torch.Tensor, vocabulary: Vocabulary) -> Expressions:
+    """base^e for each e >= 0 of (M,), through square, cube and sqrt where they are active.
+
+    Parameters
+    ----------
+    base : M rows, or one for all
+    exponent : (M,); where it is 0 the row is left empty, for `join` only
+    """
+    device = exponent.device
+    named = {1.0: None, 2.0: "square", 3.0: "cube", 0.5: "sqrt"}
+    rest = exponent != 0
+    parts: list[Expressions] = []
+    for value, name in named.items():
+        if name is None or name in vocabulary:
+            here = exponent == value
+            if name is not None:
+                parts.append(heads(name, here.long(), vocabulary))
+            rest = rest & ~here
+    parts.append(heads("pow", rest.long(), vocabulary))
+    parts.append(present(base, exponent != 0))
+    number = literal(exponent, vocabulary, device)
+    parts.append(present(number, rest))
+    return join(*parts)
+
+
+def linear_combination(terms: Sequence[Expressions], coefficients: torch.Tensor, used: torch.Tensor) -> Expressions:
+    """Σ cⱼ·termⱼ with free coefficients, in each row over the terms it uses.
+
+    Parameters
+    ----------
+    terms : T batches of B rows, or of one row for all; a term that is the literal 1 becomes its coefficient alone
+    coefficients : (B, T) start values
+    used : (B, T) bool, at least one per row
+    """
+    vocabulary = terms[0].vocabulary
+    device = coefficients.device
+    parts = [heads("add", (used.sum(1) - 1).clamp(min=0), vocabulary)]
+    for j, term in enumerate(terms):
+        number = constant(coefficients[:, j], vocabulary, device)
+        one = is_one(term)
+        parts.append(heads("mul", (used[:, j] & ~one).long(), vocabulary))
+        parts.append(present(number, used[:, j]))
+        parts.append(present(term, used[:, j] & ~one))
+    return join(*parts).trimmed()
+
+
+def is_one(term: Expressions) -> torch.Tensor:
+    """(B,) rows that are nothing but the literal 1."""
+    if not term.constants.shape[1]:
+        return torch.zeros(len(term), dtype=torch.bool, device=term.device)
+    return (term.codes[:, 0] == LITERAL) & (term.constants[:, 0] == 1.0)

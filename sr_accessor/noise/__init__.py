@@ -1,0 +1,1 @@
+"""Noise: how measured values scatter around a law."""

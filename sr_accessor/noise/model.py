@@ -1,0 +1,123 @@
+"""NoiseModel: the distribution of y around f(x); log-likelihood, curvature weights, samples, own parameters.
+
+A model's own parameters (a scale, a Student-t's degrees of freedom, a dispersion) are fitted jointly with the
+constants of a law by profiling: `estimate` gives their best values for given predictions, candidate by candidate,
+and every other method takes them as `parameters` (B, P). It knows numbers; it does not know expressions.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+import torch
+
+from sr_accessor.errors import NoiseModelError
+
+__all__ = ["SUPPORTS", "NoiseModel"]
+
+#: Which measured values a model can describe: test of y (N,), and the words for it.
+SUPPORTS = {
+    "real": (torch.isfinite, "finite numbers"),
+    "positive": (lambda y: torch.isfinite(y) & (y > 0), "positive numbers"),
+    "nonnegative": (lambda y: torch.isfinite(y) & (y >= 0), "numbers that are not negative"),
+    "count": (lambda y: torch.isfinite(y) & (y >= 0) & (y == y.round()), "counts 0, 1, 2, ..."),
+    "fraction": (lambda y: torch.isfinite(y) & (y >= 0) & (y <= 1), "numbers from 0 to 1"),
+}
+
+
+@dataclass(frozen=True)
+class NoiseModel(ABC):
+    """How y scatters around the values of a law.
+
+    Parameters
+    ----------
+    name : identifier, unique among noise models
+    support : one of `SUPPORTS`, the measured values it can describe
+    uses_sigma : False where the distribution itself tells the spread, as counting does; error bars are then refused
+
+    Shapes in all methods: y (N,) measured, values (B, N) predicted by B candidates, sigma (N,) the stated error
+    bars in units of y or None, parameters (B, P) the model's own. Everything float64.
+    """
+
+    name: str
+    support: str = "real"
+    uses_sigma: bool = True
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not self.name.isidentifier():
+            raise NoiseModelError(f"noise model name {self.name!r} must be an identifier such as 'student_t'")
+        if self.support not in SUPPORTS:
+            raise NoiseModelError(f"noise model {self.name!r}: support must be one of {', '.join(SUPPORTS)}")
+
+    # ------------------------------------------------------------------ what a model must say
+    @abstractmethod
+    def log_density(
+        self, y: torch.Tensor, values: torch.Tensor, sigma: torch.Tensor | None, parameters: torch.Tensor
+    ) -> torch.Tensor:
+        """(B, N) log p(y | values), normalised, in nats; NaN or -inf where `values` cannot be."""
+
+    @abstractmethod
+    def working(
+        self, y: torch.Tensor, values: torch.Tensor, sigma: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Residual r and weight w >= 0 of (iteratively reweighted) Gauss-Newton, broadcastable to (B, N).
+
+        w is the expected curvature of the negative log-likelihood in the predicted value, and -w·r its slope
+        [McCullagh & Nelder 1989, §2.5], own parameters held at their estimate. Steps solve least squares in
+        (r, w); whether a step helped is judged by `negative_log_likelihood`, never by Σ w·r². Both are zero
+        where a prediction is not finite.
+        """
+
+    @abstractmethod
+    def dispersion(self, values: torch.Tensor, sigma: torch.Tensor | None, parameters: torch.Tensor) -> torch.Tensor:
+        """Standard deviation of y around `values`, broadcastable to (B, N), in units of y."""
+
+    @abstractmethod
+    def sample(
+        self,
+        generator: torch.Generator,
+        values: torch.Tensor,
+        sigma: torch.Tensor | None = None,
+        parameters: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """(B, N) simulated measurements around `values`; sigma, or parameters (B, P), tell the spread."""
+
+    # ------------------------------------------------------------------ what follows
+    def degrees(self, sigma: torch.Tensor | None) -> int:
+        """Number of own parameters P estimated from the data; 0 unless a model says otherwise."""
+        return 0
+
+    def estimate(self, y: torch.Tensor, values: torch.Tensor, sigma: torch.Tensor | None) -> torch.Tensor:
+        """(B, P) most likely own parameters for each candidate's values; finite where these are."""
+        return values.new_empty(len(values), 0)
+
+    def negative_log_likelihood(
+        self, y: torch.Tensor, values: torch.Tensor, sigma: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """(B,) nats over all rows, own parameters at their estimate; +inf where any prediction cannot be."""
+        total = -self.log_density(y, values, sigma, self.estimate(y, values, sigma)).sum(1)
+        return torch.where(torch.isfinite(values).all(1) & ~total.isnan(), total, torch.inf)
+
+    def check_data(self, y: torch.Tensor, label: Hashable, sigma: torch.Tensor | None = None) -> None:
+        """Check that measurements can come from this model.
+
+        Raises
+        ------
+        NoiseModelError : names the column `label`, the first bad row and its value; or error bars were given to
+            a model that has no use for them.
+        """
+        if sigma is not None and not self.uses_sigma:
+            raise NoiseModelError(
+                f"column {label!r} has error bars, but noise model {self.name!r} tells the spread itself; "
+                "leave sigma out, or use noise='gaussian'"
+            )
+        test, words = SUPPORTS[self.support]
+        bad = (~test(y)).nonzero()[:, 0]
+        if len(bad):
+            row = int(bad[0])
+            raise NoiseModelError(
+                f"column {label!r}, row {row} is {float(y[row])!r} ({len(bad)} such rows): noise model {self.name!r} "
+                f"describes {words}; mend the rows or choose another model with noise="
+            )

@@ -1,0 +1,506 @@
+"""Screens: linear algebra that ranks millions of hypotheses about T(y) over a library.
+
+    power   log|T| ≈ β·log|x| + p·log|F(c·g)|: a monomial times one feature, for every group, feature and start of c
+    one     T ≈ B·β + a·u for every row u
+    pair    T ≈ B·β + a·u + b·v for all pairs of rows
+    sparse  T ≈ Σ over a dictionary of monomials, eliminated backwards to the terms that matter
+    ratio   p(x) − T·q(x) = 0: numerator and denominator over a dictionary of monomials
+
+A screen proposes structures with start values; refinement and description length decide. Ranks are computed on
+the screening points only. Rows whose projection rests on a few points are degenerate and never proposed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from sr_accessor.expressions.batch import Expressions, concatenate, constant, join
+from sr_accessor.expressions.build import heads, linear_combination, monomials, power
+from sr_accessor.expressions.vocabulary import Vocabulary
+from sr_accessor.search.features import Feature, inner_grid
+from sr_accessor.search.library import Library, effective_points
+from sr_accessor.search.views import View
+
+__all__ = [
+    "Rows",
+    "Target",
+    "linear_rows",
+    "screen_one",
+    "screen_pair",
+    "screen_power",
+    "screen_ratio",
+    "screen_sparse",
+]
+
+#: A row is dropped where projecting the base out leaves less than this share of its squared norm.
+LEAST_LEFT = 1e-10
+#: Pairs closer than this (1 − correlation²) drown in float32 rounding [search_findings.md §5].
+LEAST_ANGLE = 3e-4
+#: Exponents of a power law are rounded to multiples of this; larger ones than `MOST_EXPONENT` are noise.
+EXPONENT_STEP, MOST_EXPONENT, MOST_FEATURE_POWER = 0.5, 6.0, 4.0
+
+
+#: A ratio is proposed when the smallest singular value of its unit columns is below this; 3 % is noise's share.
+NO_NULL_VECTOR = 3e-2
+
+
+@dataclass(frozen=True)
+class Target:
+    """A view of y at the screening points.
+
+    Parameters
+    ----------
+    view : View
+    values : (N,) T(y)
+    weight : (N,) root weights; residuals are multiplied by them
+    """
+
+    view: View
+    values: torch.Tensor
+    weight: torch.Tensor
+
+    @staticmethod
+    def of(view: View, y: torch.Tensor, sigma: torch.Tensor) -> Target:
+        """T(y) with weights 1/σ_T by the delta method, capped at six times their median."""
+        scale = (view.slope(y) * sigma).clamp(min=1e-300)
+        weight = 1 / scale
+        weight = torch.where(weight.isfinite(), weight, 0.0)
+        weight = torch.minimum(weight, 6 * weight.median())
+        return Target(view, view.forward(y), weight / weight.square().mean().sqrt().clamp(min=1e-300))
+
+    @property
+    def sound(self) -> bool:
+        """Whether every value and weight is finite and the weights rest on more than 2 % of the points."""
+        finite = bool(self.values.isfinite().all()) and bool(self.weight.isfinite().all())
+        return finite and float(effective_points(self.weight[None])) > 0.02 * len(self.values)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """R rows for the linear screens: expressions (inner constants free) and their values (R, N)."""
+
+    expressions: Expressions
+    values: torch.Tensor
+
+    def __len__(self) -> int:
+        return len(self.expressions)
+
+    def __getitem__(self, rows) -> Rows:
+        return Rows(self.expressions[rows], self.values[rows])
+
+
+# ---------------------------------------------------------------------------------------------- projections
+def _basis(base: torch.Tensor, weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Orthonormal basis (N, k) of the weighted base rows (k, N), and R with base·w = Q·R."""
+    columns = (base * weight).T
+    scale = columns.norm(dim=0).clamp(min=1e-300)
+    q, r = torch.linalg.qr(columns / scale)
+    return q, r * scale
+
+
+def _unexplained(rows: torch.Tensor, weight: torch.Tensor, q: torch.Tensor, residual: torch.Tensor) -> torch.Tensor:
+    """(R,) share of the projected target that one more row leaves unexplained; 1 for rows that must not count.
+
+    rows (R, N) unweighted, residual (N,) weighted, projected and of unit norm.
+    """
+    rows = rows * weight
+    before = rows.square().sum(1)
+    rows = rows - (rows @ q) @ q.T
+    squares = rows.square()
+    left = squares.sum(1)
+    share = 1 - (rows @ residual).square() / left
+    rests_on = left.square() / squares.square().sum(1)
+    sound = (left > LEAST_LEFT * before) & (rests_on > max(4.0, 0.03 * rows.shape[1])) & share.isfinite()
+    return torch.where(sound, share.clamp(min=0.0), 1.0)
+
+
+# ---------------------------------------------------------------------------------------------- power laws
+def screen_power(
+    target: Target,
+    x: torch.Tensor,
+    library: Library,
+    kinds: Sequence[Feature],
+    vocabulary: Vocabulary,
+    *,
+    keep: int = 60,
+) -> Expressions:
+    """T ≈ K·Π x_d^β · F(c·g)^p, from log|T| regressed on log|x_d| and one feature row.
+
+    Parameters
+    ----------
+    target : T(y); its weights are those of T itself
+    x : (N, D) screening points
+    library : groups g
+    kinds : features F
+    keep : proposals with a feature; the pure power law comes first, always
+
+    Returns
+    -------
+    Expressions of y, K and c (and exponents that are no halves) free
+    """
+    t = target.values
+    floor = 1e-12 * t.abs().median() + 1e-300
+    log_t = t.abs().clamp(min=floor).log()
+    weight = target.weight * t.abs()
+    weight = torch.minimum(weight, 4 * weight.median().clamp(min=1e-300))
+    weight = weight / weight.square().mean().sqrt().clamp(min=1e-300)
+    usable = x.abs().amin(0) > 1e-9 * x.abs().amax(0)
+    usable &= x.abs().log().std(0) > 1e-9
+    columns = usable.nonzero()[:, 0]
+    base = torch.cat([torch.ones_like(t)[None], x.T[columns].abs().log()])
+    q, r = _basis(base, weight)
+    whole = log_t * weight
+    residual = whole - q @ (q.T @ whole)
+    norm = residual.norm()
+    if not bool(norm > 1e-13 * whole.norm()):
+        return _power_laws(target.view, columns, x.shape[1], q, r, whole, vocabulary)
+    unit = residual / norm
+    found = []
+    for number, kind in enumerate(kinds):
+        if kind.exponential:
+            scores = _unexplained(_scaled(library.values), weight, q, unit)
+            inner = torch.ones_like(scores)
+        else:
+            scores, inner = _best_inner(kind, library.values, weight, q, unit)
+        take = scores.topk(min(keep, len(scores)), largest=False).indices
+        found.append((scores[take], take, inner[take], torch.full_like(take, number)))
+    sums = (~library.is_monomial).nonzero()[:, 0]
+    if len(sums):  # |g| itself to a power, for groups that the base does not hold
+        scores = _unexplained(library.values[sums].abs().clamp(min=1e-300).log(), weight, q, unit)
+        take = scores.topk(min(keep, len(scores)), largest=False).indices
+        found.append((scores[take], sums[take], torch.ones_like(scores[take]), torch.full_like(take, -1)))
+    scores, group, inner, kind_of = (torch.cat(columns_) for columns_ in zip(*found, strict=True))
+    best = scores.topk(min(keep, len(scores)), largest=False).indices
+    group, inner, kind_of = group[best], inner[best], kind_of[best]
+    out = [_power_laws(target.view, columns, x.shape[1], q, r, whole, vocabulary)]
+    for number in kind_of.unique().tolist():  # over kinds of features, not candidates
+        here = kind_of == number
+        kind = kinds[number] if number >= 0 else None
+        out.append(
+            _power_with_feature(
+                target.view,
+                kind,
+                library[group[here]],
+                inner[here],
+                columns,
+                x.shape[1],
+                weight,
+                q,
+                r,
+                whole,
+                unit,
+                vocabulary,
+            )
+        )
+    return concatenate(out)
+
+
+def _scaled(rows: torch.Tensor) -> torch.Tensor:
+    return rows / rows.abs().amax(1, keepdim=True).clamp(min=1e-300)
+
+
+def _log_rows(kind: Feature, groups: torch.Tensor, inner: torch.Tensor) -> torch.Tensor:
+    """log|F(c·g)|: (M, C, N) for groups (M, N) and inner (M, C)."""
+    return kind.value(inner[:, :, None] * groups[:, None, :]).abs().clamp(min=1e-300).log()
+
+
+def _best_inner(kind: Feature, groups: torch.Tensor, weight, q, unit) -> tuple[torch.Tensor, torch.Tensor]:
+    """For each group the least unexplained share over the grid of c, and that c."""
+    scores, chosen = [], []
+    piece = max(1, 6000 // inner_grid(kind, groups[:1]).shape[1])
+    for start in range(0, len(groups), piece):  # pieces that stay in cache
+        part = groups[start : start + piece]
+        inner = inner_grid(kind, part)
+        rows = _log_rows(kind, part, inner)
+        share = _unexplained(rows.flatten(0, 1), weight, q, unit).view(inner.shape)
+        least = share.min(1)
+        scores.append(least.values)
+        chosen.append(inner.gather(1, least.indices[:, None])[:, 0])
+    return torch.cat(scores), torch.cat(chosen)
+
+
+def _zoom(kind: Feature, groups: torch.Tensor, inner: torch.Tensor, weight, q, unit) -> torch.Tensor:
+    """Inner constants moved to the best of nine factors, five times narrower each round: from 60 % to 0.01 %."""
+    steps = torch.linspace(-1, 1, 9, dtype=groups.dtype, device=groups.device)
+    for width in (0.5, 0.15, 0.04, 0.01, 0.0025, 0.0006):
+        trial = inner[:, None] * torch.exp(width * steps)
+        share = _unexplained(_log_rows(kind, groups, trial).flatten(0, 1), weight, q, unit).view(trial.shape)
+        inner = trial.gather(1, share.argmin(1, keepdim=True))[:, 0]
+    return inner
+
+
+def _halves(exponents: torch.Tensor) -> torch.Tensor:
+    return (exponents / EXPONENT_STEP).round() * EXPONENT_STEP
+
+
+def _spread(values: torch.Tensor, columns: torch.Tensor, dimensions: int) -> torch.Tensor:
+    """Exponents of the usable columns (B, d) placed among all D variables."""
+    full = values.new_zeros(values.shape[0], dimensions)
+    full[:, columns] = values
+    return full
+
+
+def _power_laws(view, columns, dimensions, q, r, whole, vocabulary) -> Expressions:
+    """The regression without a feature: exponents rounded to halves, and left real and free."""
+    beta = torch.linalg.solve_triangular(r, (q.T @ whole)[:, None], upper=True)[1:, 0]
+    rounded = _spread(_halves(beta)[None], columns, dimensions)
+    out = []
+    if bool(rounded.abs().max() <= MOST_EXPONENT) if rounded.numel() else False:
+        out.append(constant([1.0], vocabulary, r.device) * monomials(rounded, vocabulary))
+    if "pow" in vocabulary and bool(((beta - _halves(beta)).abs() > 1e-6).any()) and bool(beta.isfinite().all()):
+        # Real exponents: those close to zero are left out, the others start where the regression put them.
+        real = torch.where(beta.abs() < 0.02, 0.0, beta)
+        free = _free_powers(_spread(real[None], columns, dimensions), vocabulary)
+        if bool((real != 0).any()) and bool(real.abs().max() <= 2 * MOST_EXPONENT):
+            out.append(constant([1.0], vocabulary, r.device) * free)
+    return concatenate([view.undo(e) for e in out]) if out else view.undo(constant([1.0], vocabulary, r.device))
+
+
+def _free_powers(exponents: torch.Tensor, vocabulary: Vocabulary) -> Expressions:
+    """monomials() whose non-half exponents are free constants."""
+    return monomials(exponents, vocabulary).freed()
+
+
+def _power_with_feature(view, kind, groups, inner, columns, dimensions, weight, q, r, whole, unit, vocabulary):
+    """Regress with one feature row each, round the exponents, write the law."""
+    if kind is None:
+        rows = groups.values.abs().clamp(min=1e-300).log()
+    elif kind.exponential:
+        rows = _scaled(groups.values)
+    else:
+        inner = _zoom(kind, groups.values, inner, weight, q, unit)
+        rows = _log_rows(kind, groups.values, inner[:, None])[:, 0]
+    weighted = rows * weight
+    projected = weighted - (weighted @ q) @ q.T
+    p = (projected @ whole) / projected.square().sum(1)
+    beta = torch.linalg.solve_triangular(r, q.T @ (whole[:, None] - weighted.T * p), upper=True)[1:].T
+    exponents = _spread(_halves(beta), columns, dimensions)
+    sound = (exponents.abs() <= MOST_EXPONENT).all(1) & beta.isfinite().all(1) & p.isfinite()
+    one = constant([1.0], vocabulary, rows.device)
+    if kind is not None and kind.exponential:
+        rate = p / groups.values.abs().amax(1)
+        argument = constant(rate, vocabulary, rows.device) * groups.expressions
+        law = one * monomials(exponents, vocabulary) * kind.build(argument)
+    else:
+        p = _halves(p)
+        sound &= (p != 0) & (p.abs() <= MOST_FEATURE_POWER)
+        if kind is None:
+            factor = groups.expressions
+        else:
+            factor = kind.build(constant(inner, vocabulary, rows.device) * groups.expressions)
+        law = join(
+            heads("mul", (p > 0).long(), vocabulary),
+            heads("div", (p < 0).long(), vocabulary),
+            one * monomials(exponents, vocabulary),
+            power(factor, p.abs(), vocabulary),
+        )
+    return view.undo(law[sound].trimmed()) if bool(sound.any()) else view.undo(one)
+
+
+# ---------------------------------------------------------------------------------------------- linear screens
+def linear_rows(library: Library, kinds: Sequence[Feature], vocabulary: Vocabulary, *, count: int = 3000) -> Rows:
+    """Groups and features of groups, simplest first, as rows for `screen_one` and `screen_pair`."""
+    parts_e, parts_v = [library.expressions], [library.values]
+    plain = (1.0, -1.0, 0.5, 2.0)
+    dear = max(1, len(kinds))
+    each = max(8, (count - len(library)) // (2 * dear))
+    for kind in kinds:
+        groups = library[:each]
+        largest = groups.values.abs().amax(1)
+        starts = [torch.full_like(largest, c) for c in (plain if kind.signed else (1.0, 0.5, 2.0))]
+        starts += [torch.full_like(largest, reach) / largest for reach in (0.6, 3.0)]
+        for c in starts:
+            values = kind.value(c[:, None] * groups.values)
+            parts_e.append(kind.build(constant(c, vocabulary, c.device) * groups.expressions))
+            parts_v.append(values)
+    expressions, values = concatenate(parts_e), torch.cat(parts_v)
+    finite = values.isfinite().all(1)
+    values = torch.where(finite[:, None], values, 0.0)
+    size = values.abs().amax(1)
+    scaled = values / size.clamp(min=1e-300)[:, None]
+    spread = (scaled - scaled.mean(1, keepdim=True)).square().mean(1).sqrt()
+    sound = finite & (size > 0) & (size < 1e100) & (spread > 1e-6)
+    sound &= effective_points(values) > max(4.0, 0.03 * values.shape[1])
+    return Rows(expressions[sound], values[sound])
+
+
+def _project(target: Target, base: Rows, rows: Rows):
+    q, _ = _basis(base.values, target.weight)
+    whole = target.values * target.weight
+    residual = whole - q @ (q.T @ whole)
+    weighted = rows.values * target.weight
+    before = weighted.square().sum(1)
+    projected = weighted - (weighted @ q) @ q.T
+    left = projected.square().sum(1)
+    rests_on = left.square() / projected.square().square().sum(1).clamp(min=1e-300)
+    sound = (left > LEAST_LEFT * before) & (rests_on > max(4.0, 0.03 * rows.values.shape[1]))
+    unit = torch.where(sound[:, None], projected / left.sqrt().clamp(min=1e-300)[:, None], 0.0)
+    return unit, residual / residual.norm().clamp(min=1e-300), sound
+
+
+def screen_one(target: Target, base: Rows, rows: Rows, *, keep: int = 20) -> Expressions:
+    """T ≈ B·β + a·u for every row u."""
+    unit, residual, sound = _project(target, base, rows)
+    share = torch.where(sound, 1 - (unit @ residual).square(), 1.0)
+    best = share.topk(min(keep, len(share)), largest=False).indices
+    return _combined(target, base, [rows[best]])
+
+
+def screen_pair(target: Target, base: Rows, rows: Rows, *, keep: int = 25, block: int = 1024) -> Expressions:
+    """T ≈ B·β + a·u + b·v for all pairs of rows, from the Gram matrix in closed form.
+
+    With unit projected rows and correlations b = ⟨u, r⟩, G = ⟨u, v⟩ two rows explain
+    (b_u² + b_v² − 2·G·b_u·b_v)/(1 − G²) of the target.
+    """
+    unit, residual, sound = _project(target, base, rows)
+    unit, rows = unit[sound].float(), rows[sound]
+    b = unit @ residual.float()
+    best_share, best_i, best_j = [], [], []
+    for start in range(0, len(unit), block):  # blocks of the Gram matrix, not candidates
+        gram = unit[start : start + block] @ unit[start:].T
+        left = 1 - gram.square()
+        bi, bj = b[start : start + block, None], b[start:]
+        explained = (bi.square() + bj.square() - 2 * gram * bi * bj) / left
+        explained = torch.where(left > LEAST_ANGLE, explained, 0.0).flatten()
+        top = explained.topk(min(4 * keep, len(explained)))
+        best_share.append(top.values)
+        best_i.append(start + top.indices // gram.shape[1])
+        best_j.append(start + top.indices % gram.shape[1])
+    share, i, j = torch.cat(best_share), torch.cat(best_i), torch.cat(best_j)
+    distinct = i < j
+    share, i, j = share[distinct], i[distinct], j[distinct]
+    best = share.topk(min(keep, len(share))).indices
+    return _combined(target, base, [rows[i[best]], rows[j[best]]])
+
+
+def _combined(target: Target, base: Rows, extra: Sequence[Rows]) -> Expressions:
+    """Base and extra rows fitted together, terms that do not matter eliminated, written as expressions of y."""
+    count = len(extra[0])
+    values = torch.cat([base.values.expand(count, -1, -1), torch.stack([e.values for e in extra], 1)], 1)
+    terms = [base.expressions[k] for k in range(len(base))] + [e.expressions for e in extra]
+    coefficients, used = eliminate(values * target.weight, target.values * target.weight)
+    some = used.any(1)
+    if not bool(some.any()):
+        return target.view.undo(constant([1.0], base.expressions.vocabulary, values.device))
+    terms = [t if len(t) == 1 else t[some] for t in terms]
+    return target.view.undo(linear_combination(terms, coefficients[some], used[some]))
+
+
+def eliminate(
+    columns: torch.Tensor, target: torch.Tensor, *, price: float | None = None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Backward elimination for many least-squares problems at once.
+
+    Parameters
+    ----------
+    columns : (B, T, N) weighted terms
+    target : (N,) or (B, N) weighted target
+    price : nats that a term must gain to stay; default ln N + 3, about what a coefficient and a term cost in bits
+
+    Returns
+    -------
+    coefficients (B, T), zero where not used; used (B, T) bool
+    """
+    count, terms, points = columns.shape
+    price = torch.log(torch.tensor(float(points))) + 3.0 if price is None else price
+    scale = columns.norm(dim=2).clamp(min=1e-300)
+    unit = columns / scale[:, :, None]
+    goal = target.expand(count, points)
+    gram = unit @ unit.transpose(1, 2)
+    right = (unit @ goal[:, :, None])[:, :, 0]
+    total = goal.square().sum(1)
+    floor = 1e-13 * total + 1e-300
+    used = scale > 1e-200
+    eye = torch.eye(terms, dtype=columns.dtype, device=columns.device)
+
+    def solve(used):
+        masked = torch.where(used[:, :, None] & used[:, None, :], gram, 0.0) + eye * (~used)[:, :, None]
+        inverse = torch.linalg.pinv(masked, hermitian=True, rtol=1e-14)
+        beta = (inverse @ (right * used)[:, :, None])[:, :, 0] * used
+        rest = (goal - (beta[:, None, :] @ unit)[:, 0]).square().sum(1)
+        return beta, inverse.diagonal(dim1=1, dim2=2), rest
+
+    beta, diagonal, rest = solve(used)
+    for _ in range(terms - 1):
+        growth = torch.where(used, beta.square() / diagonal.clamp(min=1e-300), torch.inf)
+        least = growth.min(1)
+        loses = 0.5 * points * torch.log((rest + least.values + floor) / (rest + floor))
+        drop = (loses < price) & (used.sum(1) > 1)
+        if not bool(drop.any()):
+            break
+        trial = used.clone()
+        trial[drop, least.indices[drop]] = False
+        beta, diagonal, rest = solve(trial)
+        used = trial
+    return beta / scale, used & (beta != 0)
+
+
+# ---------------------------------------------------------------------------------------------- dictionaries
+def screen_sparse(target: Target, dictionary: Rows) -> Expressions:
+    """T ≈ Σ over the dictionary, eliminated backwards; one proposal."""
+    columns = (dictionary.values * target.weight)[None]
+    coefficients, used = eliminate(columns, target.values * target.weight)
+    if not bool(used.any()):
+        return target.view.undo(constant([1.0], dictionary.expressions.vocabulary, columns.device))
+    return target.view.undo(_sum_of(dictionary, coefficients, used))
+
+
+def _sum_of(dictionary: Rows, coefficients: torch.Tensor, used: torch.Tensor) -> Expressions:
+    """Linear combinations (B) over one shared dictionary, built from the terms that any row uses."""
+    some = used.any(0).nonzero()[:, 0]
+    terms = [dictionary.expressions[k : k + 1] for k in some.tolist()]
+    return linear_combination(terms, coefficients[:, some], used[:, some])
+
+
+def screen_ratio(target: Target, top: Rows, bottom: Rows) -> Expressions | None:
+    """p(x)/q(x) from the smallest singular vector of [p-terms, −T·q-terms], columns dropped while it stays small.
+
+    Returns
+    -------
+    one proposal with the first term of q normalised to the literal 1, or None where no null vector stands out
+    """
+    t = target.values
+    weight = 1 / (t.abs() + 1e-3 * t.abs().median())
+    columns = torch.cat([top.values, -t * bottom.values]) * weight
+    scale = columns.norm(dim=1).clamp(min=1e-300)
+    unit = columns / scale[:, None]
+    many = len(unit)
+    if many > 0.6 * unit.shape[1]:
+        return None
+    triangle = torch.linalg.qr(unit.T).R  # same singular values, far fewer rows
+    keep = torch.arange(many, device=t.device)
+    smallest, vector = _null_vectors(triangle[None])
+    if not float(smallest) < NO_NULL_VECTOR:
+        return None
+    limit = max(1e-10, 3 * float(smallest))
+    vector = vector[0]
+    while len(keep) > 2:
+        # One column less: of the six with the least weight in the null vector, the one whose loss it survives best.
+        order = torch.argsort(vector.abs())[:6]
+        rest = torch.stack([torch.cat([keep[:i], keep[i + 1 :]]) for i in order.tolist()])
+        values, vectors = _null_vectors(triangle[:, rest].transpose(0, 1))
+        best = int(values.argmin())
+        if not float(values[best]) < limit:
+            break
+        keep, vector = rest[best], vectors[best]
+    full = unit.new_zeros(many)
+    full[keep] = vector
+    vector, keep = full, full != 0
+    coefficients = vector / scale
+    up, down = keep[: len(top)], keep[len(top) :]
+    if not bool(up.any()) or not bool(down.any()):
+        return None
+    below = coefficients[len(top) :][down]
+    lead = below[below.abs().argmax()]
+    numerator = _sum_of(top, (coefficients[: len(top)] / lead)[None], up[None])
+    denominator = _sum_of(bottom, (coefficients[len(top) :] / lead)[None], down[None])
+    return target.view.undo(numerator / denominator)
+
+
+def _null_vectors(columns: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Smallest singular value (B,) and its right vector (B, m) of each of B matrices (B, n, m)."""
+    _, s, vh = torch.linalg.svd(columns, full_matrices=False)
+    return s[:, -1], vh[:, -1]

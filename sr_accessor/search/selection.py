@@ -1,0 +1,232 @@
+"""Selection: description length under the noise model, and numbers snapped where the data cannot tell.
+
+DL = −log₂ likelihood + bits of the structure + bits of every number [search.md §5, search_findings.md §6]. A free
+constant costs the digits that the data determine; a snapped one (2, 1/3, π/4 …) costs what it takes to say it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+
+from sr_accessor.expressions.batch import Expressions, concatenate
+from sr_accessor.expressions.description import (
+    DENOMINATORS,
+    FACTORS,
+    LARGEST_NUMERATOR,
+    constant_bits,
+    literal_bits,
+    structure_bits,
+)
+from sr_accessor.expressions.jacobian import jacobian
+from sr_accessor.expressions.rewrite import simplify_batch
+from sr_accessor.noise.model import NoiseModel
+from sr_accessor.refinement.levenberg_marquardt import levenberg_marquardt
+from sr_accessor.search.front import Front
+
+__all__ = ["Data", "Scored", "best_front", "score", "snap"]
+
+
+@dataclass(frozen=True)
+class Data:
+    """The rows that candidates are judged on.
+
+    Parameters
+    ----------
+    x : (N, D); y : (N,); sigma : (N,) or None; noise : NoiseModel
+    """
+
+    x: torch.Tensor
+    y: torch.Tensor
+    sigma: torch.Tensor | None
+    noise: NoiseModel
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    @property
+    def weight(self) -> torch.Tensor | None:
+        """(N,) 1/σ², or None without error bars."""
+        return None if self.sigma is None else self.sigma**-2
+
+    def rows(self, index: torch.Tensor) -> Data:
+        """Some of the rows."""
+        sigma = None if self.sigma is None else self.sigma[index]
+        return Data(self.x[index], self.y[index], sigma, self.noise)
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Refined candidates with their prices.
+
+    Parameters
+    ----------
+    expressions : B rows; loss : (B,) nats over the rows of the data; bits : (B,); stderr : (B, K), NaN where absent
+    origins : B texts
+    """
+
+    expressions: Expressions
+    loss: torch.Tensor
+    bits: torch.Tensor
+    stderr: torch.Tensor
+    origins: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.expressions)
+
+    @property
+    def description_length(self) -> torch.Tensor:
+        """(B,) bits"""
+        return self.loss / math.log(2) + self.bits
+
+    def __getitem__(self, rows: torch.Tensor) -> Scored:
+        origins = tuple(self.origins[i] for i in rows.tolist())
+        return Scored(self.expressions[rows], self.loss[rows], self.bits[rows], self.stderr[rows], origins)
+
+    def front(self) -> Front:
+        """As a front, not yet thinned."""
+        return Front(self.expressions, self.loss, self.bits, self.origins)
+
+
+def score(expressions: Expressions, data: Data, origins: tuple[str, ...]) -> Scored:
+    """Loss, standard errors and description length of refined candidates.
+
+    Standard errors come from the curvature (JᵀWJ)⁻¹, scaled by the residuals where there are no error bars.
+    """
+    values, columns, valid = jacobian(expressions, data.x)
+    loss = data.noise.negative_log_likelihood(data.y, values, data.sigma)
+    _, weight = data.noise.working(data.y, values, data.sigma)
+    free = expressions.free
+    columns = torch.where(columns.isfinite() & free[:, :, None], columns, 0.0)
+    normal = (columns * weight[:, None, :]) @ columns.transpose(1, 2)
+    diagonal = normal.diagonal(dim1=1, dim2=2)
+    scale = torch.where(diagonal > 0, diagonal, 1.0).rsqrt()
+    unit = normal * scale[:, :, None] * scale[:, None, :]
+    absent = ~(diagonal > 0)
+    unit = unit + torch.diag_embed(absent.to(unit.dtype))
+    sound = unit.isfinite().all(-1).all(-1) & valid.all(1)
+    unit = torch.where(sound[:, None, None], unit, torch.eye(unit.shape[1], dtype=unit.dtype, device=unit.device))
+    inverse = torch.linalg.pinv(unit, hermitian=True, rtol=1e-13) if unit.shape[1] else unit
+    stderr = (inverse.diagonal(dim1=1, dim2=2).clamp(min=0)).sqrt() * scale
+    stderr = torch.where(free & ~absent, stderr, torch.nan)
+    numbers = torch.where(free, constant_bits(expressions.constants, stderr), literal_bits(expressions.constants))
+    held = torch.arange(numbers.shape[1], device=numbers.device) < expressions.number_counts[:, None]
+    bits = structure_bits(expressions, data.x.shape[1]) + torch.where(held, numbers, 0.0).sum(1)
+    loss = torch.where(sound, loss, torch.inf)
+    return Scored(expressions, loss, bits, stderr, origins)
+
+
+def _snap_table() -> tuple[torch.Tensor, torch.Tensor]:
+    """Values and bits of everything a number may snap to (positive, and zero)."""
+    found = {0.0: 1.0}
+    for factor, price in FACTORS:
+        for q in DENOMINATORS:
+            for p in range(1, LARGEST_NUMERATOR + 1):
+                if math.gcd(p, q) == 1:
+                    value = p / q * factor
+                    bits = 1 + 2 * math.log2(p) + 2 * math.log2(q) + price
+                    found[value] = min(bits, found.get(value, math.inf))
+    values = torch.tensor(sorted(found), dtype=torch.float64)
+    return values, torch.tensor([found[v] for v in values.tolist()], dtype=torch.float64)
+
+
+SNAP_VALUES, SNAP_BITS = _snap_table()
+#: A number may move by this many standard errors, or by this relative distance where the data determine more digits.
+SNAP_SIGMAS, SNAP_RELATIVE = 3.0, 1e-9
+
+
+def _snap_targets(scored: Scored) -> tuple[torch.Tensor, torch.Tensor]:
+    """For each free number the best value to snap to and the bits this promises to save (−inf: none).
+
+    ½d² nats of likelihood are lost by moving d standard errors: 0.72 d² bits.
+    """
+    values, bits = SNAP_VALUES.to(scored.loss.device), SNAP_BITS.to(scored.loss.device)
+    c, se = scored.expressions.constants, scored.stderr
+    width = se.nan_to_num(nan=0.0, posinf=0.0) + 1e-12 * c.abs() + 1e-300
+    distance = (values - c.abs()[:, :, None]).abs() / width[:, :, None]
+    close = (distance < SNAP_SIGMAS) | ((values - c.abs()[:, :, None]).abs() < SNAP_RELATIVE * c.abs()[:, :, None])
+    price = torch.where(close, bits + 0.72 * distance.clamp(max=SNAP_SIGMAS).square(), torch.inf)
+    best = price.min(2)
+    target = torch.sign(c) * values[best.indices]
+    saved = constant_bits(c, se) - best.values + torch.where(target == 0, 8.0, 0.0)  # a term that goes saves symbols
+    return target, torch.where(scored.expressions.free & best.values.isfinite(), saved, -torch.inf)
+
+
+def snap(scored: Scored, data: Data, *, rounds: int = 8, steps: int = 8) -> Scored:
+    """Numbers snapped and terms dropped as long as the description length falls.
+
+    Every round tries, for each candidate, all promising snaps together and the most promising one alone; the rest
+    of its constants are refined again, and what is shorter stays.
+    """
+    current = scored
+    tried = torch.zeros_like(current.stderr, dtype=torch.bool)
+    for _ in range(rounds):
+        target, saved = _snap_targets(current)
+        saved = torch.where(tried, -torch.inf, saved)
+        promising = saved > -2.0
+        if not bool(promising.any()):
+            break
+        single = torch.zeros_like(promising)
+        single.scatter_(1, saved.argmax(1, keepdim=True), True)
+        single &= promising
+        some = promising.any(1).nonzero()[:, 0]
+        several = (promising.sum(1) > 1).nonzero()[:, 0]
+        rows = torch.cat([some, several])
+        masks = torch.cat([single[some], promising[several]])
+        variants = current.expressions[rows]
+        numbers = torch.where(masks, target[rows], variants.constants)
+        variants = simplify_batch(variants.with_constants(numbers).with_literals(masks))
+        refined = levenberg_marquardt(variants, data.x, data.y, data.weight, steps=steps)
+        again = score(refined.expressions, data, tuple(current.origins[i] for i in rows.tolist()))
+        before = current.description_length
+        gain = before[rows] - again.description_length
+        best = torch.full_like(before, 0.0).scatter_reduce(0, rows, gain, "amax", include_self=True)
+        winners = (gain > 1e-9) & (gain >= best[rows])
+        index = torch.arange(len(current), device=rows.device)
+        replaced = torch.full_like(index, -1)
+        replaced[rows[winners]] = winners.nonzero()[:, 0]
+        if not bool(winners.any()):
+            tried = tried | single
+            continue
+        pool = _stack([current, again])
+        index = torch.where(replaced >= 0, len(current) + replaced, index)
+        width = pool.stderr.shape[1]
+        changed = replaced >= 0
+        tried = torch.nn.functional.pad(tried | single, (0, width - tried.shape[1])) & ~changed[:, None]
+        current = pool[index]
+    return current
+
+
+def _stack(parts: list[Scored]) -> Scored:
+    width = max(p.stderr.shape[1] for p in parts)
+    pad = torch.nn.functional.pad
+    return Scored(
+        concatenate([p.expressions for p in parts]),
+        torch.cat([p.loss for p in parts]),
+        torch.cat([p.bits for p in parts]),
+        torch.cat([pad(p.stderr, (0, width - p.stderr.shape[1]), value=torch.nan) for p in parts]),
+        tuple(o for p in parts for o in p.origins),
+    )
+
+
+def best_front(fronts: list[Front]) -> Front:
+    """For each complexity the shortest description; kept where it fits better than everything simpler.
+
+    Within one complexity the description length decides, not the loss: 2·x must not lose to 2.0000001·x.
+    """
+    expressions = concatenate([f.expressions for f in fronts])
+    loss = torch.cat([f.loss for f in fronts])
+    bits = torch.cat([f.bits for f in fronts])
+    origins = [o for f in fronts for o in f.origins]
+    length = loss / math.log(2) + bits
+    complexity = expressions.complexity
+    order = torch.argsort(length, stable=True)
+    order = order[torch.argsort(complexity[order], stable=True)]
+    first = torch.ones(len(order), dtype=torch.bool, device=order.device)
+    first[1:] = complexity[order][1:] != complexity[order][:-1]
+    order = order[first & loss[order].isfinite()]
+    earlier = torch.cat([loss.new_tensor([torch.inf]), loss[order].cummin(0).values[:-1]])
+    kept = order[loss[order] < earlier]
+    return Front(expressions[kept].trimmed(), loss[kept], bits[kept], tuple(origins[i] for i in kept.tolist()))
