@@ -82,7 +82,7 @@ def compile_program(expressions: Expressions) -> Program:
     is_literal = codes == LITERAL
     values = (
         e.constants.gather(1, e.number_slot.clamp(max=max(e.constants.shape[1] - 1, 0)))[is_literal]
-        if slots
+        if e.constants.shape[1]
         else codes.new_zeros(0, dtype=torch.float64)
     )
     numbers, place = torch.unique(values, return_inverse=True)
