@@ -18,9 +18,7 @@ __all__ = ["beam"]
 
 
 @torch.no_grad()
-def beam(
-    model: Transformer, memory: Memory, grammar: Grammar, *, width: int, length_penalty: float = 1.0
-) -> Samples:
+def beam(model: Transformer, memory: Memory, grammar: Grammar, *, width: int, length_penalty: float = 1.0) -> Samples:
     """The `width` best sequences of every bag, best first by log-probability / length^`length_penalty`.
 
     A complete sequence keeps its place in the beam until `width` better ones push it out. Where fewer than `width`
@@ -55,5 +53,5 @@ def beam(
             break
     tokens = tokens.view(bags, width, -1)
     lengths = (tokens != grammar.pad).sum(-1)
-    order = (scores / lengths**length_penalty).argsort(1, descending=True, stable=True)
+    order = (scores / lengths**length_penalty).argsort(dim=1, descending=True, stable=True)
     return Samples(tokens.gather(1, order[..., None].expand_as(tokens)), scores.gather(1, order))

@@ -160,14 +160,14 @@ def rank_features(x: torch.Tensor, y: torch.Tensor, *, bins: int = 10) -> torch.
     """
     points = len(y)
     ranks = y.argsort().argsort().to(DTYPE)
-    along = ranks[x.argsort(0, stable=True)]  # (N, D) ranks of y in the order of each variable
+    along = ranks[x.argsort(dim=0, stable=True)]  # (N, D) ranks of y in the order of each variable
     bins = max(2, min(bins, points // 5))
     bin_of = torch.arange(points, device=y.device) * bins // points
     sums = along.new_zeros(bins, x.shape[1]).index_add_(0, bin_of, along)
     counts = torch.bincount(bin_of, minlength=bins)[:, None]
     between = (counts * (sums / counts - ranks.mean()) ** 2).sum(0)
     constant = x.amax(0) == x.amin(0)
-    return between.masked_fill(constant, -1.0).argsort(descending=True, stable=True)
+    return between.masked_fill(constant, -1.0).argsort(dim=0, descending=True, stable=True)
 
 
 def merge_skeletons(expressions: Expressions, error: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -178,7 +178,7 @@ def merge_skeletons(expressions: Expressions, error: torch.Tensor) -> tuple[torc
     literal = torch.where(expressions.free, 0.0, expressions.constants)
     key = torch.cat([expressions.codes.to(DTYPE), literal], 1)
     _, skeleton, counts = torch.unique(key, dim=0, return_inverse=True, return_counts=True)
-    order = error.argsort(stable=True)
+    order = error.argsort(dim=0, stable=True)
     place = torch.full_like(counts, len(error)).scatter_reduce_(
         0, skeleton[order], torch.arange(len(error), device=error.device), "amin"
     )

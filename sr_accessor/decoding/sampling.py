@@ -86,7 +86,7 @@ def sample(
         writing = alive.any(1)
         if widest * int(writing.sum()) <= _COMPACT * rows.numel():
             keep_bags = writing.nonzero()[:, 0]
-            first = alive[keep_bags].long().argsort(1, descending=True, stable=True)[:, :widest]
+            first = alive[keep_bags].long().argsort(dim=1, descending=True, stable=True)[:, :widest]
             at = (keep_bags[:, None] * rows.shape[1] + first).flatten()
             rows = rows[keep_bags].gather(1, first)
             state, cache, last = state.select(at), cache.select(at), last[at]

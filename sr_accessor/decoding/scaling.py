@@ -191,7 +191,8 @@ def substitute(
         takes_v = two & takes_factor[every, v]
         shift_u, shift_v = takes_shift[every, u], two & takes_shift[every, v]
         product, quotient = k == _PRODUCT, k == _QUOTIENT
-        bare_u, bare_v = number[every, u] & takes_u, two & number[every, v] & takes_v
+        number_u, number_v = value[every, u], value[every, v]
+        bare_u, bare_v = number[every, u] & takes_u, two & number[every, v] & takes_v & (number_v != 0)
 
         # sums: one common factor; an argument that holds a number takes the ratio
         sums = (k == _ADD) | (k == _SUB)
@@ -204,7 +205,6 @@ def substitute(
         # k·(F·u + S) with a bare number k keeps the shift; any other product, quotient or power settles it first
         keeps_u = (k == _NEG) | (bare_v & (product | quotient))
         keeps_v = bare_u & product
-        number_u, number_v = value[every, u], value[every, v]
         scaled_u = torch.where(k == _NEG, -Su, torch.where(quotient, Su / number_v, Su * number_v))
         S_new = S_new + torch.where(keeps_u, scaled_u, zero) + torch.where(keeps_v, Sv * number_u, zero)
         settle_u = ~sums & (k != _LEAF) & (k != _EXP) & ~keeps_u
@@ -291,7 +291,7 @@ def substitute(
 
 def _write(codes, value, number, G, H, vocabulary: Vocabulary) -> Expressions:
     """Codes with `add H`, `mul G` written before the nodes that still have a shift or a factor."""
-    rows, length = codes.shape
+    rows = len(codes)
     plus, times = (H != 0) & (codes != PAD), (G != 1) & (codes != PAD)
     # each symbol is a block of five places: add H mul G symbol
     blank, add, mul = torch.zeros_like(codes), vocabulary.id("add"), vocabulary.id("mul")

@@ -59,9 +59,17 @@ class KeyValues:
         return self.keys, self.values
 
 
+class RMSNorm(nn.RMSNorm):
+    """RMSNorm in the dtype of its input: under autocast a weight of another dtype would forbid the fused kernel."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(..., E) -> (..., E)"""
+        return nn.functional.rms_norm(x, self.normalized_shape, self.weight.to(x.dtype), self.eps)
+
+
 def norm(config: TransformerConfig) -> nn.Module:
     """The normalisation of one vector; eps as published for LayerNorm (system.md §3)."""
-    return nn.LayerNorm(config.width, eps=1e-12) if config.norm == "post_layer" else nn.RMSNorm(config.width, eps=1e-6)
+    return nn.LayerNorm(config.width, eps=1e-12) if config.norm == "post_layer" else RMSNorm(config.width, eps=1e-6)
 
 
 def _heads(x: torch.Tensor, heads: int) -> torch.Tensor:

@@ -86,7 +86,11 @@ def save(
 
 
 def load(
-    name: str | Path, *, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32, sha256: str | None = None
+    name: str | Path,
+    *,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
+    sha256: str | None = None,
 ) -> Checkpoint:
     """Read a network.
 
@@ -173,7 +177,9 @@ def read_header(path: str | Path) -> tuple[dict[str, Any], TransformerConfig]:
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         if size >= 8 and length <= _LARGEST_HEADER and length > size - 8:
-            raise ModelIntegrityError(f"{path} is truncated: {size} bytes, its header alone has {length}; fetch it again")
+            raise ModelIntegrityError(
+                f"{path} is truncated: {size} bytes, its header alone has {length}; fetch it again"
+            )
         if size < 8 or not 2 <= length <= _LARGEST_HEADER:
             raise LoadError(f"{path} is not a network of sr_accessor: its first bytes are no safetensors header")
         table = _parse(file.read(length), path)

@@ -29,6 +29,7 @@ _PUBLISHED = (
 
 #: Largest value of any size; far above every preset, far below what would exhaust a machine's memory.
 _LIMIT = 65_536
+_MOST_LAYERS = 256
 
 _CHOICES = {
     "norm": ("post_layer", "pre_rms"),
@@ -110,6 +111,8 @@ class TransformerConfig:
                 wrong.append(f"{field.name}={value!r} must be an integer")
             elif not (-_LIMIT if field.name.endswith("exponent") else 1) <= value <= _LIMIT:
                 wrong.append(f"{field.name}={value!r} is outside 1 … {_LIMIT}")
+            elif field.name.endswith("layers") and value > _MOST_LAYERS:
+                wrong.append(f"{field.name}={value!r} is more than {_MOST_LAYERS}")
         if not wrong:  # relations between fields that are sound on their own
             if self.width % self.heads:
                 wrong.append(f"width={self.width} must be a multiple of heads={self.heads}")
