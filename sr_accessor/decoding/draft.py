@@ -11,12 +11,14 @@ from dataclasses import dataclass
 import torch
 
 from sr_accessor.decoding import scaling
+from sr_accessor.decoding.beam import beam
 from sr_accessor.decoding.grammar import grammar
 from sr_accessor.decoding.sampling import sample
 from sr_accessor.device import DTYPE
 from sr_accessor.errors import InputError
 from sr_accessor.expressions.batch import Expressions
 from sr_accessor.expressions.evaluate import evaluate
+from sr_accessor.expressions.rewrite import simplify_batch
 from sr_accessor.expressions.vocabulary import VARIABLE, Vocabulary
 from sr_accessor.transformer.model import Transformer
 from sr_accessor.transformer.tokenizer import Tokenizer
@@ -34,10 +36,10 @@ class Draft:
     Parameters
     ----------
     expressions : distinct skeletons, in the user's own units and variable numbers, by increasing mean squared error
-    mean_squared_error : (B,) float64 over all points, before any refinement; inf where it is not valid everywhere
+    mean_squared_error : (B,) float64 over the points in the bags, before any refinement; inf where a value is invalid
     log_probability : (B,) nats, of the kept sample of each skeleton
     counts : (B,) int64, samples that had this skeleton
-    samples : sequences drawn
+    samples : sequences drawn; more than the sum of `counts` where unscaling needed an operator that is excluded
     kept, dropped : variables the network saw, and those it has no input for, by decreasing relevance
     """
 
@@ -60,6 +62,7 @@ def draft(
     samples: int = 100,
     bags: int = 1,
     temperature: float = 1.0,
+    beam_width: int | None = None,
     length: int | None = None,
 ) -> Draft:
     """Let the network write laws for the observations.
@@ -75,6 +78,7 @@ def draft(
     bags : random subsets of the points, each encoded once; more than one only where there are more points than the
         network reads
     temperature : 0 is greedy (one sequence per bag)
+    beam_width : search with a beam of this width in every bag instead of drawing samples
     length : longest expression, tokens; None: the network's limit
 
     Raises
@@ -94,33 +98,50 @@ def draft(
     bag_x, bag_y = scaled.apply(subset[index], y[index])
     with torch.no_grad():
         memory = model.encode(tokenizer.encode_points(bag_x, bag_y, dtype=model.decoder.tokens.weight.dtype))
-    per_bag = 1 if temperature == 0 else -(-samples // len(index))
     rules = grammar(tokenizer, variables=len(kept), length=length, device=model.device)
-    written = sample(model, memory, rules, samples=per_bag, temperature=temperature, generator=generator)
+    if beam_width is not None:
+        written = beam(model, memory, rules, width=beam_width)
+    else:
+        per_bag = 1 if temperature == 0 else -(-samples // len(index))
+        written = sample(model, memory, rules, samples=per_bag, temperature=temperature, generator=generator)
 
     expressions = tokenizer.decode_targets(written.tokens.flatten(0, 1))
     if model.config.targets == "skeleton":  # constants start at N(0, 1) draws (system.md §5)
         numbers = expressions.constants
         start = torch.randn(numbers.shape, generator=generator, dtype=DTYPE, device=numbers.device)
         expressions = expressions.with_constants(torch.where(expressions.free, start, numbers))
-    expressions = scaled.unscale(expressions)
+    expressions = simplify_batch(scaled.unscale(expressions))
     is_variable = expressions.codes >= VARIABLE
     own = VARIABLE + kept[(expressions.codes - VARIABLE).clamp(0, len(kept) - 1)]
     expressions = Expressions(torch.where(is_variable, own, expressions.codes), expressions.constants, vocabulary)
+    # A beam may be wider than the language; unscaling may need a product or a sum that the user excluded.
+    log_probability = written.log_probability.flatten()
+    usable = torch.isfinite(log_probability) & _active(expressions)
+    expressions, log_probability = expressions[usable], log_probability[usable]
 
-    values, valid = evaluate(expressions, x)
-    error = ((values - y) ** 2).mean(1)
+    seen = index.unique()
+    values, valid = evaluate(expressions, x[seen])
+    error = ((values - y[seen]) ** 2).mean(1)
     error = torch.where(valid.all(1) & torch.isfinite(error), error, torch.inf)
     best, counts = merge_skeletons(expressions, error)
     return Draft(
         expressions=expressions[best].trimmed(),
         mean_squared_error=error[best],
-        log_probability=written.log_probability.flatten()[best],
+        log_probability=log_probability[best],
         counts=counts,
-        samples=len(error),
+        samples=len(usable),
         kept=tuple(kept.tolist()),
         dropped=tuple(order[model.config.variables :].tolist()),
     )
+
+
+def _active(expressions: Expressions) -> torch.Tensor:
+    """(B,) True where every operator is one that may be written."""
+    vocabulary = expressions.vocabulary
+    table = torch.ones(VARIABLE + 1, dtype=torch.bool)
+    for operator in vocabulary.operators:
+        table[vocabulary.id(operator.name)] = operator.name in vocabulary
+    return table.to(expressions.device)[expressions.codes.clamp(max=VARIABLE)].all(1)
 
 
 def _check(x: torch.Tensor, y: torch.Tensor) -> None:

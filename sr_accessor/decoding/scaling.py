@@ -21,10 +21,6 @@ from sr_accessor.expressions.vocabulary import CONSTANT, LITERAL, PAD, VARIABLE,
 
 __all__ = ["Scaling", "fit", "substitute"]
 
-#: With scaling="binary" a feature is shifted only where its mean is this many deviations away from zero: a shift costs
-#: a number in the expression, and laws such as x₁·x₂/x₃ know no shift.
-SHIFT_BEYOND = 5.0
-
 
 @dataclass(frozen=True)
 class Scaling:
@@ -57,7 +53,7 @@ class Scaling:
         return substitute(expressions, 1 / self.x_scale, -self.x_shift / self.x_scale, self.y_scale, self.y_shift)
 
 
-def fit(x: torch.Tensor, y: torch.Tensor, mask: torch.Tensor | None = None, *, kind: str = "binary") -> Scaling:
+def fit(x: torch.Tensor, y: torch.Tensor, mask: torch.Tensor | None = None, *, kind: str = "rms") -> Scaling:
     """The scaling of B data sets.
 
     Parameters
@@ -65,31 +61,26 @@ def fit(x: torch.Tensor, y: torch.Tensor, mask: torch.Tensor | None = None, *, k
     x : (B, N, D) float64
     y : (B, N) float64
     mask : (B, N) bool, True where there is a point; None: everywhere
-    kind : `TransformerConfig.scaling`. "standard": x to mean 0 and deviation 1, y as it is. "binary": divided by the
-        power of two nearest to the root mean square, so that unscaling rounds nothing; shifted only where the offset
-        is more than `SHIFT_BEYOND` deviations.
+    kind : `TransformerConfig.scaling`. "rms": every column and y divided by its root mean square and not shifted, so
+        that x₁·x₂/x₃ stays as short as it is (the data of the prior `science` come so). "standard": x to mean 0 and
+        deviation 1, y as it is (as published, system.md §5). A column of zeros, or one that does not vary, is
+        divided by 1.
     """
     values = torch.cat([x, y[..., None]], -1).double()
     weight = torch.ones_like(values[..., :1]) if mask is None else mask[..., None].double()
     values = torch.where(weight > 0, values, 0.0)
     largest = values.abs().amax(1, keepdim=True)
-    safe = torch.where(largest > 0, largest, 1.0)
-    unit = values / safe  # squares of y = 1e200 would overflow
+    largest = torch.where(largest > 0, largest, 1.0)
+    unit = values / largest  # squares of y = 1e200 would overflow
     count = weight.sum(1, keepdim=True).clamp(min=1)
     mean = unit.sum(1, keepdim=True) / count
-    deviation = (((unit - mean) ** 2 * weight).sum(1, keepdim=True) / count).sqrt()
-    square = ((unit**2).sum(1, keepdim=True) / count).sqrt()
-    varies = deviation > 1e-12  # else a constant feature: there is nothing to divide by
     if kind == "standard":
-        shift, scale = mean * safe, torch.where(varies, deviation, 1.0) * safe
-        scale = torch.where(varies, scale, 1.0)
+        deviation = (((unit - mean) ** 2 * weight).sum(1, keepdim=True) / count).sqrt()
+        shift, scale = mean * largest, torch.where(deviation > 1e-12, deviation * largest, 1.0)
         shift[..., -1], scale[..., -1] = 0.0, 1.0
     else:
-        far = varies & (mean.abs() > SHIFT_BEYOND * deviation)
-        size = torch.where(far, deviation, torch.where(square > 0, square, 1.0)) * safe
-        scale = torch.exp2(size.log2().round())
-        # the shift in steps of the scale: it keeps x - shift exact for data with few digits
-        shift = torch.where(far, (mean * safe / scale).round() * scale, 0.0)
+        square = (unit**2).sum(1, keepdim=True) / count
+        shift, scale = torch.zeros_like(mean), torch.where(square > 0, square.sqrt() * largest, 1.0)
     shift, scale = shift[:, 0], scale[:, 0]
     return Scaling(shift[:, :-1], scale[:, :-1], shift[:, -1], scale[:, -1])
 

@@ -37,7 +37,7 @@ _CHOICES = {
     "inputs": ("tokens", "bits"),
     "layout": ("published", "compact"),
     "targets": ("e2e", "skeleton"),
-    "scaling": ("standard", "binary"),
+    "scaling": ("standard", "rms"),
 }
 
 
@@ -59,7 +59,7 @@ class TransformerConfig:
     layout : "published" (10,218 and 10,292 tokens) or "compact"
     targets : "e2e" (numbers are written) or "skeleton" (every free number is the one token CONSTANT)
     scaling : what `decoding.scaling` does to the data: "standard" (x to mean 0 and deviation 1, y as it is, as
-        published) or "binary" (x and y divided by powers of two, shifted only where the offset hides the variation)
+        published) or "rms" (x and y divided by their root mean squares, as the prior `science` gives them)
     variables : D_max, inputs the network can tell apart
     points : largest bag, points
     length : longest expression, tokens, the closing EOS included
@@ -82,7 +82,7 @@ class TransformerConfig:
     inputs: str = "bits"
     layout: str = "compact"
     targets: str = "e2e"
-    scaling: str = "binary"
+    scaling: str = "rms"
     variables: int = 10
     points: int = 200
     length: int = 128

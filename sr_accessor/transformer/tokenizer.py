@@ -26,6 +26,7 @@ BITS = 33
 #: Encoder words before the numbers, as published: EOS X /X Y /Y /POINTS INPUT_PAD OUTPUT_PAD PAD ( ) SPECIAL OOD…
 _SPECIAL = 15
 _INPUT_PAD, _PAD_WORD = 6, 8
+_NO_BYTE = 256
 
 
 @dataclass(frozen=True)
@@ -130,6 +131,7 @@ class _Tables:
     literal_values: torch.Tensor  # (n,) ascending
     literal_tokens: torch.Tensor  # (n,) their tokens
     powers: torch.Tensor  # (309,) 10^k, k ≥ 0, each the nearest double
+    bytes: torch.Tensor  # (257, 8) bits of a byte as ±1, the lowest first; the last row, for no number, is zero
 
 
 @lru_cache(maxsize=32)
@@ -162,6 +164,7 @@ def _tables(config: TransformerConfig, vocabulary: Vocabulary, device: torch.dev
         values[order].to(device),
         literal_tokens[order].to(device),
         torch.tensor([float(f"1e{k}") for k in range(309)], dtype=torch.float64, device=device),
+        torch.cat([(torch.arange(256)[:, None] >> torch.arange(8)) % 2 * 2.0 - 1, torch.zeros(1, 8)]).to(device),
     )
 
 
@@ -278,11 +281,11 @@ class Tokenizer:
             first = _SPECIAL + 2 + 10**config.mantissa_digits - config.lowest_exponent
             words = torch.stack([_SPECIAL + sign, _SPECIAL + 2 + mantissa, first + exponent], -1)
             return Points(words.masked_fill(~here, _INPUT_PAD).flatten(-2), mask)
-        single = numbers.clamp(-3e38, 3e38).float()
-        shifts = torch.arange(32, dtype=torch.int32, device=x.device)
-        bits = (single.view(torch.int32)[..., None] >> shifts) & 1
-        features = torch.cat([bits.to(dtype) * 2 - 1, single.asinh().to(dtype)[..., None]], -1)
-        return Points(features.masked_fill(~here, 0).flatten(-2), mask)
+        single = numbers.clamp(-3e38, 3e38).float().contiguous()
+        pieces = single.view(torch.uint8).unflatten(-1, (-1, 4)).int().masked_fill(~here, _NO_BYTE)
+        bits = torch.nn.functional.embedding(pieces, self.tables(x.device).bytes.to(dtype)).flatten(-2)
+        smooth = single.asinh()[..., None].masked_fill(~here, 0.0).to(dtype)
+        return Points(torch.cat([bits, smooth], -1).flatten(-2), mask)
 
     # ------------------------------------------------------------------ expressions
     def encode_targets(self, expressions: Expressions, *, length: int | None = None) -> Targets:

@@ -37,14 +37,19 @@ def test_a_draft_is_reproducible_distinct_and_scored():
     literals = torch.where(one.expressions.free, 0.0, one.expressions.constants)
     skeletons = torch.cat([one.expressions.codes, literals], 1)
     assert len(torch.unique(skeletons, dim=0)) == len(one.expressions) == len(one.counts)
+    assert one.kept == (0, 1, 2) and one.dropped == ()
+
+
+def test_the_errors_are_those_of_the_expressions():
+    x, y = observations(points=40)  # one bag of all points
+    one = write(x, y, samples=60)
     values, valid = evaluate(one.expressions, x)
     expected = torch.where(valid.all(1), ((values - y) ** 2).mean(1), torch.inf)
     assert torch.allclose(one.mean_squared_error, expected)
     assert (one.mean_squared_error[1:] >= one.mean_squared_error[:-1]).all()
-    assert one.kept == (0, 1, 2) and one.dropped == ()
 
 
-@pytest.mark.parametrize("kind", ["binary", "standard"])
+@pytest.mark.parametrize("kind", ["rms", "standard"])
 def test_a_network_that_knows_the_law_drafts_it_in_the_users_units(kind):
     """Trained until it repeats one scaled law; the draft must be the law of the unscaled data."""
     from sr_accessor.decoding import scaling
@@ -109,6 +114,27 @@ def test_duplicates_merge_by_skeleton():
     assert best.tolist() == [1, 3] and counts.tolist() == [3, 1]
     best, counts = merge_skeletons(batch, torch.full((4,), torch.inf))
     assert sorted(counts.tolist()) == [1, 3] and sorted(best.tolist()) == [0, 3]
+
+
+def test_beam_instead_of_samples():
+    x, y = observations()
+    found = write(x, y, beam_width=12)
+    assert found.samples == 12 and found.expressions.well_formed.all()
+    assert torch.isfinite(found.log_probability).all()
+
+
+def test_excluded_operators_do_not_come_back_by_unscaling():
+    x, y = observations()
+    allowed = VOCABULARY.restricted(["sin", "exp", "add"])
+    found = draft(MODEL, x, y, vocabulary=allowed, generator=generator(0), samples=80)
+    names = {VOCABULARY.operator(c).name for c in found.expressions.codes.unique().tolist() if 8 <= c < VARIABLE}
+    assert names <= {"sin", "exp", "add"} and len(found.expressions) > 0
+
+
+def test_many_points_are_judged_on_those_the_network_saw():
+    x, y = observations(points=500)
+    found = write(x, y, samples=20, bags=2)
+    assert found.samples == 20 and torch.isfinite(found.mean_squared_error).any()
 
 
 def test_a_skeleton_network_starts_its_constants_at_random():

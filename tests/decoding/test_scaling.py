@@ -95,26 +95,26 @@ def test_unscale_after_scale_is_the_same_law(shifted):
     assert (back.lengths <= scaled.lengths).float().mean() > 0.95  # the numbers that scaling wrote are used again
 
 
-def test_powers_of_two_round_nothing():
+def test_a_monomial_keeps_its_form():
     x = torch.rand(1, 50, D, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * 37
     how = scaling.fit(x, x.prod(-1))
     c, (a, b, d) = constant([0.1], VOCABULARY), (variable([i], VOCABULARY) for i in range(D))
     law = c * a * b / d
-    back = how.unscale(how.scale(law))
-    assert torch.equal(back.codes, law.codes)
-    assert torch.equal(back.constants, law.constants)
+    scaled = how.scale(law)
+    back = how.unscale(scaled)
+    assert torch.equal(scaled.codes, law.codes) and torch.equal(back.codes, law.codes)
+    assert torch.allclose(back.constants, law.constants, rtol=1e-14)
 
 
 def text_of(law: Expressions) -> str:
     return to_text(law, ["x0", "x1", "x2"])[0]
 
 
-def rewritten(law: Expressions, factors=(2.0, 4.0, 8.0), shifts=(0.0, 0.0, 0.0), y_factor=1.0, y_shift=0.0) -> str:
+def rewritten(law, factors=(2.0, 4.0, 8.0), shifts=(0.0, 0.0, 0.0), y_factor=1.0, y_shift=0.0) -> Expressions:
     def row(values):
         return torch.tensor([values], dtype=torch.float64)
 
-    new = scaling.substitute(law, row(factors), row(shifts), row(y_factor), row(y_shift))
-    return text_of(new)
+    return scaling.substitute(law, row(factors), row(shifts), row(y_factor), row(y_shift))
 
 
 def test_factors_and_shifts_merge_into_the_numbers_that_are_there():
@@ -137,14 +137,17 @@ def test_factors_and_shifts_merge_into_the_numbers_that_are_there():
             constant([30.0], VOCABULARY) * x0.apply("sin") + constant([10.5], VOCABULARY),
         ),
         ((x0 + x1) * c, {"factors": (2.0, 2.0, 1.0)}, (x0 + x1) * constant([6.0], VOCABULARY)),
-        (c * x0.apply("exp"), {"factors": (1.0, 1.0, 1.0), "shifts": (1.0, 0.0, 0.0)}, None),
+        (
+            c * x0.apply("exp"),
+            {"factors": (1.0, 1.0, 1.0), "shifts": (1.0, 0.0, 0.0)},
+            constant([3.0 * 2.718281828459045], VOCABULARY) * x0.apply("exp"),
+        ),
         (c + x0.apply("log"), {}, constant([3.0 + 0.6931471805599453], VOCABULARY) + x0.apply("log")),
     ]
     for law, change, expected in cases:
-        text = rewritten(law, **change)
-        if expected is not None:
-            assert text == text_of(expected)
-        assert len(text) <= len(text_of(law)) + 20  # and no new symbols: only digits may be more
+        new = rewritten(law, **change)
+        assert text_of(new) == text_of(expected)
+        assert torch.equal(new.codes, law.codes)  # no new number
 
 
 def test_only_what_meets_no_number_is_written():
@@ -171,18 +174,18 @@ def test_the_fitted_range():
     x = torch.randn(2, 100, D, generator=generator, dtype=torch.float64)
     x[0, :, 1] = 7.0  # constant
     x[1, :, 1] = 0.0
-    x[:, :, 2] = 1990 + 30 * torch.rand(2, 100, generator=generator, dtype=torch.float64)  # a year
     y = 1e200 * x[..., 0]
     how = scaling.fit(x, y)
     scaled_x, scaled_y = how.apply(x, y)
-    for t in (scaled_x, scaled_y):
-        assert torch.isfinite(t).all() and float(t.abs().max()) < 10
-    assert torch.equal(how.x_scale.log2(), how.x_scale.log2().round())
-    assert (how.x_shift[:, :2] == 0).all() and (how.x_shift[:, 2] > 1900).all()
+    one = torch.ones(2, dtype=torch.float64)
+    assert torch.allclose((scaled_x[..., [0, 2]] ** 2).mean(1), one[:, None])
+    assert torch.allclose((scaled_y**2).mean(1), one)
+    assert scaled_x[0, :, 1].tolist() == [1.0] * 100 and (scaled_x[1, :, 1] == 0).all()
+    assert (how.x_shift == 0).all() and (how.y_shift == 0).all()
     published = scaling.fit(x, y, kind="standard")
     scaled_x, scaled_y = published.apply(x, y)
     assert torch.equal(scaled_y, y)
-    assert torch.allclose(scaled_x[..., 0].std(1, correction=0), torch.ones(2).double())
+    assert torch.allclose(scaled_x[..., 0].std(1, correction=0), one)
     assert scaled_x[..., 1].abs().max() < 1e-12
 
 
@@ -190,7 +193,7 @@ def test_masked_points_do_not_count():
     x = torch.randn(1, 30, D, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     mask = torch.arange(30)[None] < 20
     spoiled = torch.where(mask[..., None], x, float("nan"))
-    for kind in ("binary", "standard"):
+    for kind in ("rms", "standard"):
         a = scaling.fit(spoiled, spoiled[..., 0], mask, kind=kind)
         b = scaling.fit(x[:, :20], x[:, :20, 0], kind=kind)
         for left, right in zip(vars(a).values(), vars(b).values(), strict=True):
