@@ -52,7 +52,7 @@ def check_operator(operator: Operator) -> None:
 
     Shapes broadcast and float64 is kept; the same input gives the same value and is not written to; NaN, never an
     exception, outside the domain; `domain` is the truth on a grid of probe points; derivatives equal finite
-    differences; torch equals sympy; `latex` can be filled in.
+    differences; it is linear where `linear` says so; torch equals sympy; `latex` can be filled in.
 
     Raises
     ------
@@ -70,6 +70,7 @@ def check_operator(operator: Operator) -> None:
     valid = _check_domain(operator, points, value)
     for i in range(operator.arity):
         _check_derivative(operator, i)
+    _check_linear(operator, points)
     sample = valid.nonzero()[:, 0]
     sample = sample[:: max(1, len(sample) // SYMPY_POINTS)]
     arguments = torch.stack(points, 1)[sample]
@@ -205,6 +206,23 @@ def _check_derivative(operator: Operator, i: int) -> None:
         )
     if not judged.any():
         raise _failed(operator, check, "finite differences settle at no probe point; is it smooth anywhere?")
+
+
+def _check_linear(operator: Operator, points: tuple[torch.Tensor, ...]) -> None:
+    """f is linear in the arguments that `linear` says: f(2u + 3w) = 2 f(u) + 3 f(w), the others held."""
+    every = tuple(range(operator.arity))
+    groups = {"none": [], "joint": [every], "each": [(i,) for i in every], "first": [(0,)]}[operator.linear]
+    for group in groups:
+        other = [p.roll(7) if i in group else p for i, p in enumerate(points)]
+        mixed = [2 * u + 3 * w if i in group else u for i, (u, w) in enumerate(zip(points, other, strict=True))]
+        one, two, both = operator.torch(*points), operator.torch(*other), operator.torch(*mixed)
+        size = one.abs() + two.abs()
+        wrong = (torch.isfinite(size) & ~((both - 2 * one - 3 * two).abs() <= VALUE_RTOL * size)).nonzero()[:, 0]
+        if len(wrong):
+            at = int(wrong[0])
+            told = f"f(2u + 3w) is {float(both[at]):.9g}, 2 f(u) + 3 f(w) {float(2 * one[at] + 3 * two[at]):.9g}"
+            where = f"u = {_at(points, at)}, w = {_at(tuple(other), at)}"
+            raise _failed(operator, "linear", f"it is declared {operator.linear!r}, but at {where} {told}")
 
 
 def _check_sympy(operator: Operator, points: list[Any], values: list[float]) -> None:

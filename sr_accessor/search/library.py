@@ -18,7 +18,7 @@ from sr_accessor.expressions.build import monomials
 from sr_accessor.expressions.evaluate import evaluate
 from sr_accessor.expressions.vocabulary import Vocabulary
 
-__all__ = ["Library", "build_library", "effective_points", "extend", "monomial_exponents"]
+__all__ = ["Library", "build_library", "effective_points", "extend", "least_points", "monomial_exponents"]
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,11 @@ def effective_points(rows: torch.Tensor) -> torch.Tensor:
     scaled = rows / rows.abs().amax(1, keepdim=True).clamp(min=1e-300)
     squares = scaled.square()
     return squares.sum(1).square() / squares.square().sum(1).clamp(min=1e-300)
+
+
+def least_points(points: int, share: float) -> float:
+    """How many points a row must rest on at least: `share` of all, four where there are twenty or more."""
+    return max(min(4.0, points / 5), share * points)
 
 
 def monomial_exponents(dimensions: int, count: int, *, largest: int = 2) -> torch.Tensor:
@@ -104,7 +109,7 @@ def keep_sound(library: Library, seen: torch.Tensor | None = None) -> tuple[Libr
     spread = (scaled - scaled.mean(1, keepdim=True)).square().mean(1).sqrt()
     points = values.shape[1]
     sound = finite & (size > 0) & (size < 1e100) & (spread > 1e-7)
-    sound &= effective_points(values) > max(4.0, 0.02 * points)
+    sound &= effective_points(values) > least_points(points, 0.02)
     keys = value_hash(scaled)
     # Among equal rows the earliest sound one stays: unsound rows get keys of their own first.
     index = torch.arange(len(keys), device=keys.device)

@@ -1,6 +1,6 @@
 """Screens: linear algebra that ranks millions of hypotheses about T(y) over a library.
 
-    power   log|T| ≈ β·log|x| + p·log|F(c·g)|: a monomial times one feature, for every group, feature and start of c
+    power   log|T| ≈ β·log|x| + p·log|F(c·g)|: a monomial times one feature, for every group, feature, start of c
     one     T ≈ B·β + a·u for every row u
     pair    T ≈ B·β + a·u + b·v for all pairs of rows
     sparse  T ≈ Σ over a dictionary of monomials, eliminated backwards to the terms that matter
@@ -21,7 +21,7 @@ from sr_accessor.expressions.batch import Expressions, concatenate, constant, jo
 from sr_accessor.expressions.build import heads, linear_combination, monomials, power
 from sr_accessor.expressions.vocabulary import Vocabulary
 from sr_accessor.search.features import Feature, inner_grid
-from sr_accessor.search.library import Library, effective_points
+from sr_accessor.search.library import Library, effective_points, least_points
 from sr_accessor.search.views import View
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "screen_one",
     "screen_pair",
     "screen_power",
+    "screen_powers",
     "screen_ratio",
     "screen_sparse",
 ]
@@ -41,6 +42,8 @@ LEAST_LEFT = 1e-10
 LEAST_ANGLE = 3e-4
 #: Exponents of a power law are rounded to multiples of this; larger ones than `MOST_EXPONENT` are noise.
 EXPONENT_STEP, MOST_EXPONENT, MOST_FEATURE_POWER = 0.5, 6.0, 4.0
+#: Feature rows computed at once; with 200 points 2,000 rows are 3 MB.
+PIECE_ROWS = 2000
 
 
 #: A ratio is proposed when the smallest singular value of its unit columns is below this; 3 % is noise's share.
@@ -102,100 +105,149 @@ def _basis(base: torch.Tensor, weight: torch.Tensor) -> tuple[torch.Tensor, torc
 
 
 def _unexplained(rows: torch.Tensor, weight: torch.Tensor, q: torch.Tensor, residual: torch.Tensor) -> torch.Tensor:
-    """(R,) share of the projected target that one more row leaves unexplained; 1 for rows that must not count.
+    """(V, R) share of each projected target that one more row leaves unexplained; 1 for rows that must not count.
 
-    rows (R, N) unweighted, residual (N,) weighted, projected and of unit norm.
+    rows (R, N) unweighted; residual (N, V) weighted, projected and of unit norm.
     """
     rows = rows * weight
-    before = rows.square().sum(1)
+    before = torch.linalg.vecdot(rows, rows)
     rows = rows - (rows @ q) @ q.T
-    squares = rows.square()
+    squares = rows * rows
     left = squares.sum(1)
-    share = 1 - (rows @ residual).square() / left
-    rests_on = left.square() / squares.square().sum(1)
-    sound = (left > LEAST_LEFT * before) & (rests_on > max(4.0, 0.03 * rows.shape[1])) & share.isfinite()
+    share = 1 - (residual.T @ rows.T).square() / left
+    rests_on = left.square() / torch.linalg.vecdot(squares, squares)
+    sound = (left > LEAST_LEFT * before) & (rests_on > least_points(rows.shape[1], 0.03)) & share.isfinite()
     return torch.where(sound, share.clamp(min=0.0), 1.0)
 
 
 # ---------------------------------------------------------------------------------------------- power laws
+@dataclass(frozen=True)
+class _Regression:
+    """log|T| of V views over the power-law base (1, log|x_d|), projected; all with the same weights."""
+
+    views: tuple[View, ...]
+    columns: torch.Tensor  # (d,) usable variables
+    dimensions: int
+    weight: torch.Tensor  # (N,)
+    q: torch.Tensor  # (N, 1 + d)
+    r: torch.Tensor  # (1 + d, 1 + d)
+    whole: torch.Tensor  # (V, N) weighted log|T|
+    unit: torch.Tensor  # (N, V) what the base leaves, of unit norm
+    left: torch.Tensor  # (V,) bool: something is left to explain
+
+    def power_laws(self) -> torch.Tensor:
+        """(V, d) exponents of the base alone."""
+        return torch.linalg.solve_triangular(self.r, self.q.T @ self.whole.T, upper=True)[1:].T
+
+
+def _regress(targets: Sequence[Target], x: torch.Tensor, weighted: bool) -> _Regression:
+    t = torch.stack([target.values for target in targets]).abs()
+    floor = 1e-12 * t.median(1, keepdim=True).values + 1e-300
+    log_t = t.clamp(min=floor).log()
+    if weighted:
+        weight = targets[0].weight * t[0]
+        weight = torch.minimum(weight, 4 * weight.median().clamp(min=1e-300))
+        weight = weight / weight.square().mean().sqrt().clamp(min=1e-300)
+    else:
+        weight = torch.ones_like(t[0])
+    usable = (x.abs().amin(0) > 1e-9 * x.abs().amax(0)) & (x.abs().log().std(0) > 1e-9)
+    columns = usable.nonzero()[:, 0]
+    q, r = _basis(torch.cat([torch.ones_like(t[:1]), x.T[columns].abs().log()]), weight)
+    whole = log_t * weight
+    residual = whole - (whole @ q) @ q.T
+    norm = residual.norm(dim=1)
+    left = norm > 1e-13 * whole.norm(dim=1)
+    unit = (residual / norm.clamp(min=1e-300)[:, None]).T
+    return _Regression(tuple(v.view for v in targets), columns, x.shape[1], weight, q, r, whole, unit, left)
+
+
+def screen_powers(targets: Sequence[Target], x: torch.Tensor, vocabulary: Vocabulary, *, weighted: bool) -> Expressions:
+    """T ≈ K·Π x_d^β for every view: exponents rounded to halves, and left real and free."""
+    out = []
+    for group in [[t] for t in targets] if weighted else [targets]:
+        fit = _regress(group, x, weighted)
+        beta = fit.power_laws()
+        one = constant([1.0], vocabulary, x.device)
+        rounded = _spread(_halves(beta), fit.columns, fit.dimensions)
+        fine = beta.isfinite().all(1) & (beta.abs() <= MOST_EXPONENT).all(1)
+        free = fine & ((beta - _halves(beta)).abs() > 1e-6).any(1)
+        real = _spread(torch.where(beta.abs() < 0.02, 0.0, beta), fit.columns, fit.dimensions)
+        for i, view in enumerate(fit.views):  # a handful of views
+            if bool(fine[i]):
+                out.append(view.undo(one * monomials(rounded[i : i + 1], vocabulary)))
+            if bool(free[i]) and "pow" in vocabulary:
+                out.append(view.undo(one * monomials(real[i : i + 1], vocabulary).freed()))
+    return concatenate(out) if out else constant([1.0], vocabulary, x.device)
+
+
 def screen_power(
-    target: Target,
+    targets: Sequence[Target],
     x: torch.Tensor,
     library: Library,
     kinds: Sequence[Feature],
     vocabulary: Vocabulary,
     *,
-    keep: int = 60,
-) -> Expressions:
+    weighted: bool = False,
+    keep: int = 40,
+) -> list[tuple[View, Expressions]]:
     """T ≈ K·Π x_d^β · F(c·g)^p, from log|T| regressed on log|x_d| and one feature row.
 
     Parameters
     ----------
-    target : T(y); its weights are those of T itself
+    targets : views of y; without weights the feature rows are computed once for all of them
     x : (N, D) screening points
     library : groups g
     kinds : features F
-    keep : proposals with a feature; the pure power law comes first, always
+    weighted : whether errors are those of the targets, or relative (equal in the logarithm)
+    keep : proposals per view
 
     Returns
     -------
-    Expressions of y, K and c (and exponents that are no halves) free
+    per view, expressions of y with K and c free
     """
-    t = target.values
-    floor = 1e-12 * t.abs().median() + 1e-300
-    log_t = t.abs().clamp(min=floor).log()
-    weight = target.weight * t.abs()
-    weight = torch.minimum(weight, 4 * weight.median().clamp(min=1e-300))
-    weight = weight / weight.square().mean().sqrt().clamp(min=1e-300)
-    usable = x.abs().amin(0) > 1e-9 * x.abs().amax(0)
-    usable &= x.abs().log().std(0) > 1e-9
-    columns = usable.nonzero()[:, 0]
-    base = torch.cat([torch.ones_like(t)[None], x.T[columns].abs().log()])
-    q, r = _basis(base, weight)
-    whole = log_t * weight
-    residual = whole - q @ (q.T @ whole)
-    norm = residual.norm()
-    if not bool(norm > 1e-13 * whole.norm()):
-        return _power_laws(target.view, columns, x.shape[1], q, r, whole, vocabulary)
-    unit = residual / norm
-    found = []
+    if weighted and len(targets) > 1:
+        return [
+            found
+            for t in targets
+            for found in screen_power([t], x, library, kinds, vocabulary, weighted=True, keep=keep)
+        ]
+    fit = _regress(targets, x, weighted)
+    found = []  # (V, k) scores, rows, inner constants, kinds
     for number, kind in enumerate(kinds):
         if kind.exponential:
-            scores = _unexplained(_scaled(library.values), weight, q, unit)
+            scores = _unexplained(_scaled(library.values), fit.weight, fit.q, fit.unit)
             inner = torch.ones_like(scores)
         else:
-            scores, inner = _best_inner(kind, library.values, weight, q, unit)
-        take = scores.topk(min(keep, len(scores)), largest=False).indices
-        found.append((scores[take], take, inner[take], torch.full_like(take, number)))
+            scores, inner = _best_inner(kind, library.values, fit)
+        found.append(_least(scores, inner, None, number, keep))
     sums = (~library.is_monomial).nonzero()[:, 0]
     if len(sums):  # |g| itself to a power, for groups that the base does not hold
-        scores = _unexplained(library.values[sums].abs().clamp(min=1e-300).log(), weight, q, unit)
-        take = scores.topk(min(keep, len(scores)), largest=False).indices
-        found.append((scores[take], sums[take], torch.ones_like(scores[take]), torch.full_like(take, -1)))
-    scores, group, inner, kind_of = (torch.cat(columns_) for columns_ in zip(*found, strict=True))
-    best = scores.topk(min(keep, len(scores)), largest=False).indices
-    group, inner, kind_of = group[best], inner[best], kind_of[best]
-    out = [_power_laws(target.view, columns, x.shape[1], q, r, whole, vocabulary)]
+        scores = _unexplained(library.values[sums].abs().clamp(min=1e-300).log(), fit.weight, fit.q, fit.unit)
+        found.append(_least(scores, torch.ones_like(scores), sums, -1, keep))
+    scores, group, inner, kind_of = (torch.cat(parts, 1) for parts in zip(*found, strict=True))
+    best = scores.topk(min(keep, scores.shape[1]), largest=False, dim=1).indices
+    group, inner, kind_of = (part.gather(1, best) for part in (group, inner, kind_of))
+    view = torch.arange(len(targets), device=x.device)[:, None].expand_as(best)
+    sound = fit.left[:, None].expand_as(best) & (scores.gather(1, best) < 1)
+    group, inner, kind_of, view = (part[sound] for part in (group, inner, kind_of, view))
+    laws, of_view = [], []
     for number in kind_of.unique().tolist():  # over kinds of features, not candidates
         here = kind_of == number
         kind = kinds[number] if number >= 0 else None
-        out.append(
-            _power_with_feature(
-                target.view,
-                kind,
-                library[group[here]],
-                inner[here],
-                columns,
-                x.shape[1],
-                weight,
-                q,
-                r,
-                whole,
-                unit,
-                vocabulary,
-            )
-        )
-    return concatenate(out)
+        law, kept = _power_with_feature(kind, library[group[here]], inner[here], view[here], fit, vocabulary)
+        laws.append(law)
+        of_view.append(kept)
+    if not laws:
+        return []
+    every, of_view = concatenate(laws), torch.cat(of_view)
+    return [(v, v.undo(every[of_view == i].trimmed())) for i, v in enumerate(fit.views) if bool((of_view == i).any())]
+
+
+def _least(scores: torch.Tensor, inner: torch.Tensor, rows: torch.Tensor | None, kind: int, keep: int):
+    """The `keep` least scores of each view: (V, k) scores, library rows, inner constants and the kind."""
+    best = scores.topk(min(keep, scores.shape[1]), largest=False, dim=1)
+    at = best.indices if rows is None else rows[best.indices]
+    return best.values, at, inner.gather(1, best.indices), torch.full_like(best.indices, kind)
 
 
 def _scaled(rows: torch.Tensor) -> torch.Tensor:
@@ -207,28 +259,31 @@ def _log_rows(kind: Feature, groups: torch.Tensor, inner: torch.Tensor) -> torch
     return kind.value(inner[:, :, None] * groups[:, None, :]).abs().clamp(min=1e-300).log()
 
 
-def _best_inner(kind: Feature, groups: torch.Tensor, weight, q, unit) -> tuple[torch.Tensor, torch.Tensor]:
-    """For each group the least unexplained share over the grid of c, and that c."""
+def _best_inner(kind: Feature, groups: torch.Tensor, fit: _Regression) -> tuple[torch.Tensor, torch.Tensor]:
+    """(V, M) least unexplained share over the grid of c for each view and group, and that c."""
     scores, chosen = [], []
-    piece = max(1, 6000 // inner_grid(kind, groups[:1]).shape[1])
+    piece = max(1, PIECE_ROWS // inner_grid(kind, groups[:1]).shape[1])
     for start in range(0, len(groups), piece):  # pieces that stay in cache
         part = groups[start : start + piece]
         inner = inner_grid(kind, part)
         rows = _log_rows(kind, part, inner)
-        share = _unexplained(rows.flatten(0, 1), weight, q, unit).view(inner.shape)
-        least = share.min(1)
+        share = _unexplained(rows.flatten(0, 1), fit.weight, fit.q, fit.unit).view(-1, *inner.shape)
+        least = share.min(2)
         scores.append(least.values)
-        chosen.append(inner.gather(1, least.indices[:, None])[:, 0])
-    return torch.cat(scores), torch.cat(chosen)
+        chosen.append(inner.expand_as(share).gather(2, least.indices[:, :, None])[:, :, 0])
+    return torch.cat(scores, 1), torch.cat(chosen, 1)
 
 
-def _zoom(kind: Feature, groups: torch.Tensor, inner: torch.Tensor, weight, q, unit) -> torch.Tensor:
-    """Inner constants moved to the best of nine factors, five times narrower each round: from 60 % to 0.01 %."""
+def _zoom(
+    kind: Feature, groups: torch.Tensor, inner: torch.Tensor, view: torch.Tensor, fit: _Regression
+) -> torch.Tensor:
+    """Inner constants moved to the best of nine factors, four times narrower each round: from 60 % to 0.01 %."""
     steps = torch.linspace(-1, 1, 9, dtype=groups.dtype, device=groups.device)
     for width in (0.5, 0.15, 0.04, 0.01, 0.0025, 0.0006):
         trial = inner[:, None] * torch.exp(width * steps)
-        share = _unexplained(_log_rows(kind, groups, trial).flatten(0, 1), weight, q, unit).view(trial.shape)
-        inner = trial.gather(1, share.argmin(1, keepdim=True))[:, 0]
+        share = _unexplained(_log_rows(kind, groups, trial).flatten(0, 1), fit.weight, fit.q, fit.unit)
+        own = share.view(-1, *trial.shape)[view, torch.arange(len(view), device=view.device)]
+        inner = trial.gather(1, own.argmin(1, keepdim=True))[:, 0]
     return inner
 
 
@@ -243,41 +298,28 @@ def _spread(values: torch.Tensor, columns: torch.Tensor, dimensions: int) -> tor
     return full
 
 
-def _power_laws(view, columns, dimensions, q, r, whole, vocabulary) -> Expressions:
-    """The regression without a feature: exponents rounded to halves, and left real and free."""
-    beta = torch.linalg.solve_triangular(r, (q.T @ whole)[:, None], upper=True)[1:, 0]
-    rounded = _spread(_halves(beta)[None], columns, dimensions)
-    out = []
-    if bool(rounded.abs().max() <= MOST_EXPONENT) if rounded.numel() else False:
-        out.append(constant([1.0], vocabulary, r.device) * monomials(rounded, vocabulary))
-    if "pow" in vocabulary and bool(((beta - _halves(beta)).abs() > 1e-6).any()) and bool(beta.isfinite().all()):
-        # Real exponents: those close to zero are left out, the others start where the regression put them.
-        real = torch.where(beta.abs() < 0.02, 0.0, beta)
-        free = _free_powers(_spread(real[None], columns, dimensions), vocabulary)
-        if bool((real != 0).any()) and bool(real.abs().max() <= 2 * MOST_EXPONENT):
-            out.append(constant([1.0], vocabulary, r.device) * free)
-    return concatenate([view.undo(e) for e in out]) if out else view.undo(constant([1.0], vocabulary, r.device))
-
-
-def _free_powers(exponents: torch.Tensor, vocabulary: Vocabulary) -> Expressions:
-    """monomials() whose non-half exponents are free constants."""
-    return monomials(exponents, vocabulary).freed()
-
-
-def _power_with_feature(view, kind, groups, inner, columns, dimensions, weight, q, r, whole, unit, vocabulary):
-    """Regress with one feature row each, round the exponents, write the law."""
+def _power_with_feature(
+    kind: Feature | None,
+    groups: Library,
+    inner: torch.Tensor,
+    view: torch.Tensor,
+    fit: _Regression,
+    vocabulary: Vocabulary,
+) -> tuple[Expressions, torch.Tensor]:
+    """Regress with one feature row each, round the exponents, write T; and the view of each law written."""
     if kind is None:
         rows = groups.values.abs().clamp(min=1e-300).log()
     elif kind.exponential:
         rows = _scaled(groups.values)
     else:
-        inner = _zoom(kind, groups.values, inner, weight, q, unit)
+        inner = _zoom(kind, groups.values, inner, view, fit)
         rows = _log_rows(kind, groups.values, inner[:, None])[:, 0]
-    weighted = rows * weight
-    projected = weighted - (weighted @ q) @ q.T
-    p = (projected @ whole) / projected.square().sum(1)
-    beta = torch.linalg.solve_triangular(r, q.T @ (whole[:, None] - weighted.T * p), upper=True)[1:].T
-    exponents = _spread(_halves(beta), columns, dimensions)
+    weighted = rows * fit.weight
+    projected = weighted - (weighted @ fit.q) @ fit.q.T
+    whole = fit.whole[view]
+    p = torch.linalg.vecdot(projected, whole) / torch.linalg.vecdot(projected, projected)
+    beta = torch.linalg.solve_triangular(fit.r, fit.q.T @ (whole - weighted * p[:, None]).T, upper=True)[1:].T
+    exponents = _spread(_halves(beta), fit.columns, fit.dimensions)
     sound = (exponents.abs() <= MOST_EXPONENT).all(1) & beta.isfinite().all(1) & p.isfinite()
     one = constant([1.0], vocabulary, rows.device)
     if kind is not None and kind.exponential:
@@ -297,7 +339,7 @@ def _power_with_feature(view, kind, groups, inner, columns, dimensions, weight, 
             one * monomials(exponents, vocabulary),
             power(factor, p.abs(), vocabulary),
         )
-    return view.undo(law[sound].trimmed()) if bool(sound.any()) else view.undo(one)
+    return law[sound], view[sound]
 
 
 # ---------------------------------------------------------------------------------------------- linear screens
@@ -323,7 +365,7 @@ def linear_rows(library: Library, kinds: Sequence[Feature], vocabulary: Vocabula
     scaled = values / size.clamp(min=1e-300)[:, None]
     spread = (scaled - scaled.mean(1, keepdim=True)).square().mean(1).sqrt()
     sound = finite & (size > 0) & (size < 1e100) & (spread > 1e-6)
-    sound &= effective_points(values) > max(4.0, 0.03 * values.shape[1])
+    sound &= effective_points(values) > least_points(values.shape[1], 0.03)
     return Rows(expressions[sound], values[sound])
 
 
@@ -336,7 +378,7 @@ def _project(target: Target, base: Rows, rows: Rows):
     projected = weighted - (weighted @ q) @ q.T
     left = projected.square().sum(1)
     rests_on = left.square() / projected.square().square().sum(1).clamp(min=1e-300)
-    sound = (left > LEAST_LEFT * before) & (rests_on > max(4.0, 0.03 * rows.values.shape[1]))
+    sound = (left > LEAST_LEFT * before) & (rests_on > least_points(rows.values.shape[1], 0.03))
     unit = torch.where(sound[:, None], projected / left.sqrt().clamp(min=1e-300)[:, None], 0.0)
     return unit, residual / residual.norm().clamp(min=1e-300), sound
 

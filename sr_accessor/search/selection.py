@@ -26,7 +26,7 @@ from sr_accessor.noise.model import NoiseModel
 from sr_accessor.refinement.levenberg_marquardt import levenberg_marquardt
 from sr_accessor.search.front import Front
 
-__all__ = ["Data", "Scored", "best_front", "score", "snap"]
+__all__ = ["Data", "Scored", "best_front", "score", "snap", "stack"]
 
 
 @dataclass(frozen=True)
@@ -190,7 +190,7 @@ def snap(scored: Scored, data: Data, *, rounds: int = 8, steps: int = 8) -> Scor
         if not bool(winners.any()):
             tried = tried | single
             continue
-        pool = _stack([current, again])
+        pool = stack([current, again])
         index = torch.where(replaced >= 0, len(current) + replaced, index)
         width = pool.stderr.shape[1]
         changed = replaced >= 0
@@ -199,7 +199,7 @@ def snap(scored: Scored, data: Data, *, rounds: int = 8, steps: int = 8) -> Scor
     return current
 
 
-def _stack(parts: list[Scored]) -> Scored:
+def stack(parts: list[Scored]) -> Scored:
     width = max(p.stderr.shape[1] for p in parts)
     pad = torch.nn.functional.pad
     return Scored(

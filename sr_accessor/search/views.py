@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import torch
 
-from sr_accessor.expressions.batch import Expressions, literal
+from sr_accessor.expressions.batch import Expressions, constant, literal
 from sr_accessor.expressions.vocabulary import Vocabulary
 
 __all__ = ["VIEWS", "View"]
@@ -48,6 +48,11 @@ def _one(e: Expressions) -> Expressions:
     return literal([1.0], e.vocabulary, e.device)
 
 
+def _shift(e: Expressions, value: float) -> Expressions:
+    """A free constant: the law need not be shifted by exactly one."""
+    return constant([value], e.vocabulary, e.device)
+
+
 def _positive(y: torch.Tensor) -> bool:
     return bool(y.min() > 0)
 
@@ -67,8 +72,8 @@ VIEWS: tuple[View, ...] = (
         "1/y²", lambda y: y**-2, lambda y: 2 * y.abs() ** -3, _positive,
         lambda e: _one(e) / e.apply("sqrt"), ("div", "sqrt"),
     ),
-    View("y−1", lambda y: y - 1, torch.ones_like, lambda y: True, lambda e: _one(e) + e, ("add",)),
-    View("y+1", lambda y: y + 1, torch.ones_like, lambda y: True, lambda e: e - _one(e), ("sub",)),
+    View("y−1", lambda y: y - 1, torch.ones_like, lambda y: True, lambda e: _shift(e, 1.0) + e, ("add",)),
+    View("y+1", lambda y: y + 1, torch.ones_like, lambda y: True, lambda e: _shift(e, -1.0) + e, ("add",)),
     View(
         "1/y−1", lambda y: 1 / y - 1, lambda y: y**-2, lambda y: bool((y != 0).all()),
         lambda e: _one(e) / (_one(e) + e), ("div", "add"),

@@ -1,5 +1,6 @@
 """The plugin manager: built-ins, strangers, the four ways a plugin can be bad, and a notebook's own operators."""
 
+import importlib
 import subprocess
 import sys
 import warnings
@@ -7,7 +8,6 @@ import warnings
 import pytest
 import sympy
 import torch
-from conftest import LAB
 
 from sr_accessor import plugins
 from sr_accessor.errors import (
@@ -24,6 +24,23 @@ from sr_accessor.expressions.vocabulary import FIRST_OPERATOR
 from sr_accessor.noise.gaussian import GAUSSIAN, Gaussian
 from sr_accessor.plugins import manager
 
+LAB = """
+import torch
+from sr_accessor.expressions.operator import Operator
+from sr_accessor.plugins import hookimpl
+
+class Erfcx:
+    def __call__(self, x):
+        import sympy
+        return sympy.exp(x**2) * sympy.erfc(x)
+
+ERFCX = Operator("erfcx", 1, torch.special.erfcx, Erfcx(), domain=lambda x: x > -26)
+
+@hookimpl
+def register_operators(registry):
+    registry.add(ERFCX)
+    registry.vocabulary("spectroscopy", base="elementary", add=["lab:erfcx"], remove=["tan"])
+"""
 IMPORT_FAULT = "raise RuntimeError('no licence server')"
 CALL_FAULT = """
 from sr_accessor.plugins import hookimpl
@@ -52,6 +69,37 @@ from sr_accessor.plugins import hookimpl
 def register_operators(registry):
     registry.add(Operator("twice", 1, lambda x: 2 * x, lambda x: 3 * x))
 """
+
+
+@pytest.fixture
+def install(tmp_path, monkeypatch):
+    """install(name, source, ...) leaves what pip leaves, a module and a .dist-info folder, until the test ends."""
+    monkeypatch.setattr(manager, "_catalogue", None)
+    monkeypatch.delenv(manager.LOAD_VARIABLE, raising=False)
+    monkeypatch.delenv(manager.BLOCK_VARIABLE, raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+    modules = []
+
+    def add(name, source, distribution=None, version="1.0", module=None):
+        distribution = distribution or f"sr-{name}"
+        module = module or f"sr_test_plugin_{distribution.replace('-', '_')}"
+        (tmp_path / f"{module}.py").write_text(source)
+        info = tmp_path / f"{distribution.replace('-', '_')}-{version}.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n")
+        (info / "entry_points.txt").write_text(f"[sr_accessor]\n{name} = {module}\n")
+        modules.append(module)
+        importlib.invalidate_caches()
+        monkeypatch.setattr(manager, "_catalogue", None)
+
+    yield add
+    for module in modules:
+        sys.modules.pop(module, None)
+
+
+@pytest.fixture
+def lab(install):
+    install("lab", LAB, version="2.3")
 
 
 def rows():

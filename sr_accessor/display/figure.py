@@ -1,0 +1,141 @@
+"""Plots of a fit: Pareto front, parity, residuals, fit; each draws on Axes and returns them. Needs matplotlib."""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sr_accessor.errors import MissingDependencyError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["INSTALL", "available", "axes", "fit", "pareto", "parity", "png", "residuals"]
+
+INSTALL = 'pip install "sr-accessor[plot]"'
+#: Okabe & Ito's colours, told apart by colour-blind readers; shapes differ too. Grey reads on white and on black.
+_BLUE, _ORANGE, _GREY = "#0072B2", "#D55E00", "#808080"
+#: More points than this are thinned evenly in a plot.
+_MOST_POINTS = 5000
+
+
+def available() -> bool:
+    """Whether matplotlib is installed; it is not imported to find out."""
+    return importlib.util.find_spec("matplotlib") is not None
+
+
+def axes(ax: Axes | None = None) -> Axes:
+    """`ax`, or the Axes of a new figure of pyplot's.
+
+    Raises
+    ------
+    MissingDependencyError : matplotlib is not installed.
+    """
+    if ax is not None:
+        return ax
+    if not available():
+        raise MissingDependencyError(f"plots need matplotlib, which is not installed; {INSTALL}")
+    import matplotlib.pyplot as plt
+
+    return plt.subplots(layout="constrained")[1]
+
+
+def _thinned(*columns: np.ndarray) -> list[np.ndarray]:
+    step = -(-len(columns[0]) // _MOST_POINTS) or 1
+    return [column[::step] for column in columns]
+
+
+def _literal(label: object) -> str:
+    """A label as it is: matplotlib would typeset what stands between dollars."""
+    return str(label).replace("$", r"\$")
+
+
+def pareto(ax: Axes, complexity: np.ndarray, error: np.ndarray, selected: int, held_out: np.ndarray) -> Axes:
+    """Root mean squared error over complexity, held-out rows (NaN: none) as crosses, the chosen row ringed.
+
+    Parameters
+    ----------
+    complexity, error, held_out : (F,); errors in units of y
+    """
+    ax.plot(complexity, error, "o-", color=_BLUE, label="fitted rows")
+    if np.isfinite(held_out).any():
+        ax.plot(complexity, held_out, "x", color=_ORANGE, label="held-out rows")
+    ax.plot(complexity[selected], error[selected], "o", ms=14, mfc="none", mec=_ORANGE, mew=2, label="chosen")
+    if (error > 0).all():
+        ax.set_yscale("log")
+    ax.set(xlabel="complexity", ylabel="rms error")
+    ax.legend(frameon=False)
+    return ax
+
+
+def parity(ax: Axes, y: np.ndarray, predicted: np.ndarray, target: object) -> Axes:
+    """Predicted over measured, and the line where they agree; y, predicted : (N,)."""
+    low, high = np.nanmin([y, predicted]), np.nanmax([y, predicted])
+    ax.plot([low, high], [low, high], "-", color=_GREY, lw=1)
+    ax.plot(*_thinned(y, predicted), ".", color=_BLUE)
+    ax.set(xlabel=f"{_literal(target)} measured", ylabel=f"{_literal(target)} predicted")
+    return ax
+
+
+def residuals(ax: Axes, x: np.ndarray, residual: np.ndarray, label: object, target: object) -> Axes:
+    """Residuals (measured − predicted) over one input; x, residual : (N,)."""
+    ax.axhline(0, color=_GREY, lw=1)
+    ax.plot(*_thinned(x, residual), ".", color=_BLUE)
+    ax.set(xlabel=_literal(label), ylabel=f"{_literal(target)} − law")
+    return ax
+
+
+def fit(
+    ax: Axes, x: np.ndarray, y: np.ndarray, sigma: np.ndarray | None, curve: tuple, label: object, target: object
+) -> Axes:
+    """Measurements over one input, with error bars if there are any, and the law.
+
+    Parameters
+    ----------
+    x, y : (N,); sigma : (N,) or None
+    curve : (grid, mean, lower, upper), each (M,), drawn as a line in its band; or (x, predicted) of the rows,
+        drawn as crosses, when the law also reads other inputs
+    """
+    x, y = _thinned(x, y)
+    if sigma is None:
+        ax.plot(x, y, ".", color=_BLUE, label="measured")
+    else:
+        ax.errorbar(x, y, yerr=_thinned(sigma)[0], fmt=".", color=_BLUE, label="measured")
+    if len(curve) == 4:
+        grid, mean, lower, upper = curve
+        ax.plot(grid, mean, "-", color=_ORANGE, label="law")
+        ax.fill_between(grid, lower, upper, color=_ORANGE, alpha=0.25, lw=0, label="95 % band")
+    else:
+        ax.plot(*_thinned(*curve), "x", color=_ORANGE, label="law")
+    ax.set(xlabel=_literal(label), ylabel=_literal(target))
+    ax.legend(frameon=False)
+    return ax
+
+
+def png(draw: Callable[[Axes], object]) -> bytes:
+    """PNG of what `draw` puts on Axes: transparent, grey frame and text, so that it reads in dark themes.
+
+    Made without pyplot, which would also show the figure and keep it.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5, 3), dpi=90, layout="constrained")
+    FigureCanvasAgg(figure)
+    ax = figure.add_subplot()
+    draw(ax)
+    ax.tick_params(colors=_GREY, which="both")
+    for part in (ax.xaxis.label, ax.yaxis.label):
+        part.set_color(_GREY)
+    for spine in ax.spines.values():
+        spine.set_color(_GREY)
+    legend = ax.get_legend()
+    for text in legend.get_texts() if legend else ():
+        text.set_color(_GREY)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", transparent=True, metadata={"Software": None})
+    return buffer.getvalue()

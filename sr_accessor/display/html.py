@@ -1,0 +1,126 @@
+"""A fit as static HTML that survives saving: typeset law, tables, folded parts; pure functions of tables.
+
+No script, no style block, no svg: JupyterLab drops them from untrusted notebooks. Colours are inherited, so that
+dark themes work. Every label is escaped, also against the typesetter.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from sr_accessor.display.figure import INSTALL
+from sr_accessor.display.text import front_columns, measured, number, strongest
+
+__all__ = ["escape", "page"]
+
+#: Rows and characters shown, so that a page stays below 150 kB whatever the front.
+_MOST_ROWS, _MOST_CHARACTERS = 60, 240
+_CELL = 'style="text-align:right;padding:2px 8px"'
+_LEFT = 'style="text-align:left;padding:2px 8px"'
+
+
+def escape(text: Any) -> str:
+    """Text safe in HTML and left alone by MathJax, which typesets between dollars and after backslashes."""
+    safe = html.escape(str(text))
+    return safe.replace("\\", "<span>&#92;</span>").replace("$", "<span>&#36;</span>")
+
+
+def _short(text: Any) -> str:
+    text = str(text)
+    return escape(text if len(text) <= _MOST_CHARACTERS else text[: _MOST_CHARACTERS - 1] + "…")
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table of cells that are already HTML; the last column is text, to the left."""
+
+    def line(cells: Sequence[str], tag: str) -> str:
+        styles = [_CELL] * (len(cells) - 1) + [_LEFT]
+        return "<tr>" + "".join(f"<{tag} {s}>{c}</{tag}>" for s, c in zip(styles, cells, strict=True)) + "</tr>"
+
+    body = "".join(line(row, "td") for row in rows)
+    return f'<table style="border-collapse:collapse"><thead>{line(head, "th")}</thead><tbody>{body}</tbody></table>'
+
+
+def _folded(title: str, body: str, *, is_open: bool = False) -> str:
+    return f"<details{' open' if is_open else ''}><summary>{escape(title)}</summary>{body}</details>"
+
+
+def _front(front: pd.DataFrame) -> str:
+    columns = front_columns(front)
+    head = ["", *map(escape, columns), "equation"]
+    rows = []
+    shown = front.iloc[:_MOST_ROWS]
+    for selected, law, values in zip(
+        shown["selected"], shown["equation"], shown[columns].itertuples(index=False), strict=True
+    ):
+        cells = ["▸" if selected else "", *(escape(number(v)) for v in values), f"<code>{_short(law)}</code>"]
+        rows.append([f"<b>{cell}</b>" if selected and cell else cell for cell in cells])
+    more = f"<p>… and {len(front) - _MOST_ROWS} more rows in .front</p>" if len(front) > _MOST_ROWS else ""
+    return _table(head, rows) + more
+
+
+def _constants(params: pd.DataFrame) -> str:
+    if params.empty:
+        return "<p>no free constants</p>"
+    rows = []
+    for name, row in params.iterrows():
+        value, stderr = measured(row["value"], row["stderr"])
+        interval = f"{number(row['lower'])} … {number(row['upper'])}"
+        rows.append([*map(escape, (name, value, stderr, interval)), escape(row["unit"] or "")])
+    return _table(["constant", "value", "± error", "95 %", "unit"], rows)
+
+
+def _pairs(items: Mapping[str, Any]) -> str:
+    return _table(["", ""], ([f"<b>{escape(name)}</b>", _short(number(value))] for name, value in items.items()))
+
+
+def _image(png: bytes, title: str) -> str:
+    data = base64.b64encode(png).decode()
+    return f'<img alt="{html.escape(title)}" src="data:image/png;base64,{data}"/>'
+
+
+def page(
+    latex: str,
+    law: str,
+    headline: str,
+    front: pd.DataFrame,
+    params: pd.DataFrame,
+    correlation: pd.DataFrame,
+    statistics: Mapping[str, Any],
+    warnings: Sequence[str],
+    provenance: Mapping[str, Any],
+    images: Mapping[str, bytes],
+) -> str:
+    """The whole page.
+
+    Parameters
+    ----------
+    latex : the law, typeset between double dollars
+    law, headline : plain text
+    front : columns selected, equation and those that `front_columns` names
+    params : columns value, stderr, unit, lower, upper
+    images : title -> PNG; empty if there is nothing to draw with
+    """
+    pairs = [(escape(f"{a}, {b}"), f"{value:+.3f}") for a, b, value in strongest(correlation, 0.1)]
+    correlations = _table(["constants", "correlation"], pairs) if pairs else ""
+    notes = "".join(f"<li>{_short(text)}</li>" for text in warnings[:20])
+    plots = "".join(_folded(title, _image(data, title)) for title, data in images.items())
+    if not images:
+        plots = f"<p>plots need matplotlib: <code>{escape(INSTALL)}</code></p>"
+    parts = [
+        f"<div>$${html.escape(latex, quote=False)}$$</div>",
+        f"<p>{escape(headline)}</p>",
+        f"<ul>{notes}</ul>" if notes else "",
+        _folded(f"Front ({len(front)} laws)", _front(front), is_open=True),
+        _folded(f"Constants ({len(params)})", _constants(params) + correlations, is_open=True),
+        _folded("Statistics", _pairs(statistics)),
+        plots,
+        _folded("Law as text", f"<pre>{_short(law)}</pre>"),
+        _folded("Provenance", _pairs(provenance)),
+    ]
+    return f"<div>{''.join(part for part in parts if part)}</div>"

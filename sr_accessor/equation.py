@@ -1,0 +1,365 @@
+"""Equation: one law with its constants, their errors, predictions with bands, and its forms for reading."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy.special import ndtri, stdtrit
+
+from sr_accessor.device import DTYPE
+from sr_accessor.errors import OptionError, SymRegWarning, nearest
+from sr_accessor.expressions.batch import Expressions
+from sr_accessor.expressions.evaluate import evaluate
+from sr_accessor.expressions.jacobian import jacobian
+from sr_accessor.expressions.latex import label_latex, to_latex
+from sr_accessor.expressions.symbolic import to_sympy
+from sr_accessor.expressions.text import to_text
+from sr_accessor.expressions.vocabulary import VARIABLE
+from sr_accessor.observations import Observations, inputs_of
+from sr_accessor.uncertainty.laplace import Laplace
+
+if TYPE_CHECKING:
+    import sympy
+
+__all__ = ["Equation", "deviations"]
+
+#: A rounded number stands for the refined one if χ² moves by less than this (1 is one standard error) ...
+NOTICEABLE = 0.05
+#: ... or if the values move by less than this share of y's spread, search.md's "exact" without noise.
+EXACT = 1e-10
+#: More digits than this are never shown; float64 holds 15.9, refinement and data rarely 12.
+MOST_DIGITS = 12
+#: How far outside the training range, as a share of it, still counts as inside (rounding of a stored table).
+MARGIN = 1e-9
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Equation:
+    """A law found in a table; made by `FitResult`, never changed.
+
+    Parameters
+    ----------
+    expression : Expressions of one row, in the user's own units
+    observations : the rows it was fitted to
+    laplace : covariance of its constants, one row
+    loss : negative log-likelihood, nats
+    origin : who proposed it
+    """
+
+    expression: Expressions
+    observations: Observations
+    laplace: Laplace
+    loss: float
+    origin: str
+
+    # ------------------------------------------------------------------ what it is
+    @property
+    def target(self) -> Any:
+        """Label of what it predicts."""
+        return self.observations.target
+
+    @property
+    def names(self) -> tuple:
+        """Labels of the inputs that occur in it."""
+        return tuple(self.observations.names[d] for d in self._used)
+
+    @property
+    def complexity(self) -> int:
+        """Sum of the costs of its symbols; with unit costs the number of nodes."""
+        return int(self.expression.complexity[0])
+
+    @cached_property
+    def _used(self) -> list[int]:
+        codes = self.expression.codes
+        return sorted({code - VARIABLE for code in codes[codes >= VARIABLE].tolist()})
+
+    @cached_property
+    def _slots(self) -> torch.Tensor:
+        """(k,) columns of the free constants; the i-th is called c<i>."""
+        return self.expression.free[0].nonzero()[:, 0]
+
+    @property
+    def _constant_names(self) -> list[str]:
+        return [f"c{i}" for i in range(len(self._slots))]
+
+    # ------------------------------------------------------------------ constants
+    @property
+    def params(self) -> pd.DataFrame:
+        """Free constants, in the order in which they stand in the text form.
+
+        Columns: value; stderr (one standard deviation); unit; lower and upper (95 %); fixed. An error that the
+        data do not determine is NaN, and `warnings` says why. Errors are given this form of the law.
+        """
+        value = self.expression.constants[0, self._slots].numpy()
+        stderr = self.laplace.stderr[0, self._slots].numpy()
+        half = self._quantile(0.95) * stderr
+        return pd.DataFrame(
+            {
+                "value": value, "stderr": stderr, "unit": [None] * len(value),
+                "lower": value - half, "upper": value + half, "fixed": False,
+            },
+            index=self._constant_names,
+        )  # fmt: skip
+
+    @property
+    def covariance(self) -> pd.DataFrame:
+        """Covariance of the constants, labelled; NaN where not identifiable."""
+        matrix = self.laplace.covariance[0][self._slots][:, self._slots].numpy()
+        return pd.DataFrame(matrix, index=self._constant_names, columns=self._constant_names)
+
+    @property
+    def correlation(self) -> pd.DataFrame:
+        """Correlation of the constants, labelled; NaN where not identifiable."""
+        covariance = self.covariance
+        deviation = np.sqrt(np.diag(covariance))
+        return covariance / np.outer(deviation, deviation)
+
+    @property
+    def warnings(self) -> tuple[SymRegWarning, ...]:
+        """What cannot be told about the constants, and why."""
+        lost = [
+            name
+            for name, known in zip(
+                self._constant_names, self.laplace.identifiable[0, self._slots].tolist(), strict=True
+            )
+            if not known
+        ]
+        if not lost:
+            return ()
+        n, k = len(self.observations.y), len(self._slots)
+        if self.laplace.degrees[0] <= 0 and not self.laplace.absolute:
+            why = f"{n} rows leave no residual to estimate them from ({k} constants); add rows or pass sigma="
+        elif self.laplace.variance[0].isnan():
+            why = "the law or its slope is not finite on every row; choose another row of the front"
+        elif len(lost) == 1:
+            why = "the values do not depend on it; choose a law without it"
+        else:
+            why = "only a combination of them changes the values; choose a law with fewer constants"
+        return (SymRegWarning("SINGULAR", f"no error bars for {', '.join(lost)}: {why}"),)
+
+    def _quantile(self, level: float) -> float:
+        """Two-sided quantile: normal with absolute sigma, otherwise Student's with N − rank degrees."""
+        if not 0 < level < 1:
+            raise OptionError(f"level={level!r} must be between 0 and 1, e.g. level=0.95")
+        upper = 0.5 + level / 2
+        degrees = int(self.laplace.degrees[0])
+        if self.laplace.absolute:
+            return float(ndtri(upper))
+        return float(stdtrit(degrees, upper)) if degrees > 0 else math.nan
+
+    # ------------------------------------------------------------------ predictions
+    def predict(self, table: Any, band: str | None = None, *, level: float = 0.95, sigma: Any = None) -> Any:
+        """The law's values for new rows.
+
+        Parameters
+        ----------
+        table : DataFrame, Dataset ... with the columns in `names`; others are ignored, order is free
+        band : None, "confidence" (of the law) or "prediction" (of a new measurement)
+        level : share that the band should hold
+        sigma : standard deviation(s) of the new measurements, for "prediction"; default: that of the training
+            rows, as a root mean square
+
+        Returns
+        -------
+        Series (or DataArray) named like the target, with the index of `table`; with `band` a DataFrame (or
+        Dataset) mean, lower, upper. NaN where the law is not a finite number or an input is missing.
+
+        Warns
+        -----
+        SymRegWarning : EXTRAPOLATION outside the training range, DOMAIN where the law has no value
+        """
+        if band not in (None, "confidence", "prediction"):
+            known = ("confidence", "prediction")
+            raise OptionError(f"band={band!r} is not a band; {nearest(str(band), known)}")
+        labels = self.names or self.observations.names  # a constant law still needs to know the rows
+        inputs = inputs_of(table, labels, self.target)
+        x = self._placed(inputs.x, labels)
+        values = self.predict_array(x)
+        for remark in (*self._extrapolation(x), *self._outside_domain(x, values)):
+            warnings.warn(remark, stacklevel=2)
+        if band is None:
+            return self._with_unit(inputs.like(values))
+        scatter = self._scatter(sigma) if band == "prediction" else 0.0
+        mean, lower, upper = (
+            self._with_unit(inputs.like(part).rename(name))
+            for name, part in zip(("mean", "lower", "upper"), self.band_array(x, level, scatter), strict=True)
+        )
+        if isinstance(mean, pd.Series):
+            return pd.concat([mean, lower, upper], axis=1)
+        return mean.to_dataset().assign(lower=lower, upper=upper)
+
+    __call__ = predict
+
+    def residuals(self, table: Any) -> Any:
+        """Target minus law for each row of `table`, in the form of `predict`.
+
+        Raises
+        ------
+        ColumnError : the table does not hold the target or an input.
+        """
+        read = inputs_of(table, (self.target, *self.names), self.target)
+        law = self.predict_array(self._placed(read.x[:, 1:], self.names))
+        return self._with_unit(read.like(read.x[:, 0] - law))
+
+    def _with_unit(self, values: Any) -> Any:
+        unit = self.observations.target_unit
+        values.attrs.update({} if unit is None else {"units": unit})
+        return values
+
+    def _placed(self, given: np.ndarray, labels: tuple) -> np.ndarray:
+        """Columns (N, d) at the places of their `labels` in the training columns (N, D); the others are NaN."""
+        x = np.full((len(given), len(self.observations.names)), np.nan)
+        x[:, [self.observations.names.index(label) for label in labels]] = given
+        return x
+
+    def predict_array(self, x: np.ndarray) -> np.ndarray:
+        """Values (N,) for inputs x (N, D) in the order of the training columns; NaN where not finite."""
+        values, valid = evaluate(self.expression, torch.tensor(np.asarray(x), dtype=DTYPE))
+        return torch.where(valid, values, torch.nan)[0].numpy()
+
+    def band_array(
+        self, x: np.ndarray, level: float = 0.95, scatter: np.ndarray | float = 0.0
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Mean, lower and upper limit of the law, each (N,), for inputs x (N, D).
+
+        Parameters
+        ----------
+        level : share that the band should hold
+        scatter : variance of one new measurement to be added, () or (N,), units of y squared
+        """
+        values, columns, valid = jacobian(self.expression, torch.tensor(np.asarray(x), dtype=DTYPE))
+        mean = torch.where(valid, values, torch.nan)[0].numpy()
+        half = self._quantile(level) * np.sqrt(self.laplace.value_variance(columns)[0].numpy() + scatter)
+        return mean, mean - half, mean + half
+
+    def _scatter(self, sigma: Any) -> np.ndarray | float:
+        """Variance of one new measurement, units of y squared."""
+        given = self.observations.sigma if sigma is None else np.asarray(sigma, dtype=float)
+        square = 1.0 if given is None else np.square(given)
+        square = np.mean(square) if sigma is None else square
+        return square * float(self.laplace.variance[0])
+
+    def _extrapolation(self, x: np.ndarray) -> tuple[SymRegWarning, ...]:
+        seen = self.observations.x[:, self._used]
+        low, high = seen.min(0), seen.max(0)
+        slack = MARGIN * (high - low)
+        outside = (x[:, self._used] < low - slack) | (x[:, self._used] > high + slack)
+        texts = [
+            f"{name!r}: {count} of {len(x)} rows ({count / len(x):.0%}) outside {lo:.4g} … {hi:.4g}"
+            for name, count, lo, hi in zip(self.names, outside.sum(0).tolist(), low, high, strict=True)
+            if count
+        ]
+        if not texts:
+            return ()
+        return (SymRegWarning("EXTRAPOLATION", f"the law was fitted on another range: {'; '.join(texts)}"),)
+
+    def _outside_domain(self, x: np.ndarray, values: np.ndarray) -> tuple[SymRegWarning, ...]:
+        bad = np.flatnonzero(np.isnan(values) & ~np.isnan(x[:, self._used]).any(1))
+        if not len(bad):
+            return ()
+        return (
+            SymRegWarning(
+                "DOMAIN",
+                f"{len(bad)} of {len(x)} predictions are NaN, the first in row {bad[0]}: "
+                f"{self._culprit(x[bad[0]])} is not a finite number there",
+            ),
+        )
+
+    def _culprit(self, point: np.ndarray) -> str:
+        """Text of the smallest sub-expression that has no finite value at `point` (D,)."""
+        e = self.expression
+        positions = torch.arange(int(e.lengths[0]))
+        parts = e.subexpression(torch.zeros_like(positions), positions)
+        finite = evaluate(parts, torch.tensor(point[None], dtype=DTYPE))[1][:, 0]
+        smallest = torch.where(finite, torch.iinfo(torch.int64).max, parts.lengths).argmin()
+        return to_text(parts[int(smallest)], self.observations.names, digits=4)[0]
+
+    # ------------------------------------------------------------------ forms
+    @cached_property
+    def rounded(self) -> Expressions:
+        """The expression with each constant rounded to two digits of its error.
+
+        All constants get more digits, one by one, until the loss does not notice: correlated constants must not
+        be rounded as if each stood alone.
+        """
+        value = self.expression.constants[0]
+        stderr = self.laplace.stderr[0]
+        size = torch.where(value == 0, 1.0, value.abs()).log10().floor()
+        digits = torch.where(stderr > 0, size - stderr.log10().floor() + 2, 6.0).nan_to_num(6.0)
+        extra = torch.arange(MOST_DIGITS + 1)
+        wanted = (digits.clamp(1, MOST_DIGITS) + extra[:, None]).clamp(max=MOST_DIGITS).long()
+        rounded = torch.tensor(
+            [[float(f"{v:.{d}g}") for v, d in zip(value.tolist(), row, strict=True)] for row in wanted.tolist()],
+            dtype=DTYPE,
+        ).reshape(wanted.shape)
+        candidates = torch.where(self.expression.free, rounded, value)
+        trial = self.expression[[0] * len(extra)].with_constants(candidates)
+
+        x, y = (torch.tensor(a, dtype=DTYPE) for a in (self.observations.x, self.observations.y))
+        sigma = deviations(self.observations)
+        weight = 1.0 if sigma is None else 1 / torch.tensor(sigma, dtype=DTYPE)
+        values = evaluate(trial, x)[0]
+        reference = evaluate(self.expression, x)[0]
+        squares = ((values - y) * weight).square().sum(1) - ((reference - y) * weight).square().sum(1)
+        shift = (values - reference).square().mean(1).sqrt()
+        unseen = (squares.abs() <= NOTICEABLE * self.laplace.variance) | (shift <= EXACT * (y - y.mean()).abs().max())
+        chosen = int(unseen.long().argmax()) if unseen.any() else len(extra) - 1
+        return trial[chosen]
+
+    def _shown(self, precision: str | int | None) -> Expressions:
+        if precision == "error":
+            return self.rounded
+        if precision is None or (isinstance(precision, int) and precision > 0):
+            return self.expression
+        raise OptionError(f"precision={precision!r} must be 'error', a number of digits or None for all of them")
+
+    def to_text(self, precision: str | int | None = None) -> str:
+        """The right-hand side as text that the package's parser reads.
+
+        Parameters
+        ----------
+        precision : None for all digits, "error" for those that the error bars justify, or a number of digits
+        """
+        digits = precision if isinstance(precision, int) else None
+        return to_text(self._shown(precision), self.observations.names, digits=digits)[0]
+
+    def to_latex(self, precision: str | int | None = "error") -> str:
+        """The law as LaTeX, "target = right-hand side", without dollar signs.
+
+        Parameters
+        ----------
+        precision : "error" for the digits that the error bars justify, a number of digits, or None for all
+        """
+        digits = {"error": MOST_DIGITS, None: 17}.get(precision, precision)
+        right = to_latex(self._shown(precision), self.observations.names, digits=digits)
+        return f"{label_latex(str(self.target))} = {right}"
+
+    def to_sympy(self) -> sympy.Expr:
+        """The right-hand side as a sympy expression; its symbols carry the labels."""
+        return to_sympy(self.expression, self.observations.names)[0]
+
+    @property
+    def expr(self) -> sympy.Expr:
+        """`to_sympy()`."""
+        return self.to_sympy()
+
+    def __repr__(self) -> str:
+        return f"{self.target} = {self.to_text('error')}"
+
+    def _repr_latex_(self) -> str:
+        return f"$${self.to_latex()}$$"
+
+
+def deviations(observations: Observations) -> np.ndarray | None:
+    """(N,) what each residual is measured by: sigma, or 1/√sample_weight (inf: a row that does not count), or None."""
+    if observations.sigma is not None or observations.sample_weight is None:
+        return observations.sigma
+    with np.errstate(divide="ignore"):
+        return 1 / np.sqrt(observations.sample_weight)

@@ -1,0 +1,50 @@
+"""ds.symreg and da.symreg: the free functions as methods of a Dataset and a DataArray."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import TYPE_CHECKING, Any
+
+from sr_accessor.frontends import functions
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from sr_accessor.equation import Equation
+    from sr_accessor.result import FitResult
+
+__all__ = ["DataArrayAccessor", "DatasetAccessor"]
+
+
+class DatasetAccessor:
+    """Symbolic regression on this Dataset; holds nothing but the Dataset."""
+
+    __slots__ = ("_obj",)
+
+    def __init__(self, dataset: xr.Dataset):
+        self._obj = dataset
+
+    def fit(self, target: Hashable, features: Any = None, **options: Any) -> FitResult:
+        """The law behind variable `target`: `sr_accessor.fit(ds, target, features, **options)`."""
+        return functions.fit(self._obj, target, features, **options)
+
+    def predict(self, law: FitResult | Equation) -> xr.DataArray:
+        """The target according to `law`, on the coordinates of its inputs: `sr_accessor.predict(ds, law)`."""
+        return functions.predict(self._obj, law)
+
+
+class DataArrayAccessor:
+    """Symbolic regression with this DataArray as the target; holds nothing but the DataArray."""
+
+    __slots__ = ("_obj",)
+
+    def __init__(self, array: xr.DataArray):
+        self._obj = array
+
+    def fit(self, features: Any = None, **options: Any) -> FitResult:
+        """The law behind these values by coordinates: `sr_accessor.fit(da, features=features, **options)`."""
+        return functions.fit(self._obj, features=features, **options)
+
+    def predict(self, law: FitResult | Equation) -> xr.DataArray:
+        """The target according to `law`, on the coordinates of its inputs: `sr_accessor.predict(da, law)`."""
+        return functions.predict(self._obj, law)

@@ -1,0 +1,509 @@
+"""Observations: what was measured, as float64 arrays with names, units and error bars; checked once.
+
+Every complaint about the data is made here, before torch is loaded. It does not know how a law is found.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from numbers import Real
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from sr_accessor.errors import (
+    InputError,
+    MissingDataError,
+    OptionError,
+    SigmaError,
+    SymRegError,
+    SymRegWarning,
+    nearest,
+)
+from sr_accessor.tables import (
+    as_labels,
+    broadcast,
+    column,
+    frame_from,
+    is_duration,
+    is_label,
+    is_xarray,
+    kind_of,
+    label_problems,
+    numbers,
+    obstacle,
+    raise_all,
+    unit_of,
+    variables_of,
+)
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["FEWEST_ROWS", "Inputs", "Observations", "inputs_of"]
+
+#: Fewer points than this fit a straight line whatever was measured.
+FEWEST_ROWS = 3
+#: Beyond this a sum of squares overflows double precision (1.8e308).
+LARGEST = 1e150
+#: Magnitudes outside of these cost digits in sums and steps.
+SMALL, LARGE = 1e-12, 1e12
+#: A correlation with the target closer to 1 than this is a copy, not a measurement.
+LEAK = 1e-12
+
+
+@dataclass(frozen=True, eq=False)
+class Observations:
+    """N points of D variables, checked and complete: no missing value, no infinity, no constant variable.
+
+    Arrays are read-only copies; ``torch.tensor(x)`` copies them, ``torch.from_numpy`` would warn.
+
+    Parameters
+    ----------
+    x : (N, D) float64, C-contiguous, in the user's units
+    y : (N,) float64, the target
+    sigma : (N,) positive, the standard error of each y, or None
+    sample_weight : (N,) non-negative factors of the squared residuals, or None
+    names, target : the caller's own labels of the D variables and of y
+    units, target_unit : as plain text, None where unknown; durations are in "s"
+    rows : (N,) positions of the points in the caller's table
+    dropped : {label: number of missing values}; empty if every row is complete
+    remarks : warnings about the data (DROPPED, CONSTANT, LEAK, SCALE) and the note SKIPPED
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    sigma: np.ndarray | None
+    sample_weight: np.ndarray | None
+    names: tuple[Hashable, ...]
+    target: Hashable
+    units: tuple[str | None, ...]
+    target_unit: str | None
+    rows: np.ndarray
+    dropped: Mapping[Hashable, int]
+    remarks: tuple[SymRegWarning, ...]
+
+    def __post_init__(self) -> None:
+        for array in (self.x, self.y, self.sigma, self.sample_weight, self.rows):
+            if array is not None:
+                array.setflags(write=False)
+
+    def __repr__(self) -> str:
+        return f"Observations({self.target!r} from {', '.join(map(repr, self.names))}; {len(self.y)} rows)"
+
+    @cached_property
+    def data_hash(self) -> str:
+        """sha256 of labels and values: equal exactly for equal data, in hexadecimal."""
+        digest = hashlib.sha256(repr((self.target, self.names, self.x.shape)).encode())
+        for array in (self.x, self.y, self.sigma, self.sample_weight):
+            digest.update(b"-" if array is None else array.astype("<f8").tobytes())
+        return digest.hexdigest()
+
+    @classmethod
+    def from_frame(
+        cls,
+        frame: pd.DataFrame,
+        target: Hashable,
+        features: Any = None,
+        *,
+        sigma: Any = None,
+        sample_weight: Any = None,
+        nan_policy: str = "omit",
+    ) -> Observations:
+        """Columns of a frame, which stays as it is.
+
+        Parameters
+        ----------
+        target : label of the measured quantity
+        features : label or list of labels; None takes every other column of numbers
+        sigma : standard error of y: a label, one number, or N numbers in the order of the rows
+        sample_weight : factor of each squared residual: a label or N numbers
+        nan_policy : "omit" leaves out rows with a missing value and counts them, "raise" raises
+
+        Raises
+        ------
+        ColumnError : a label is not there.
+        MissingDataError : missing values and nan_policy="raise", or no row is complete.
+        SigmaError : sigma is not positive, or not one per row.
+        InputError : anything else that cannot be used.
+        """
+        if nan_policy not in ("omit", "raise"):
+            raise InputError(f"nan_policy={nan_policy!r} is not known; {nearest(nan_policy, ('omit', 'raise'))}")
+        if sigma is not None and sample_weight is not None:
+            raise InputError(
+                "both sigma and sample_weight are given: sigma is the standard error of each y (weight 1/sigma**2), "
+                "sample_weight a factor such as a number of repeats; give one of them"
+            )
+        known = list(frame.columns)
+        if isinstance(sigma, Real) and _label_in(sigma, known):
+            raise SigmaError(f"sigma={sigma!r} is a number and also a column; give df[{sigma!r}] or {float(sigma)!r}")
+        names, notes = _choose(frame, target, features, _label_in(sigma, known), _label_in(sample_weight, known))
+
+        problems: list[SymRegError] = []
+        read = {label: _read(frame, label, problems) for label in (target, *names)}
+        spread = _beside(frame, sigma, "sigma", problems)
+        weight = _beside(frame, sample_weight, "sample_weight", problems)
+        raise_all(problems)
+
+        x, y = np.column_stack([read[label] for label in names]), read[target]
+        looked_at = read if weight is None else {**read, "sample_weight": weight}
+        rows, dropped, remarks = _complete_rows(frame.index, looked_at, nan_policy)
+        x, y = np.ascontiguousarray(x[rows]), y[rows]
+        spread, weight = (None if a is None else a[rows] for a in (spread, weight))
+
+        _check_sigma(spread, frame.index[rows], problems)
+        _check_weight(weight, frame.index[rows], problems)
+        raise_all(problems)
+        varies = np.ptp(x, axis=0) > 0
+        remarks += _remarks(x, y, names, target)
+        if not varies.any():
+            raise InputError(
+                f"no feature varies: {', '.join(map(repr, names))} "
+                f"{'is' if len(names) == 1 else 'are'} constant over the {len(y)} rows; add one that does"
+            )
+        units = {
+            label: "s" if is_duration(column(frame, label).dtype) else unit_of(label, frame.attrs) for label in read
+        }
+        kept = tuple(name for name, keep in zip(names, varies, strict=True) if keep)
+        return cls(
+            x=np.ascontiguousarray(x[:, varies]),
+            y=y,
+            sigma=spread,
+            sample_weight=weight,
+            names=kept,
+            target=target,
+            units=tuple(units[name] for name in kept),
+            target_unit=units[target],
+            rows=rows,
+            dropped=MappingProxyType(dropped),
+            remarks=(*notes, *remarks),
+        )
+
+    @classmethod
+    def from_arrays(
+        cls,
+        x: Any,
+        y: Any,
+        names: Any = None,
+        target: Hashable = "y",
+        *,
+        sigma: Any = None,
+        sample_weight: Any = None,
+        nan_policy: str = "omit",
+    ) -> Observations:
+        """Points x (N, D) or (N,) and values y (N,); `names` default to x0, x1, … The rest is as in `from_frame`."""
+        x, y = np.asarray(x), np.asarray(y)
+        x = x[:, None] if x.ndim == 1 else x
+        if x.ndim != 2 or y.shape != x.shape[:1]:
+            raise InputError(f"x has shape {x.shape} and y {y.shape}; give x as (N, D) or (N,) and y as (N,)")
+        labels = [f"x{j}" for j in range(x.shape[1])] if names is None else list(names)
+        if len(labels) != x.shape[1]:
+            raise InputError(f"{len(labels)} names for the {x.shape[1]} columns of x; give one for each")
+        if target in labels:
+            raise InputError(f"target {target!r} is also among the names {labels!r}; call it something else")
+        raise_all(label_problems(labels, labels))
+        frame = frame_from({label: x[:, j] for j, label in enumerate(labels)} | {target: y})
+        return cls.from_frame(frame, target, labels, sigma=sigma, sample_weight=sample_weight, nan_policy=nan_policy)
+
+    @classmethod
+    def from_xarray(
+        cls,
+        table: xr.Dataset | xr.DataArray,
+        target: Hashable,
+        features: Any = None,
+        *,
+        sigma: Any = None,
+        sample_weight: Any = None,
+        nan_policy: str = "omit",
+    ) -> Observations:
+        """Variables and coordinates by name, broadcast against each other; each point is a row.
+
+        `features` None takes all that have dimensions, and none that the target lacks; `sigma` and `sample_weight`
+        may also be a DataArray that broadcasts. The rest is as in `from_frame`.
+        """
+        variables = variables_of(table)
+        raise_all(label_problems([_one(target)], list(variables)))
+        if features is None:
+            allowed = set(variables[target].dims)
+            wanted = [label for label, v in variables.items() if v.dims and allowed.issuperset(v.dims)]
+        else:
+            wanted = as_labels(features, list(variables))
+        arrays = {"sigma": sigma, "sample_weight": sample_weight}
+        beside = {role: a for role, a in arrays.items() if is_xarray(a)}
+        for role, given in arrays.items():
+            if role not in beside:
+                wanted += _label_in(given, list(variables))
+        raise_all(label_problems(wanted, list(variables)))
+        frame, _ = broadcast(
+            {label: variables[label] for label in dict.fromkeys((target, *wanted))}
+            | {_Beside(role): array for role, array in beside.items()}
+        )
+        arrays |= {role: column(frame, _Beside(role)).to_numpy() for role in beside}
+        frame = frame.loc[:, [not isinstance(label, _Beside) for label in frame.columns]]
+        return cls.from_frame(frame, target, features, nan_policy=nan_policy, **arrays)
+
+
+class _Beside(NamedTuple):
+    """Label of an array that has a role but no name: never equal to a label of the caller."""
+
+    role: str
+
+    def __repr__(self) -> str:
+        return self.role
+
+
+class Inputs(NamedTuple):
+    """Inputs of a law read from a table, and the way back.
+
+    Parameters
+    ----------
+    x : (N, D) float64; NaN where missing
+    template : an empty prediction: a Series with the table's index, or a DataArray on the coordinates of the inputs
+    """
+
+    x: np.ndarray
+    template: Any
+
+    def like(self, values: np.ndarray) -> Any:
+        """Values (N,) as a prediction beside the table; NaN where an input is missing."""
+        values = np.where(np.isnan(self.x).any(axis=1), np.nan, values)
+        if isinstance(self.template, pd.Series):
+            return pd.Series(values, index=self.template.index, name=self.template.name)
+        return self.template.copy(data=values.reshape(self.template.shape))
+
+
+def inputs_of(table: Any, names: tuple[Hashable, ...], target: Hashable) -> Inputs:
+    """The columns or variables `names` of a table, in this order, for a prediction that will be called `target`.
+
+    Other columns do not matter, except that dimensions come in the order of the variable `target` where there is one.
+
+    Raises
+    ------
+    ColumnError : labels that are missing, all of them.
+    InputError : columns that are not numbers.
+    OptionError : not a DataFrame, Dataset or DataArray.
+    """
+    if is_xarray(table):
+        variables = variables_of(table)
+        raise_all(label_problems(names, list(variables)))
+        dims = variables[target].dims if target in variables else ()
+        frame, template = broadcast({name: variables[name] for name in names}, dims)
+        beside = [label for label, c in table.coords.items() if set(c.dims) <= set(template.dims)]
+        coords = table.coords.to_dataset()[beside].coords
+        template = type(template)(np.full(template.shape, np.nan), coords, template.dims, target)
+    elif isinstance(table, pd.DataFrame):
+        raise_all(label_problems(names, list(table.columns)))
+        frame, template = table, pd.Series(np.nan, index=table.index, name=target)
+    else:
+        raise OptionError(f"{kind_of(table)} has no columns; give a pandas DataFrame or an xarray Dataset or DataArray")
+    columns = {name: column(frame, name) for name in names}
+    reasons = {name: obstacle(series) for name, series in columns.items()}
+    raise_all([InputError(f"column {name!r} {reason}") for name, reason in reasons.items() if reason is not None])
+    return Inputs(np.column_stack([numbers(series) for series in columns.values()]), template)
+
+
+# ---------------------------------------------------------------------------- which columns
+
+
+def _label_in(given: Any, known: list[Hashable]) -> list[Hashable]:
+    """[given] if it names a column, else []; a text always means a column."""
+    if given is None or isinstance(given, float) or not is_label(given):
+        return []
+    return [given] if isinstance(given, str) or given in set(known) else []
+
+
+def _one(target: Any) -> Hashable:
+    if not is_label(target):
+        raise OptionError(f"target must be one label, not {target!r}; fit several targets one after the other")
+    return target
+
+
+def _choose(
+    frame: pd.DataFrame, target: Hashable, features: Any, *beside: list[Hashable]
+) -> tuple[list[Hashable], list[SymRegWarning]]:
+    """The labels of the features, and a note about columns that are no numbers."""
+    known = list(frame.columns)
+    reserved = [_one(target), *(label for labels in beside for label in labels)]
+    if features is not None:
+        names = as_labels(features, known)
+        problems = label_problems([*reserved, *names], known)
+        if target in names:
+            problems.append(InputError(f"target {target!r} is also among the features; leave it out of them"))
+        if twice := [label for label in dict.fromkeys(names) if names.count(label) > 1]:
+            problems.append(InputError(f"features named more than once: {', '.join(map(repr, twice))}; name each once"))
+        if not names:
+            problems.append(InputError("no feature is given; name at least one, or leave `features` out to use all"))
+        raise_all(problems)
+        return names, []
+
+    raise_all(label_problems([*reserved, *known], known))
+    others = [label for label in known if label not in reserved]
+    skipped = {label: column(frame, label).dtype for label in others if obstacle(column(frame, label)) is not None}
+    names = [label for label in others if label not in skipped]
+    told = ", ".join(f"{label!r} ({dtype})" for label, dtype in skipped.items())
+    if not names:
+        found = f"only {told}" if told else "no other column"
+        raise InputError(f"no numeric feature: beside the target {target!r} there is {found}; add a column of numbers")
+    return names, [SymRegWarning("SKIPPED", f"not numbers, so not used as features: {told}")] if skipped else []
+
+
+# ---------------------------------------------------------------------------- their values
+
+
+def _shown(label: Any) -> str:
+    """A row's label without numpy's "np.int64(...)" around it."""
+    if isinstance(label, tuple):
+        return f"({', '.join(map(_shown, label))})"
+    return repr(label.item() if isinstance(label, np.generic) else label)
+
+
+def _rows(n: int) -> str:
+    return f"{n} row{'' if n == 1 else 's'}"
+
+
+def _read(frame: pd.DataFrame, label: Hashable, problems: list[SymRegError]) -> np.ndarray:
+    """A column as float64 (N,); what is wrong with it is added to `problems`."""
+    series = column(frame, label)
+    if (reason := obstacle(series)) is not None:
+        problems.append(InputError(f"column {label!r} {reason}"))
+        return np.full(len(series), np.nan)
+    values = numbers(series)
+    infinite, huge = np.isinf(values), np.abs(values) > LARGEST
+    if infinite.any():
+        problems.append(
+            InputError(
+                f"column {label!r} is infinite in {_rows(infinite.sum())}, first in row "
+                f"{_shown(frame.index[infinite.argmax()])}; drop these rows or mark them as missing (NaN)"
+            )
+        )
+    elif huge.any():
+        problems.append(
+            InputError(
+                f"column {label!r} reaches {values[huge.argmax()]:.3g} in row {_shown(frame.index[huge.argmax()])}: "
+                "its square overflows double precision; rescale it or take its logarithm"
+            )
+        )
+    return values
+
+
+def _beside(frame: pd.DataFrame, given: Any, role: str, problems: list[SymRegError]) -> np.ndarray | None:
+    """sigma or sample_weight, from a label, a number or an array, as (N,) float64; checked for shape only."""
+    kind, n = SigmaError if role == "sigma" else InputError, len(frame)
+    if given is None:
+        return None
+    if label := _label_in(given, list(frame.columns)):
+        series = column(frame, label[0])
+    elif isinstance(given, Real) and not isinstance(given, bool) and role == "sigma":
+        return np.full(n, float(given))
+    elif not isinstance(given, pd.Series):
+        series = pd.Series(np.asarray(given).reshape(-1))
+    elif len(given) == n and not given.index.equals(frame.index):
+        problems.append(kind(f"{role} has another index than the table; add it as a column and give its label"))
+        return None
+    else:
+        series = given
+    if (reason := obstacle(series)) is not None:
+        problems.append(kind(f"{role} {reason}"))
+        return None
+    if len(series) != n:
+        problems.append(kind(f"{role} has {len(series)} values for {_rows(n)}; give one per row of the table"))
+        return None
+    return numbers(series)
+
+
+def _complete_rows(
+    index: pd.Index, read: Mapping[Hashable, np.ndarray], nan_policy: str
+) -> tuple[np.ndarray, dict[Hashable, int], list[SymRegWarning]]:
+    """Positions of the rows without a missing value, {label: missing}, and the remark about the others."""
+    missing = {label: np.isnan(values) for label, values in read.items()}
+    dropped = {label: int(m.sum()) for label, m in missing.items() if m.any()}
+    complete = ~np.logical_or.reduce(list(missing.values()))
+    rows, n = np.flatnonzero(complete), len(index)
+    told = ", ".join(f"{label!r}: {count}" for label, count in dropped.items())
+    if dropped and nan_policy == "raise":
+        first = ", ".join(f"{label!r} in row {_shown(index[missing[label].argmax()])}" for label in dropped)
+        raise MissingDataError(
+            f"missing values ({told}), first {first}; fill them, or leave these rows out with nan_policy='omit'"
+        )
+    if n and not len(rows):
+        raise MissingDataError(
+            f"no row is complete: missing values ({told}) among {_rows(n)}; "
+            f"leave out column {max(dropped, key=dropped.__getitem__)!r}"
+        )
+    if len(rows) < FEWEST_ROWS:
+        raise InputError(
+            f"{_rows(len(rows))} to learn from ({n - len(rows)} of {n} dropped for missing values); "
+            f"a law needs at least {FEWEST_ROWS}"
+        )
+    if not dropped:
+        return rows, dropped, []
+    text = f"{n - len(rows)} of {_rows(n)} with missing values ({told}) left out; {_rows(len(rows))} used"
+    return rows, dropped, [SymRegWarning("DROPPED", text)]
+
+
+def _check_sigma(sigma: np.ndarray | None, index: pd.Index, problems: list[SymRegError]) -> None:
+    if sigma is None or (good := (sigma > 0) & np.isfinite(sigma)).all():
+        return
+    first = (~good).argmax()
+    problems.append(
+        SigmaError(
+            f"sigma is not a positive number in {_rows((~good).sum())}, first {sigma[first]:g} in row "
+            f"{_shown(index[first])}; it is the standard error of y, in y's unit: correct it, or drop these rows"
+        )
+    )
+
+
+def _check_weight(weight: np.ndarray | None, index: pd.Index, problems: list[SymRegError]) -> None:
+    if weight is None:
+        return
+    if (bad := (weight < 0) | ~np.isfinite(weight)).any():
+        problems.append(
+            InputError(
+                f"Negative or infinite values in `sample_weight` in {_rows(bad.sum())}, first {weight[bad.argmax()]:g} "
+                f"in row {_shown(index[bad.argmax()])}; weights are finite and at least 0"
+            )
+        )
+    elif not weight.any():
+        problems.append(InputError("`sample_weight` is zero in every row; at least one row must count"))
+
+
+def _remarks(x: np.ndarray, y: np.ndarray, names: list[Hashable], target: Hashable) -> list[SymRegWarning]:
+    """CONSTANT, SCALE and LEAK for x (N, D), y (N,)."""
+    remarks = []
+    if np.ptp(y) == 0:
+        remarks.append(
+            SymRegWarning("CONSTANT", f"target {target!r} is {y[0]:g} in every row: the law is that constant")
+        )
+    for name, values in zip(names, x.T, strict=True):
+        if np.ptp(values) == 0:
+            text = f"feature {name!r} is {values[0]:g} in every row and is left out"
+            remarks.append(SymRegWarning("CONSTANT", text))
+        elif np.ptp(y) > 0 and (far := 1 - abs(_correlation(values, y))) < LEAK:
+            remarks.append(
+                SymRegWarning(
+                    "LEAK",
+                    f"feature {name!r} is a copy of the target {target!r} up to scale and offset "
+                    f"(1 - |correlation| = {max(far, 0.0):.1g}); leave it out if it was computed from it",
+                )
+            )
+    for name, values in zip((target, *names), (y, *x.T), strict=True):
+        largest = np.abs(values).max()
+        if largest > LARGE or 0 < largest < SMALL:
+            remarks.append(
+                SymRegWarning(
+                    "SCALE",
+                    f"column {name!r} reaches {largest:.3g}; constants are found more surely between "
+                    f"{SMALL:g} and {LARGE:g}: choose another unit, or the logarithm",
+                )
+            )
+    return remarks
+
+
+def _correlation(a: np.ndarray, b: np.ndarray) -> float:
+    a, b = (v - v.mean() for v in (a / np.abs(a).max(), b / np.abs(b).max()))
+    return float(a @ b / np.sqrt((a @ a) * (b @ b)))

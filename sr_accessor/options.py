@@ -1,0 +1,117 @@
+"""FitOptions: every keyword of a fit that is not about the table, its default and what it may be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields
+from numbers import Integral, Real
+from typing import Any
+
+from sr_accessor.errors import InputError, OptionError, nearest
+
+__all__ = ["FitOptions"]
+
+#: With validation="auto": this share is held out, but never so much that fewer rows than this are left to learn from.
+HELD_OUT, FEWEST_TRAINING_ROWS = 0.2, 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitOptions:
+    """How to look for a law.
+
+    Parameters
+    ----------
+    noise : how y scatters about the law: name of a noise model, or a NoiseModel
+    operators : which operators may stand in the law: name of a vocabulary, list of names and Operators, or a Vocabulary
+    select : name of the rule that chooses one law of the front
+    validation : share of the rows (0 to 0.5) held out to judge the front; None holds out none;
+        "auto" holds out a fifth if 20 rows or more are left to learn from, else none
+    timeout : seconds after which no new round begins (math.inf: only `max_rounds` ends the search)
+    max_rounds : number of rounds; None: as many as the time allows. With equal `random_state` and equal
+        number of rounds two fits are the same
+    device : "auto", "cpu", "cuda", "cuda:1" …
+    random_state : seed; None draws one, which the result records
+    progress : True, False, or "auto" (where someone is watching)
+    callbacks : functions called with the state after each round
+
+    Raises
+    ------
+    OptionError : a keyword of the wrong kind.
+    InputError : a keyword out of its range.
+    """
+
+    noise: Any = "gaussian"
+    operators: Any = "default"
+    select: str = "mdl"
+    validation: float | str | None = "auto"
+    timeout: float = 10.0
+    max_rounds: int | None = None
+    device: Any = "auto"
+    random_state: int | None = None
+    progress: bool | str = "auto"
+    callbacks: tuple[Callable[[Any], Any], ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "callbacks", _several(self.callbacks))
+        if isinstance(self.operators, list):
+            object.__setattr__(self, "operators", tuple(self.operators))
+        for name, value, right, wanted in (
+            ("operators", self.operators, _is(Iterable), "a name, a list of names or a Vocabulary"),
+            ("select", self.select, _is(str), "a name"),
+            ("callbacks", self.callbacks, lambda given: all(map(callable, given)), "functions of the state"),
+            ("progress", self.progress, _is(bool, "auto"), "True, False or 'auto'"),
+            ("timeout", self.timeout, _is(Real), "a number of seconds"),
+            ("max_rounds", self.max_rounds, _is(Integral, None), "a whole number or None"),
+            ("random_state", self.random_state, _is(Integral, None), "a whole number or None"),
+            ("validation", self.validation, _is(Real, None, "auto"), "a share, None or 'auto'"),
+        ):
+            if not right(value):
+                raise OptionError(f"{name}={value!r}; give {wanted}")
+        for name, value, right, wanted in (
+            ("timeout", self.timeout, lambda v: v > 0, "seconds above 0"),
+            ("max_rounds", self.max_rounds, lambda v: v >= 1, "a whole number from 1"),
+            ("random_state", self.random_state, lambda v: v >= 0, "a whole number from 0"),
+            ("validation", self.validation, lambda v: 0 < v <= 0.5, "a share between 0 and 0.5"),
+        ):
+            if isinstance(value, Real) and not right(value):
+                raise InputError(f"{name}={value!r} is out of range; give {wanted}")
+
+    @classmethod
+    def from_keywords(cls, keywords: Mapping[str, Any], others: Iterable[str] = ()) -> FitOptions:
+        """Options from the keywords of a call whose own keywords are `others`.
+
+        Raises
+        ------
+        OptionError : a keyword that neither knows, with the nearest ones.
+        """
+        known = [*others, *(field.name for field in fields(cls))]
+        for name, value in keywords.items():
+            if name == "weights":
+                raise OptionError(
+                    "weights= means 1/s to some programs and 1/s**2 to others. If w = 1/s (lmfit, np.polyfit), give "
+                    "sigma=1/w; if w = 1/s**2 (scikit-learn), give sample_weight=w, or sigma=1/sqrt(w)"
+                )
+            if name not in known:
+                raise OptionError(f"no keyword {name}={value!r}; {nearest(name, known, shown=len(known))}")
+        return cls(**keywords)
+
+    def rows_held_out(self, n: int) -> int:
+        """How many of `n` rows judge the front instead of teaching it."""
+        if self.validation is None:
+            return 0
+        if self.validation != "auto":
+            return round(self.validation * n)
+        held_out = int(HELD_OUT * n)
+        return held_out if n - held_out >= FEWEST_TRAINING_ROWS else 0
+
+
+def _several(value: Any) -> tuple[Any, ...]:
+    return tuple(value) if isinstance(value, Iterable) and not isinstance(value, str) else (value,)
+
+
+def _is(kind: type, *words: Any) -> Callable[[Any], bool]:
+    """Whether a value is of this kind, or one of these words; a bool is not a number here."""
+    return lambda value: (
+        (isinstance(value, kind) and (kind is bool or not isinstance(value, bool)))
+        or any(value is word or (isinstance(word, str) and isinstance(value, str) and value == word) for word in words)
+    )

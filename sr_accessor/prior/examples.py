@@ -1,0 +1,291 @@
+"""The stream of examples (expression, x, y) from a seed: presets `paper` and `science`; rejected rows are replaced.
+
+    paper      the released generator of "End-to-end symbolic regression with transformers" (Kamienny et al. 2022)
+    science    mends its gaps: laws as textbooks have them, measured as laboratories measure (see `sample_examples`)
+
+The clear, one-at-a-time version of `paper` is `reference.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from sr_accessor.device import DTYPE
+from sr_accessor.errors import InputError, UnknownNameError, nearest
+from sr_accessor.expressions.batch import Expressions, concatenate, constant, empty
+from sr_accessor.expressions.paired import lay_out, run_paired
+from sr_accessor.expressions.rewrite import simplify_batch
+from sr_accessor.expressions.vocabulary import CONSTANT, LITERAL, VARIABLE, Vocabulary
+from sr_accessor.prior.constants import draw_paper_numbers, paper_prefactors, science_numbers, with_values
+from sr_accessor.prior.inputs import POINTS, mixed, paper_clusters, sample_paper_points, sample_science_points
+from sr_accessor.prior.trees import (
+    NUMBER,
+    PAPER_UNARIES,
+    paper_trees,
+    sample_paper_sizes,
+    sample_science_sizes,
+    science_trees,
+    splice,
+)
+
+__all__ = ["PRESETS", "Examples", "sample_examples", "sample_expressions"]
+
+PRESETS = ("paper", "science")
+PAPER_LARGEST = 1e103  # system.md §1.1: 100 + 3 mantissa digits
+SCIENCE_LARGEST = 1e30
+SCIENCE_LENGTH = 48  # symbols of a simplified law
+EFFECTIVE_POINTS = 0.04  # of N: (Σy²)²/Σy⁴; below, one or two points decide everything (search.md §1)
+RELATIVE_SPREAD = 1e-3  # std(y)/rms(y); below, y is a constant
+NOISE_FREE = 0.5  # of the examples; the others have
+NOISE = (1e-4, 0.1)  # ... a relative level in this range, log-uniform
+
+#: Attempts drawn at once: large tensors, yet few enough to stay near the caches of one core.
+ATTEMPTS, ATTEMPTS_CUDA = 1024, 65536
+#: A screen on few points throws most invalid functions away before the full evaluation.
+SCREEN = 12
+
+
+@dataclass(frozen=True)
+class Examples:
+    """B examples, padded to the most points and dimensions among them.
+
+    Parameters
+    ----------
+    expressions : Expressions, B rows; `y = f(x)` but for noise
+    x : (B, N, D) float64, 0 beyond `points` and `dimensions`
+    y : (B, N) float64, 0 beyond `points`
+    points : (B,) int64
+    dimensions : (B,) int64, columns of x; a law need not use all
+    """
+
+    expressions: Expressions
+    x: torch.Tensor
+    y: torch.Tensor
+    points: torch.Tensor
+    dimensions: torch.Tensor
+
+    def __len__(self) -> int:
+        return len(self.expressions)
+
+    def __getitem__(self, rows) -> Examples:
+        """Rows by slice, mask or index tensor."""
+        return Examples(self.expressions[rows], self.x[rows], self.y[rows], self.points[rows], self.dimensions[rows])
+
+
+def sample_examples(
+    preset: str,
+    count: int,
+    generator: torch.Generator,
+    vocabulary: Vocabulary,
+    device: torch.device | str = "cpu",
+) -> Examples:
+    """Exactly `count` examples of a preset; the same again from the same generator state.
+
+    Parameters
+    ----------
+    preset : "paper" or "science"
+    count : number of examples
+    generator : source of all randomness, on `device`
+    vocabulary : only its active operators are used
+    device : where everything is computed
+
+    Notes
+    -----
+    `paper`: x standardised, y as it comes (up to 1e103), no noise, every variable used. [system.md §1]
+
+    `science`: x and y are divided by their root mean square, per column, and the law is rewritten for the scaled
+    variables, so that `y = f(x)` holds for what is returned. Divided and not shifted: a monomial stays a monomial,
+    and the law keeps the length that it has in the user's units. A law is simplified (rewrite.py). Half of the
+    examples have noise on y: multiplicative or additive, relative level log-uniform in 1e-4..0.1.
+
+    An example is thrown away as a whole when any value is invalid, since dropping single points would tell the
+    domain of f; dimensions (and the number of unaries, in `paper`) are drawn once and stay, so that rejection
+    does not skew them.
+
+    Raises
+    ------
+    UnknownNameError : no preset of that name.
+    InputError : the generator lives on another device.
+    """
+    device = torch.device(device)
+    _check_preset(preset)
+    if generator.device.type != device.type:
+        raise InputError(
+            f"the generator lives on {generator.device}, the examples on {device}: "
+            f"pass device={str(generator.device)!r} or a torch.Generator(device={str(device)!r})"
+        )
+    if preset == "paper":
+        dimensions, unaries = sample_paper_sizes(count, generator)
+
+        def attempt(rows: torch.Tensor) -> tuple[Examples, torch.Tensor]:
+            return _attempt_paper(dimensions[rows], unaries[rows], vocabulary, generator)
+    else:
+        dimensions = sample_science_sizes(count, generator)
+
+        def attempt(rows: torch.Tensor) -> tuple[Examples, torch.Tensor]:
+            return _attempt_science(dimensions[rows], vocabulary, generator)
+
+    return _until_accepted(attempt, dimensions, vocabulary)
+
+
+def sample_expressions(
+    preset: str,
+    count: int,
+    dimensions: int,
+    vocabulary: Vocabulary,
+    generator: torch.Generator,
+) -> Expressions:
+    """`count` expressions of a preset over `dimensions` variables, without data: candidates for a search.
+
+    `paper` uses every variable; `science` any non-empty subset, in user's units, simplified. Only active operators
+    of the vocabulary occur.
+
+    Raises
+    ------
+    UnknownNameError : no preset of that name.
+    InputError : `dimensions` is not positive.
+    """
+    _check_preset(preset)
+    if dimensions < 1:
+        raise InputError(f"dimensions={dimensions}: an expression needs at least one variable")
+    columns = torch.full((count,), dimensions, dtype=torch.int64, device=generator.device)
+    if preset == "paper":
+        unaries = torch.randint(0, PAPER_UNARIES + 1, (count,), generator=generator, device=generator.device)
+        return _paper_expressions(columns, unaries, vocabulary, generator)
+    batches, have = [], 0
+    while have < count:  # a law that simplifies to a number, or is too long, is drawn again
+        raw = science_numbers(science_trees(columns, vocabulary, generator), vocabulary, generator)
+        laws = simplify_batch(raw)
+        laws = laws[_is_law(laws)]
+        batches.append(laws)
+        have += len(laws)
+    return concatenate(batches)[:count].trimmed()
+
+
+def _check_preset(preset: str) -> None:
+    if preset not in PRESETS:
+        raise UnknownNameError(f"no preset {preset!r}; {nearest(preset, PRESETS)}")
+
+
+def _until_accepted(
+    attempt: Callable[[torch.Tensor], tuple[Examples, torch.Tensor]],
+    dimensions: torch.Tensor,
+    vocabulary: Vocabulary,
+) -> Examples:
+    """Attempts for all rows until each has one; a row that needs several tries gets several at once near the end.
+
+    The first accepted of independent attempts is distributed like the first accepted of a sequence.
+    """
+    count, device = len(dimensions), dimensions.device
+    size = ATTEMPTS if device.type == "cpu" else ATTEMPTS_CUDA
+    pending = torch.arange(count, device=device)
+    most = int(dimensions.max()) if count else 1
+    x = torch.zeros(count, most, POINTS, dtype=DTYPE, device=device)  # in memory the points of a column lie together
+    y = torch.zeros(count, POINTS, dtype=DTYPE, device=device)
+    points = torch.zeros_like(dimensions)
+    laws, owners = [empty(vocabulary, device)], [pending[:0]]
+    while len(pending):
+        asked = pending[:size]
+        copies = max(1, min(64, size // 4 // len(asked)))
+        examples, good = attempt(asked.repeat_interleave(copies))
+        good = good.view(len(asked), copies)
+        done = good.any(1)
+        first = (torch.arange(len(asked), device=device) * copies + good.long().argmax(1))[done]
+        owner = asked[done]
+        x[owner, : examples.x.shape[2], : examples.x.shape[1]] = examples.x.transpose(1, 2)[first]
+        y[owner, : examples.y.shape[1]] = examples.y[first]
+        points[owner] = examples.points[first]
+        laws.append(examples.expressions[first])
+        owners.append(owner)
+        pending = torch.cat([pending[size:], asked[~done]])
+    expressions = concatenate(laws)[torch.cat(owners).argsort()].trimmed()
+    width = int(points.max()) if count else 0
+    return Examples(expressions, x[:, :, :width].transpose(1, 2), y[:, :width], points, dimensions)
+
+
+def _evaluate(
+    expressions: Expressions, x: torch.Tensor, points: torch.Tensor, largest: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """y (B, N), 0 beyond the points and where rejected, and whether every value is valid and not too large (B,)."""
+    layout = lay_out(expressions)
+    steps = torch.arange(SCREEN, device=x.device) * points[:, None] // SCREEN  # spread over the clusters
+    few = x.transpose(1, 2).gather(2, steps[:, None].expand(-1, x.shape[2], -1)).transpose(1, 2)
+    good = (run_paired(layout, few, points.clamp(max=SCREEN)).abs() <= largest).all(1)
+    rows = good.nonzero()[:, 0]
+    rows = rows[points[rows].argsort()]
+    values = run_paired(layout[rows], x.transpose(1, 2)[rows].transpose(1, 2), points[rows])
+    inside = torch.arange(x.shape[1], device=x.device) < points[rows, None]
+    fine = ((values.abs() <= largest) | ~inside).all(1)  # NaN compares as false
+    good[rows] = fine
+    y = x.new_zeros(x.shape[:2])
+    y[rows] = torch.where(inside & fine[:, None], values, 0.0)
+    return y, good
+
+
+# ---------------------------------------------------------------- paper
+def _paper_expressions(dimensions, unaries, vocabulary: Vocabulary, generator) -> Expressions:
+    codes = paper_trees(dimensions, unaries, vocabulary, generator)
+    return draw_paper_numbers(paper_prefactors(codes, vocabulary), vocabulary, generator)
+
+
+def _attempt_paper(dimensions, unaries, vocabulary: Vocabulary, generator) -> tuple[Examples, torch.Tensor]:
+    expressions = _paper_expressions(dimensions, unaries, vocabulary, generator)
+    points = sample_paper_points(dimensions, generator)
+    x = paper_clusters(points, dimensions, generator)
+    y, good = _evaluate(expressions, x, points, PAPER_LARGEST)
+    return Examples(expressions, x, y, points, dimensions), good
+
+
+# ---------------------------------------------------------------- science
+def _is_law(e: Expressions) -> torch.Tensor:
+    """(B,) a variable occurs, and the expression is not too long."""
+    return (e.codes >= VARIABLE).any(1) & (e.lengths <= SCIENCE_LENGTH)
+
+
+def _attempt_science(dimensions, vocabulary: Vocabulary, generator) -> tuple[Examples, torch.Tensor]:
+    raw = science_numbers(science_trees(dimensions, vocabulary, generator), vocabulary, generator)
+    points = sample_science_points(dimensions, generator)
+    x = mixed(points, dimensions, generator)
+    y, good = _evaluate(raw, x, points, SCIENCE_LARGEST)
+    n = points[:, None]
+    square = y.square()
+    power = square.sum(1)
+    scale_y = (power / points).sqrt()
+    inside = torch.arange(y.shape[1], device=y.device) < n
+    spread = torch.where(inside, y - y.sum(1, keepdim=True) / n, 0.0).square().sum(1)
+    good &= power.square() > EFFECTIVE_POINTS * points * square.square().sum(1)
+    good &= (spread > RELATIVE_SPREAD**2 * power) & (scale_y > 1 / SCIENCE_LARGEST)
+    scale_x = (x.square().sum(1) / n).sqrt()
+    scale_x, scale_y = torch.where(scale_x > 0, scale_x, 1.0), torch.where(good, scale_y, 1.0)
+    rows = good.nonzero()[:, 0]
+    laws = simplify_batch(_in_scaled_variables(raw[rows], scale_x[rows], scale_y[rows]))
+    good[rows] = _is_law(laws)
+    # Rows in the order of the attempts again; the rejected ones hold any law.
+    place = (good.new_zeros(len(good), dtype=torch.int64)).index_copy(0, rows, torch.arange(len(rows), device=y.device))
+    y = _noisy(y / scale_y[:, None], generator) * inside
+    return Examples(laws[place], x / scale_x[:, None], y, points, dimensions), good
+
+
+def _in_scaled_variables(e: Expressions, scale_x: torch.Tensor, scale_y: torch.Tensor) -> Expressions:
+    """f(x̃·s)/t: a free factor before each variable and before the whole."""
+    extra = torch.tensor([e.vocabulary.id("mul"), NUMBER], device=e.device).expand(*e.codes.shape, 2)
+    codes = splice(e.codes, 2 * (e.codes >= VARIABLE), extra)
+    own = (codes == CONSTANT) | (codes == LITERAL)
+    padded = torch.nn.functional.pad(e.constants, (0, 1))
+    values = padded.gather(1, (own.cumsum(1) - 1).clamp(0, e.constants.shape[1]))
+    following = torch.nn.functional.pad(codes[:, 1:] - VARIABLE, (0, 1)).clamp(0, scale_x.shape[1] - 1)
+    values = torch.where(codes == NUMBER, scale_x.gather(1, following), values)
+    scaled = with_values(torch.where(codes == NUMBER, CONSTANT, codes), values, e.vocabulary)
+    return constant(1 / scale_y, e.vocabulary, e.device) * scaled
+
+
+def _noisy(y: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """y of root mean square 1 with multiplicative or additive gaussian noise on half of the rows."""
+    draw = torch.rand(3, len(y), 1, generator=generator, device=y.device, dtype=y.dtype)
+    low, high = NOISE
+    level = torch.where(draw[0] < NOISE_FREE, 0.0, low * (high / low) ** draw[1])
+    scatter = torch.randn(y.shape, generator=generator, device=y.device, dtype=y.dtype) * level
+    return y + scatter * torch.where(draw[2] < 0.5, y, 1.0)

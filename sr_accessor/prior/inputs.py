@@ -1,0 +1,197 @@
+"""Random input points for both presets, all rows at once: clusters, boxes, decades, trajectories.
+
+Points of all rows lie one after the other without gaps while they are drawn (a padded table of 200 × 10 would be
+three quarters empty) and are padded at the end. Nothing here knows expressions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+__all__ = ["POINTS", "mixed", "paper_clusters", "sample_paper_points", "sample_science_points"]
+
+POINTS = 200  # most points of an example, both presets
+BLOCK = 8
+CLUSTERS = 9  # paper: uniform on 1..9
+#: Coordinates are drawn in single precision, twice as fast, and widened: no measured input has more digits.
+DRAWN = torch.float32
+
+
+def sample_paper_points(dimensions_B: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """(B,) numbers of points, uniform on min(5D, 200)..200."""
+    return _uniform_integers((5 * dimensions_B).clamp(max=POINTS), generator)
+
+
+def sample_science_points(dimensions_B: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """(B,) numbers of points, uniform on max(10, 3D)..200."""
+    return _uniform_integers((3 * dimensions_B).clamp(min=10), generator)
+
+
+def _uniform_integers(low_B: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    draw = torch.rand(len(low_B), generator=generator, device=generator.device, dtype=torch.float64)
+    return low_B + (draw * (POINTS + 1 - low_B)).long().clamp(max=POINTS)
+
+
+def _by_dimension(
+    points_B: torch.Tensor,
+    dimensions_B: torch.Tensor,
+    draw: Callable[[torch.Tensor, torch.Tensor, int], torch.Tensor],
+    *,
+    standardise: bool,
+) -> torch.Tensor:
+    """(B, max N, max D) float64, padded with zeros, in memory (B, D, N): `draw(rows, owner_P, D)` -> (P, D) for the rows of each D in turn.
+
+    `owner` says to which of the rows each of the P points belongs; owners ascend. With `standardise` each row has
+    mean 0 and standard deviation 1 per coordinate over its own points.
+    """
+    device = points_B.device
+    width, most = (int(t.max()) for t in (points_B, dimensions_B))
+    out = torch.zeros(len(points_B), most, width, dtype=torch.float64, device=device)
+    for d in range(1, most + 1):
+        rows = (dimensions_B == d).nonzero()[:, 0]
+        if not len(rows):
+            continue
+        n = points_B[rows]
+        owner = torch.repeat_interleave(torch.arange(len(rows), device=device), n)
+        within = torch.arange(len(owner), device=device) - (n.cumsum(0) - n)[owner]
+        x = draw(rows, owner, d)
+        padded = x.new_zeros(len(rows), width, d)
+        padded.view(-1, d).index_copy_(0, owner * width + within, x)
+        padded = padded.transpose(1, 2).contiguous()  # (n, d, N)
+        if standardise:
+            n = n[:, None, None]
+            padded -= padded.sum(2, keepdim=True) / n
+            padded.masked_fill_(torch.arange(width, device=device) >= n, 0.0)
+            padded *= n.sqrt() / torch.linalg.vector_norm(padded, dim=2, keepdim=True).clamp(min=1e-15)
+        out[rows, :d] = padded.to(out.dtype)
+    return out.transpose(1, 2)
+
+
+# ---------------------------------------------------------------- paper: system.md §1.4
+def paper_clusters(points_B: torch.Tensor, dimensions_B: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """(B, N, D): 1..9 rotated gaussian or uniform clusters, standardised; points stay grouped by cluster.
+
+    Weights U(0,1) share the points out (multinomial); centre ~ N(0,1)^D, variances ~ U(0,1)^D, gaussian or uniform
+    once per function; each cluster is turned about the origin by a Haar-random rotation. (Orthogonal instead of
+    special-orthogonal matrices: a reflected centre and cluster are as likely as the others, so nothing differs.)
+    """
+    device, rows = generator.device, len(points_B)
+    clusters = torch.randint(1, CLUSTERS + 1, (rows,), generator=generator, device=device)
+    share = torch.rand(rows, CLUSTERS, generator=generator, device=device, dtype=torch.float64)
+    share = share.masked_fill(torch.arange(CLUSTERS, device=device) >= clusters[:, None], 0.0)
+    count = _multinomial(points_B, share, generator)
+    gaussian = torch.rand(rows, generator=generator, device=device) < 0.5
+
+    def draw(rows: torch.Tensor, owner: torch.Tensor, d: int) -> torch.Tensor:
+        counts = count[rows].reshape(-1)
+        alive = counts.nonzero()[:, 0]  # clusters that got a point
+        counts = counts[alive]
+        centre = torch.randn(len(alive), d, generator=generator, device=device, dtype=DRAWN)
+        spread = torch.rand(len(alive), d, generator=generator, device=device, dtype=DRAWN).sqrt()
+        # Points in blocks of one cluster each, so that a rotation is fetched once for eight points.
+        blocks = (counts + BLOCK - 1) // BLOCK
+        cluster = torch.repeat_interleave(torch.arange(len(alive), device=device), blocks)
+        shape = (len(cluster), BLOCK, d)
+        noise = torch.rand(shape, generator=generator, device=device, dtype=DRAWN).mul_(2).sub_(1)
+        normal = torch.randn(shape, generator=generator, device=device, dtype=DRAWN)
+        is_normal = gaussian[rows][alive // CLUSTERS][cluster]
+        noise = torch.where(is_normal[:, None, None], normal, noise)
+        x = torch.addcmul(centre[cluster, None], noise, spread[cluster, None])
+        if d > 1:
+            x = torch.bmm(x, _orthogonal(len(alive), d, generator)[cluster])
+        left = counts[cluster] - BLOCK * (
+            torch.arange(len(cluster), device=device) - (blocks.cumsum(0) - blocks)[cluster]
+        )
+        return x[torch.arange(BLOCK, device=device) < left[:, None]]
+
+    return _by_dimension(points_B, dimensions_B, draw, standardise=True)
+
+
+def _multinomial(total_B: torch.Tensor, share_BK: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """(B, K) counts that add up to `total`, as a chain of binomials; the last open class takes what is left."""
+    left = total_B.double()
+    rest = share_BK.flip(1).cumsum(1).flip(1)
+    counts = []
+    for k in range(share_BK.shape[1]):
+        p = torch.where(rest[:, k] > 0, share_BK[:, k] / rest[:, k], 0.0).clamp(max=1.0)
+        taken = torch.binomial(left, p, generator=generator)
+        counts.append(taken)
+        left = left - taken
+    return torch.stack(counts, 1).long()
+
+
+def _orthogonal(count: int, d: int, generator: torch.Generator) -> torch.Tensor:
+    """(count, d, d) Haar-random orthogonal matrices: Gram-Schmidt on gaussian rows, all matrices at once."""
+    rows: list[torch.Tensor] = []
+    noise = torch.randn(d, count, d, generator=generator, device=generator.device, dtype=DRAWN)
+    for i in range(d):
+        v = noise[i]
+        if rows:
+            basis = torch.stack(rows, 1)  # (count, i, d)
+            v = v - torch.bmm(torch.bmm(basis, v[:, :, None]).transpose(1, 2), basis)[:, 0]
+        rows.append(v / v.norm(dim=1, keepdim=True))
+    return torch.stack(rows, 1)
+
+
+# ---------------------------------------------------------------- science
+KINDS = ("uniform", "decades", "clusters", "grid", "trajectory")
+KIND_WEIGHTS = (0.40, 0.18, 0.17, 0.10, 0.15)
+POSITIVE = 0.6  # all columns of the example are positive
+WIDE = 0.2  # the columns' units are decades apart
+OFFSET = 0.4  # a column starts away from zero
+
+
+def mixed(points_B: torch.Tensor, dimensions_B: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """(B, N, D) in a scientist's own units: boxes, decades, clusters, grids and trajectories; not standardised.
+
+    Each row has one kind and one reading of signs (all columns positive, or any sign); each column has its own scale
+    and offset. A grid's first column ascends evenly; a trajectory's columns are smooth functions of one hidden time,
+    in its order. The others are shuffled by nature.
+    """
+    device, rows = generator.device, len(points_B)
+
+    def uniform(*shape: int) -> torch.Tensor:
+        return torch.rand(*shape, generator=generator, device=device, dtype=DRAWN)
+
+    bounds = torch.tensor(KIND_WEIGHTS, dtype=DRAWN, device=device).cumsum(0)
+    kind = torch.searchsorted(bounds, uniform(rows), right=True).clamp(max=len(KINDS) - 1)
+    positive, wide = uniform(rows) < POSITIVE, uniform(rows) < WIDE
+
+    def draw(rows: torch.Tensor, owner: torch.Tensor, d: int) -> torch.Tensor:
+        n = len(rows)
+        kinds = kind[rows][owner][:, None]
+        u = uniform(len(owner), d)
+        # hidden time of ordered rows: 0..1 evenly
+        length = points_B[rows]
+        time = torch.arange(len(owner), device=device) - (length.cumsum(0) - length)[owner]
+        time = time / (length - 1).clamp(min=1)[owner]
+        # clusters: up to three narrow heaps in the box
+        centre = uniform(n, 3, d)
+        heap = (uniform(len(owner)) * (1 + 3 * uniform(n))[owner].clamp(max=3)).long().clamp(max=2)
+        near = centre[owner, heap] + 0.12 * (u + uniform(len(owner), d) - 1)
+        # trajectories: half a wave to two and a half, or a monotone power of time
+        wave = 0.5 + 0.5 * torch.sin(
+            (1 + 4 * uniform(n, d))[owner] * torch.pi * time[:, None] + 6.3 * uniform(n, d)[owner]
+        )
+        ramp = time[:, None] ** torch.exp(1.4 * uniform(n, d) - 0.7)[owner]
+        track = torch.where((uniform(n, d) < 0.5)[owner], wave, ramp)
+        grid = u.clone()
+        grid[:, 0] = time
+        unit = torch.where(kinds == 2, near, torch.where(kinds == 3, grid, torch.where(kinds == 4, track, u)))
+        unit = unit.clamp(0.0, 1.0)
+        # units and offsets of the columns
+        scale = torch.where(wide[rows][:, None], 10 ** (6 * uniform(n, d) - 3), 10 ** (1.2 * uniform(n, d) - 0.4))
+        start = torch.where(uniform(n, d) < OFFSET, 2 * uniform(n, d), 0.02)
+        above = start[owner] + unit
+        around = 2 * unit - 1 + torch.where(uniform(n, d) < OFFSET, uniform(n, d) - 0.5, 0.0)[owner]
+        span = torch.log(torch.tensor(10.0, device=device)) * (1 + 3 * uniform(n, d))
+        decades = torch.exp(span[owner] * (unit - 1))
+        decades = torch.where(
+            positive[rows][owner][:, None], decades, decades * torch.sign(uniform(len(owner), d) - 0.5)
+        )
+        x = torch.where(kinds == 1, decades, torch.where(positive[rows][owner][:, None], above, around))
+        return x * scale[owner]
+
+    return _by_dimension(points_B, dimensions_B, draw, standardise=False)

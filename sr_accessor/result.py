@@ -1,0 +1,405 @@
+"""FitResult: the front of laws that a fit found, the one chosen, how sure it is, and how it all looks."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from sr_accessor.device import DTYPE
+from sr_accessor.display import figure, html, text
+from sr_accessor.equation import Equation, deviations
+from sr_accessor.errors import ColumnError, InputError, SymRegWarning, UnknownNameError, nearest
+from sr_accessor.expressions.evaluate import evaluate
+from sr_accessor.expressions.text import to_text
+from sr_accessor.observations import Observations
+from sr_accessor.search.front import Front
+from sr_accessor.search.rules import choose
+from sr_accessor.uncertainty.laplace import Laplace, covariance
+
+if TYPE_CHECKING:
+    import sympy
+    from matplotlib.axes import Axes
+
+__all__ = ["DEFINITIONS", "FitResult"]
+
+#: What the columns of `FitResult.front` mean; N rows, k free constants, r = y − law.
+DEFINITIONS = {
+    "complexity": "sum of the costs of the symbols; with unit costs the number of nodes",
+    "loss": "negative log-likelihood under the noise model, nats",
+    "mse": "mean of r²",
+    "rmse": "square root of mse, in units of the target",
+    "chi2_red": "Σ(r/σ)²/(N − k); NaN without sigma",
+    "r2": "1 − Σr²/Σ(y − mean y)²",
+    "r2_val": "r2 of the held-out rows; NaN without them",
+    "aic": "2·loss + 2·k",
+    "bic": "2·loss + k·ln N",
+    "mdl": "description length: bits of the data given the law plus bits of the law",
+    "score": "drop of ln(mse, weighted by 1/σ²) per step of complexity from the row before, as in PySR",
+    "n_constants": "free constants, k",
+    "origin": "who proposed the law",
+    "selected": "the row that the rule chose",
+    "equation": "the law with constants in four digits",
+}
+#: χ²/(N − k) outside this range is worth a remark: errors misjudged by more than a factor of three.
+CHI2_RANGE = (0.1, 10.0)
+
+
+class FitResult:
+    """What a fit found: laws by complexity, one of them chosen; never changed.
+
+    Parameters
+    ----------
+    observations : the rows that were fitted
+    front : Front, at least one law, in the user's own units
+    noise : the noise model; only its `name` is read
+    rule : name of the selection rule (`search.rules.RULES`)
+    held_out : rows kept away from the fit, or None
+    status : "converged", "timeout", "interrupted", "no_model" ...
+    rounds, seconds : how long the search went
+    provenance : what made it: seed, versions, device, threads, options, plugins ...
+    remarks : warnings of the fit
+    absolute_sigma : whether sigma is in units of y (True) or only relative (False); None: True exactly if given
+    """
+
+    def __init__(
+        self,
+        *,
+        observations: Observations,
+        front: Front,
+        noise: Any,
+        rule: str = "mdl",
+        held_out: Observations | None = None,
+        status: str = "converged",
+        rounds: int = 0,
+        seconds: float = 0.0,
+        provenance: Mapping[str, Any] | None = None,
+        remarks: Sequence[SymRegWarning] = (),
+        absolute_sigma: bool | None = None,
+    ):
+        if not len(front):
+            raise InputError("a result needs at least one law; a search that finds none gives the mean")
+        self._given = {
+            "observations": observations, "noise": noise, "held_out": held_out, "status": status, "rounds": rounds,
+            "seconds": seconds, "provenance": dict(provenance or {}), "remarks": tuple(remarks),
+            "absolute_sigma": absolute_sigma,
+            "front": Front(front.expressions.to("cpu"), front.loss.cpu(), front.bits.cpu(), front.origins),
+        }  # fmt: skip
+        self._observations, self._held_out, self._front = observations, held_out, self._given["front"]
+        self._rule = rule
+        self._chosen = choose(self._front, rule, len(observations.y), self._held_out_mse)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not name.startswith("_"):
+            raise AttributeError(f"a FitResult does not change ({name!r}); .select(rule) gives a new one")
+        super().__setattr__(name, value)
+
+    # ------------------------------------------------------------------ what was fitted
+    @property
+    def target(self) -> Any:
+        """Label of the fitted column."""
+        return self._observations.target
+
+    @property
+    def names(self) -> tuple:
+        """Labels of the inputs that the search was offered."""
+        return tuple(self._observations.names)
+
+    @property
+    def status(self) -> str:
+        """ "converged", "timeout", "interrupted", "no_model" ..."""
+        return self._given["status"]
+
+    @property
+    def rule(self) -> str:
+        """The rule that chose `best`."""
+        return self._rule
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """Everything needed to do it again."""
+        given = self._given
+        return given["provenance"] | {
+            "data_hash": self._observations.data_hash,
+            "noise": given["noise"].name,
+            "rule": self._rule,
+            "status": given["status"],
+            "rounds": given["rounds"],
+            "seconds": given["seconds"],
+        }
+
+    @cached_property
+    def warnings(self) -> tuple[SymRegWarning, ...]:
+        """Remarks on the data, the fit and the chosen law."""
+        n, k = len(self._observations.y), int(self._front.expressions.free[self._chosen].sum())
+        found = []
+        if n <= k + 1:
+            message = f"{n} rows for a law with {k} constants; it cannot be checked, measure more"
+            found.append(SymRegWarning("FEW_ROWS", message))
+        chi2 = self._table["chi2_red"].iloc[self._chosen]
+        if self._given["absolute_sigma"] is not False and not CHI2_RANGE[0] <= chi2 <= CHI2_RANGE[1] and n > k:
+            if chi2 > CHI2_RANGE[1]:
+                why = "the law misses the data by far more than sigma; sigma is too small or the law too simple"
+                found.append(SymRegWarning("CHI2", f"reduced chi² = {chi2:.3g}: {why}"))
+            elif chi2 < CHI2_RANGE[0]:
+                why = "the law is closer to the data than sigma allows; sigma is too large or the law too flexible"
+                found.append(SymRegWarning("CHI2", f"reduced chi² = {chi2:.3g}: {why}"))
+        return (*self._observations.remarks, *self._given["remarks"], *found, *self.best.warnings)
+
+    # ------------------------------------------------------------------ the laws
+    @property
+    def front(self) -> pd.DataFrame:
+        """One row per law, simplest first; ``front.attrs["definitions"]`` says what the columns mean."""
+        return self._table.copy()
+
+    @property
+    def best(self) -> Equation:
+        """The law that the rule chose."""
+        return self[self._chosen]
+
+    def __len__(self) -> int:
+        return len(self._front)
+
+    def __getitem__(self, row: int) -> Equation:
+        """The law in this row of the front."""
+        row = operator.index(row)
+        if not -len(self) <= row < len(self):
+            raise IndexError(f"no law {row}; the front has {len(self)}, numbered from 0")
+        row %= len(self)
+        return Equation(
+            expression=self._front.expressions[row],
+            observations=self._observations,
+            laplace=self._laplace[row],
+            loss=float(self._front.loss[row]),
+            origin=self._front.origins[row],
+        )
+
+    def __iter__(self) -> Iterator[Equation]:
+        return (self[row] for row in range(len(self)))
+
+    def at(self, *, complexity: int) -> Equation:
+        """The law of this complexity.
+
+        Raises
+        ------
+        UnknownNameError : the front has none.
+        """
+        known = self._front.complexity.tolist()
+        if complexity not in known:
+            raise UnknownNameError(f"no law of complexity {complexity}; {nearest(complexity, known)}")
+        return self[known.index(complexity)]
+
+    def select(self, rule: str) -> FitResult:
+        """The same result with another rule's choice; nothing is fitted again.
+
+        Raises
+        ------
+        UnknownNameError : no such rule
+        InputError : "validation" without held-out rows
+        """
+        return FitResult(**self._given, rule=rule)
+
+    # ------------------------------------------------------------------ the chosen law
+    def predict(self, table: Any, band: str | None = None, *, level: float = 0.95, sigma: Any = None) -> Any:
+        """`Equation.predict` of the chosen law."""
+        return self.best.predict(table, band, level=level, sigma=sigma)
+
+    def residuals(self, table: Any) -> Any:
+        """`Equation.residuals` of the chosen law; fits `DataFrame.assign(r=result.residuals)`."""
+        return self.best.residuals(table)
+
+    @property
+    def expr(self) -> sympy.Expr:
+        """The chosen law's right-hand side in sympy."""
+        return self.best.expr
+
+    def to_latex(self, precision: str | int | None = "error") -> str:
+        """`Equation.to_latex` of the chosen law."""
+        return self.best.to_latex(precision)
+
+    def to_text(self, precision: str | int | None = None) -> str:
+        """`Equation.to_text` of the chosen law."""
+        return self.best.to_text(precision)
+
+    # ------------------------------------------------------------------ how it looks
+    @property
+    def plot(self) -> Plots:
+        """``.plot.pareto()``, ``.parity()``, ``.residuals(label)``, ``.fit(label)``; each returns Axes."""
+        return Plots(self)
+
+    def report(self, min_correl: float = 0.1) -> str:
+        """Text for the logbook: model, statistics, constants ± errors, correlations, warnings, front, provenance.
+
+        Parameters
+        ----------
+        min_correl : correlations with a smaller absolute value are left out
+        """
+        best = self.best
+        return text.report(
+            repr(best), self._statistics, best.params, best.correlation, [str(w) for w in self.warnings],
+            self._table, self.provenance, min_correl=min_correl,
+        )  # fmt: skip
+
+    def __repr__(self) -> str:
+        return text.summary(repr(self.best), self._table, self._headline, [str(w) for w in self.warnings])
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        """The static display: it looks the same in a saved notebook, without a kernel, untrusted."""
+        best, images = self.best, {}
+        if figure.available():
+            images = {"Pareto front": figure.png(self.plot.pareto), "Parity": figure.png(self.plot.parity)}
+        latex = best.to_latex()
+        page = html.page(
+            latex, repr(best), self._headline, self._table, best.params, best.correlation, self._statistics,
+            [str(w) for w in self.warnings], self.provenance, images,
+        )  # fmt: skip
+        return {"text/html": page, "text/latex": f"$${latex}$$", "text/plain": repr(self)}
+
+    def _repr_html_(self) -> str:
+        return self._repr_mimebundle_()["text/html"]
+
+    # ------------------------------------------------------------------ numbers behind it
+    @cached_property
+    def _laplace(self) -> Laplace:
+        x, y, sigma = _tensors(self._observations)
+        asked = self._given["absolute_sigma"]
+        absolute = self._observations.sigma is not None if asked is None else asked
+        return covariance(self._front.expressions, x, y, sigma, absolute_sigma=absolute)
+
+    @cached_property
+    def _held_out_mse(self) -> torch.Tensor | None:
+        """(F,) mean of (r/σ)² over the held-out rows."""
+        return None if self._held_out is None else _mean_squares(self._front, self._held_out)[1]
+
+    @cached_property
+    def _table(self) -> pd.DataFrame:
+        front, seen = self._front, self._observations
+        n, k = len(seen.y), front.expressions.free.sum(1)
+        plain, weighted = _mean_squares(front, seen)
+        chi2 = torch.where(n > k, weighted * n / (n - k).clamp(min=1), torch.nan)
+        nothing = torch.full_like(plain, torch.nan)
+        log = weighted.clamp(min=torch.finfo(DTYPE).tiny).log()
+        score = torch.cat([log.new_zeros(1), (log[:-1] - log[1:]) / front.complexity.diff()])
+        table = pd.DataFrame(
+            {
+                "complexity": front.complexity.numpy(),
+                "loss": front.loss.numpy(),
+                "mse": plain.numpy(),
+                "rmse": plain.sqrt().numpy(),
+                "chi2_red": (nothing if seen.sigma is None else chi2).numpy(),
+                "r2": _r2(plain, seen.y).numpy(),
+                "r2_val": (nothing if self._held_out is None else self._r2_val).numpy(),
+                "aic": (2 * front.loss + 2 * k).numpy(),
+                "bic": (2 * front.loss + k.to(DTYPE) * math.log(n)).numpy(),
+                "mdl": front.description_length.numpy(),
+                "score": score.numpy(),
+                "n_constants": k.numpy(),
+                "origin": list(front.origins),
+                "selected": np.arange(len(front)) == self._chosen,
+                "equation": to_text(front.expressions, seen.names, digits=4),
+            }
+        )
+        table.attrs["definitions"] = dict(DEFINITIONS)
+        return table
+
+    @property
+    def _r2_val(self) -> torch.Tensor:
+        return _r2(_mean_squares(self._front, self._held_out)[0], self._held_out.y)
+
+    @property
+    def _statistics(self) -> dict[str, Any]:
+        seen, row = self._observations, self._table.iloc[self._chosen]
+        dropped = sum(seen.dropped.values())
+        return {
+            "rows": f"{len(seen.y)}" + (f" ({dropped} missing values dropped)" if dropped else ""),
+            "held-out rows": 0 if self._held_out is None else len(self._held_out.y),
+            "constants": int(row["n_constants"]),
+            "complexity": int(row["complexity"]),
+            "noise model": self._given["noise"].name,
+            "error bars": "as given" if self._laplace.absolute else "scaled by the residuals",
+            **{name: float(row[name]) for name in ("loss", "rmse", "chi2_red", "r2", "r2_val", "aic", "bic", "mdl")},
+        }
+
+    @property
+    def _headline(self) -> str:
+        given = self._given
+        parts = [
+            f"{self.status}: {len(self._observations.y)} rows",
+            f"{given['rounds']} rounds in {given['seconds']:.1f} s",
+            *([str(given["provenance"]["device"])] if "device" in given["provenance"] else []),
+            f"chosen by {self._rule!r} (.select(rule) changes it)",
+        ]
+        return ", ".join(parts)
+
+
+class Plots:
+    """Plots of a result; each method draws on `ax` (default: a new figure) and returns it. Needs matplotlib."""
+
+    __slots__ = ("_result",)
+
+    def __init__(self, result: FitResult):
+        self._result = result
+
+    def pareto(self, ax: Axes | None = None) -> Axes:
+        """Root mean squared error over complexity."""
+        r = self._result
+        held_out = _mean_squares(r._front, r._held_out)[0].sqrt().numpy() if r._held_out else np.full(len(r), np.nan)
+        table = r._table
+        return figure.pareto(figure.axes(ax), table["complexity"].values, table["rmse"].values, r._chosen, held_out)
+
+    def parity(self, ax: Axes | None = None) -> Axes:
+        """Predicted over measured target."""
+        seen = self._result._observations
+        return figure.parity(figure.axes(ax), seen.y, self._result.best.predict_array(seen.x), seen.target)
+
+    def residuals(self, label: Any, ax: Axes | None = None) -> Axes:
+        """Residuals over the input `label`."""
+        seen = self._result._observations
+        x = seen.x[:, self._column(label)]
+        residual = seen.y - self._result.best.predict_array(seen.x)
+        return figure.residuals(figure.axes(ax), x, residual, label, seen.target)
+
+    def fit(self, label: Any, ax: Axes | None = None) -> Axes:
+        """Measurements and law over the input `label`: a curve with its band if the law reads no other input."""
+        seen, best, at = self._result._observations, self._result.best, self._column(label)
+        x = seen.x[:, at]
+        if set(best.names) <= {label}:
+            grid = np.full((200, len(seen.names)), np.nan)
+            grid[:, at] = np.linspace(x.min(), x.max(), len(grid))
+            curve = (grid[:, at], *best.band_array(grid))
+        else:
+            curve = (x, best.predict_array(seen.x))
+        return figure.fit(figure.axes(ax), x, seen.y, seen.sigma, curve, label, seen.target)
+
+    def _column(self, label: Any) -> int:
+        names = list(self._result.names)
+        if label not in names:
+            raise ColumnError(f"no input {label!r}; {nearest(label, names)}")
+        return names.index(label)
+
+
+def _tensors(observations: Observations) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+    """x (N, D), y (N,), sigma (N,) or None, copied: the arrays are read-only."""
+    parts = (observations.x, observations.y, deviations(observations))
+    return tuple(None if part is None else torch.tensor(part, dtype=DTYPE) for part in parts)
+
+
+def _mean_squares(front: Front, observations: Observations) -> tuple[torch.Tensor, torch.Tensor]:
+    """(F,) mean of r² and (F,) mean of (r/σ)²; NaN where a law is not finite on every row."""
+    x, y, sigma = _tensors(observations)
+    values, valid = evaluate(front.expressions, x)
+    residual = torch.where(valid, values - y, torch.nan)
+    plain = residual.square().mean(1)
+    return plain, plain if sigma is None else (residual / sigma).square().mean(1)
+
+
+def _r2(mean_squares: torch.Tensor, y: np.ndarray) -> torch.Tensor:
+    """1 − mse/variance; NaN where y does not vary."""
+    variance = float(np.var(y))
+    return 1 - mean_squares / variance if variance > 0 else torch.full_like(mean_squares, torch.nan)

@@ -1,0 +1,435 @@
+"""The search: proposals are refined, priced and kept on a front, round after round; the state is a value.
+
+    state = start(data, vocabulary, seed=0)
+    while not state.finished:
+        state = step(state)
+
+A round has a fixed content: given data, vocabulary, seed and thread count the n-th round is the same on every run,
+and the clock acts only between rounds. Rounds come in the order of what they cost and how often they end the
+search: screens over a small library, dictionaries, screens over a large library, then moves on what was found.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import torch
+
+from sr_accessor.expressions.batch import Expressions, concatenate, constant, literal, variable
+from sr_accessor.expressions.build import linear_combination, monomials
+from sr_accessor.expressions.description import structure_bits
+from sr_accessor.expressions.evaluate import evaluate
+from sr_accessor.expressions.rewrite import simplify_batch
+from sr_accessor.expressions.vocabulary import Vocabulary
+from sr_accessor.prior.examples import sample_expressions
+from sr_accessor.refinement.levenberg_marquardt import levenberg_marquardt
+from sr_accessor.search.features import Feature, features
+from sr_accessor.search.front import Front
+from sr_accessor.search.library import Library, build_library
+from sr_accessor.search.moves import offspring
+from sr_accessor.search.screens import (
+    Rows,
+    Target,
+    linear_rows,
+    screen_one,
+    screen_pair,
+    screen_power,
+    screen_powers,
+    screen_ratio,
+    screen_sparse,
+)
+from sr_accessor.search.selection import Data, Scored, best_front, score, snap, stack
+from sr_accessor.search.views import VIEWS, View
+
+__all__ = ["SearchState", "start", "step"]
+
+SCREEN_POINTS = 200  # search_findings.md §8: 200-300 points rank as well as all rows
+#: (points, Levenberg–Marquardt steps, candidates kept) of each stage of polishing; then all rows.
+STAGES = ((64, 8, 160), (256, 10, 50))
+FINAL_STEPS, MOST_ROWS = 16, 20_000
+#: Candidates within this many bits of the best of a round are snapped, at most so many.
+SNAP_WITHIN, MOST_SNAPPED = 150.0, 8
+#: A law with this relative error (root mean square) is exact in float64 arithmetic.
+EXACT = 1e-10
+#: Moves end when this many rounds of them in a row did not shorten the description.
+PATIENCE = 12
+POPULATION = 300
+
+Proposal = tuple[str, Expressions]
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """What every round reads: data, screening points, libraries. Built once, never changed."""
+
+    data: Data
+    vocabulary: Vocabulary
+    order: torch.Tensor  # a fixed permutation of the rows: every subset of points is its beginning
+
+    @property
+    def dimensions(self) -> int:
+        return self.data.x.shape[1]
+
+    @cached_property
+    def screen(self) -> Data:
+        return self.data.rows(self.order[:SCREEN_POINTS])
+
+    @cached_property
+    def wide(self) -> Data:
+        """More points, for dictionaries with many terms."""
+        return self.data.rows(self.order[: 5 * SCREEN_POINTS])
+
+    @cached_property
+    def features(self) -> tuple[Feature, ...]:
+        return features(self.vocabulary)
+
+    @cached_property
+    def small(self) -> Library:
+        return build_library(self.screen.x, self.vocabulary, count=300)
+
+    @cached_property
+    def large(self) -> Library:
+        return build_library(self.screen.x, self.vocabulary, count=2500)
+
+    @cached_property
+    def rows(self) -> Rows:
+        return linear_rows(self.large, self.features, self.vocabulary, count=3500)
+
+    def target(self, view: View, relative: bool, data: Data | None = None) -> Target | None:
+        """A view of y at the screening points; weights relative to |y|, or from sigma (equal without)."""
+        data = self.screen if data is None else data
+        y = data.y
+        if not view.usable(y, self.vocabulary):
+            return None
+        if relative:
+            sigma = y.abs() + 1e-3 * y.abs().median()
+        else:
+            sigma = torch.ones_like(y) if data.sigma is None else data.sigma
+        target = Target.of(view, y, sigma)
+        return target if target.sound else None
+
+
+@dataclass(frozen=True)
+class SearchState:
+    """Where a search stands.
+
+    Parameters
+    ----------
+    workspace : Workspace
+    seed : int
+    round : rounds done
+    front : Front over all rounds
+    population : candidates with the shortest descriptions, parents of moves
+    refined : candidates refined so far
+    waiting : rounds of moves since the description last became shorter
+    exact : whether a law fits to float64 arithmetic
+    doing : what the last round did, for progress
+    """
+
+    workspace: Workspace
+    seed: int
+    round: int
+    front: Front
+    population: Scored
+    refined: int
+    waiting: int
+    exact: bool
+    doing: str
+
+    @property
+    def finished(self) -> bool:
+        """An exact law, or moves that no longer find anything."""
+        return self.exact or self.waiting >= PATIENCE
+
+
+def start(data: Data, vocabulary: Vocabulary, *, seed: int) -> SearchState:
+    """A search before its first round; the front holds the mean (the constant law)."""
+    generator = torch.Generator().manual_seed(seed)
+    order = torch.randperm(len(data), generator=generator).to(data.y.device)
+    workspace = Workspace(data, vocabulary, order)
+    mean = constant([float(data.y.mean())], vocabulary, data.y.device)
+    refined = levenberg_marquardt(mean, data.x, data.y, data.weight, steps=2)
+    scored = score(refined.expressions, data, ("mean",))
+    return SearchState(workspace, seed, 0, best_front([scored.front()]), scored, 1, 0, False, "mean")
+
+
+def step(state: SearchState) -> SearchState:
+    """One round: propose, polish, keep."""
+    work = state.workspace
+    plan = _plan(work)
+    generator = torch.Generator().manual_seed(state.seed * 1_000_003 + state.round + 1)
+    moving = state.round >= len(plan)
+    name, propose = ("moves", _propose_moves) if moving else plan[state.round]
+    proposals = [p for p in propose(state, generator) if len(p[1])]
+    done = sum(len(e) for _, e in proposals)
+    if not proposals:
+        return replace(state, round=state.round + 1, doing=name, waiting=state.waiting + moving)
+    scored = _polish(proposals, work)
+    if not len(scored):
+        return replace(state, round=state.round + 1, doing=name, waiting=state.waiting + moving)
+    front = best_front([state.front, scored.front()])
+    population = _best(stack([state.population, scored]), POPULATION)
+    before, after = state.front.description_length.min(), front.description_length.min()
+    shorter = bool(after < before - 0.5)
+    return SearchState(
+        workspace=work,
+        seed=state.seed,
+        round=state.round + 1,
+        front=front,
+        population=population,
+        refined=state.refined + done,
+        waiting=0 if shorter else state.waiting + moving,
+        exact=_is_exact(front, work.data),
+        doing=name,
+    )
+
+
+# ------------------------------------------------------------------------------------------------ proposals
+def _plan(work: Workspace) -> list[tuple[str, Callable[[SearchState, torch.Generator], Sequence[Proposal]]]]:
+    """The rounds before the moves, cheap and often successful ones first."""
+    usable = {v.name for v in VIEWS if v.usable(work.screen.y, work.vocabulary)}
+    logs = [v for v in LOG_VIEWS if v in usable]
+    plan = [
+        ("linear and power laws", _propose_simple),
+        ("dictionaries", _dictionaries(("y", "1/y", "y²", "log y"))),
+        ("power × feature, small library", _power("small", logs, False)),
+        ("ratios", _ratios(("y", "y²"))),
+        ("power × feature, small library, absolute errors", _power("small", ["y"], True)),
+        ("power × feature, large library", _power("large", logs, False)),
+    ]
+    for view in LINEAR_VIEWS:
+        if view in usable:
+            plan.append((f"pairs, {view}", _pairs(view, False)))
+    plan.append(("power × feature, large library, absolute errors", _power("large", ["y"], True)))
+    for view in LINEAR_VIEWS:
+        if view in usable:
+            plan.append((f"pairs, {view}, relative errors", _pairs(view, True)))
+    plan.append(("prior", _propose_prior))
+    return plan
+
+
+#: Views whose logarithm is screened for power laws, and views screened for sums.
+LOG_VIEWS = ("y", "1/y−1", "y−1", "y+1", "1−y²", "sin y", "cos y", "exp y")
+LINEAR_VIEWS = ("y", "1/y", "y²", "log y", "√y", "1/y²", "exp y")
+
+
+def _view(name: str) -> View:
+    return next(v for v in VIEWS if v.name == name)
+
+
+def _propose_simple(state: SearchState, generator: torch.Generator) -> list[Proposal]:
+    """All variables linearly, and each alone; power laws in every view."""
+    work = state.workspace
+    d, device = work.dimensions, work.data.y.device
+    one = literal([1.0], work.vocabulary, device)
+    terms = [one] + [variable([k], work.vocabulary, device) for k in range(d)]
+    used = torch.zeros(d + 1, d + 1, dtype=torch.bool, device=device)
+    used[:, 0] = True
+    used[0] = True
+    used[torch.arange(1, d + 1), torch.arange(1, d + 1)] = True
+    start = torch.ones(d + 1, d + 1, dtype=torch.float64, device=device)
+    found = [("linear", linear_combination(terms, start, used))]
+    targets = [t for name in LOG_VIEWS if (t := work.target(_view(name), True)) is not None]
+    if targets:
+        found.append(("screen power", screen_powers(targets, work.screen.x, work.vocabulary, weighted=False)))
+    absolute = work.target(_view("y"), False)
+    if absolute is not None:
+        found.append(("screen power", screen_powers([absolute], work.screen.x, work.vocabulary, weighted=True)))
+    return found
+
+
+def _power(library: str, views: Sequence[str], weighted: bool):
+    def propose(state: SearchState, generator: torch.Generator) -> list[Proposal]:
+        work = state.workspace
+        targets = [t for name in views if (t := work.target(_view(name), not weighted)) is not None]
+        if not targets:
+            return []
+        groups = work.small if library == "small" else work.large
+        laws = screen_power(targets, work.screen.x, groups, work.features, work.vocabulary, weighted=weighted)
+        return [(f"screen power × feature, {view.name}", law) for view, law in laws]
+
+    return propose
+
+
+def _dictionary(x: torch.Tensor, vocabulary: Vocabulary, degree: int, *, least: int = 0) -> Rows:
+    """Monomials of total degree `least` to `degree`, the constant included."""
+    d = x.shape[1]
+    grids = torch.cartesian_prod(*[torch.arange(degree + 1)] * d).reshape(-1, d) if d <= 3 else _degrees(d, degree)
+    total = grids.sum(1)
+    exponents = grids[(total <= degree) & (total >= least)].double().to(x.device)
+    exponents = exponents[torch.argsort(exponents.sum(1), stable=True)]
+    expressions = monomials(exponents, vocabulary)
+    return Rows(expressions, evaluate(expressions, x)[0])
+
+
+def _degrees(d: int, degree: int) -> torch.Tensor:
+    """Exponents of total degree up to `degree` for many variables, grown one factor at a time."""
+    rows = torch.zeros(1, d, dtype=torch.int64)
+    everything = [rows]
+    for _ in range(degree):
+        rows = (rows[:, None, :] + torch.eye(d, dtype=torch.int64)[None]).reshape(-1, d).unique(dim=0)
+        everything.append(rows)
+    return torch.cat(everything)
+
+
+def _terms(d: int, degree: int) -> int:
+    return math.comb(d + degree, degree)
+
+
+def _dictionaries(views: Sequence[str]):
+    def propose(state: SearchState, generator: torch.Generator) -> list[Proposal]:
+        work = state.workspace
+        data, found = work.wide, []
+        for degree in range(2, 11):
+            if _terms(work.dimensions, degree) > min(len(data) / 3, 90):
+                break
+            dictionary = _dictionary(data.x, work.vocabulary, degree)
+            for name in views:
+                target = work.target(_view(name), False, data)
+                if target is not None:
+                    found.append((f"screen sparse, {name}", screen_sparse(target, dictionary)))
+        return found
+
+    return propose
+
+
+def _ratios(views: Sequence[str]):
+    def propose(state: SearchState, generator: torch.Generator) -> list[Proposal]:
+        work = state.workspace
+        data, found = work.wide, []
+        for degree in range(1, 8):
+            if 2 * _terms(work.dimensions, degree) > min(len(data) / 3, 60):
+                break
+            dictionary = _dictionary(data.x, work.vocabulary, degree)
+            for name in views:
+                target = work.target(_view(name), True, data)
+                if target is not None:
+                    law = screen_ratio(target, dictionary, dictionary)
+                    if law is not None:
+                        found.append((f"screen ratio, {name}", law))
+        return found
+
+    return propose
+
+
+def _bases(work: Workspace) -> list[Rows]:
+    """Constant; constant and variables; and their squares and products."""
+    x = work.screen.x
+    bases = [_dictionary(x, work.vocabulary, 0), _dictionary(x, work.vocabulary, 1)]
+    if _terms(work.dimensions, 2) <= 15:
+        bases.append(_dictionary(x, work.vocabulary, 2))
+    return bases
+
+
+def _pairs(view: str, relative: bool):
+    def propose(state: SearchState, generator: torch.Generator) -> list[Proposal]:
+        work = state.workspace
+        target = work.target(_view(view), relative)
+        if target is None:
+            return []
+        found = []
+        for base in _bases(work):
+            found.append((f"screen one, {view}", screen_one(target, base, work.rows)))
+        found.append((f"screen pair, {view}", screen_pair(target, _bases(work)[0], work.rows)))
+        return found
+
+    return propose
+
+
+def _propose_prior(state: SearchState, generator: torch.Generator) -> list[Proposal]:
+    work = state.workspace
+    drawn = sample_expressions("science", 2000, work.dimensions, work.vocabulary, generator)
+    return [("prior", drawn.to(work.data.y.device))]
+
+
+def _propose_moves(state: SearchState, generator: torch.Generator) -> list[Proposal]:
+    work = state.workspace
+    children = offspring(
+        state.population.expressions,
+        state.population.description_length,
+        work.small.expressions,
+        work.dimensions,
+        1500,
+        generator,
+    )
+    return [("moves", children)]
+
+
+# ------------------------------------------------------------------------------------------------ polishing
+def _polish(proposals: Sequence[Proposal], work: Workspace) -> Scored:
+    """Everything proposed is refined on few points, the best on more, the last on all; then snapped."""
+    origins = [name for name, e in proposals for _ in range(len(e))]
+    candidates = simplify_batch(concatenate([e for _, e in proposals]))
+    keep = _distinct(candidates)
+    candidates, origins = candidates[keep], [origins[i] for i in keep.tolist()]
+    data = work.data
+    count = len(data)
+    for points, steps, most in STAGES:
+        if points >= count:
+            break
+        part = data.rows(work.order[:points])
+        refined = levenberg_marquardt(candidates, part.x, part.y, part.weight, steps=steps)
+        length = _rough_length(refined.expressions, refined.loss, points, count, work)
+        best = length.topk(min(most, len(length)), largest=False)
+        keep = best.indices[best.values.isfinite()]
+        candidates, origins = refined.expressions[keep], [origins[i] for i in keep.tolist()]
+        if not len(candidates):
+            return score(candidates, data, ())
+    rows = data if count <= MOST_ROWS else data.rows(work.order[:MOST_ROWS])
+    refined = levenberg_marquardt(candidates, rows.x, rows.y, rows.weight, steps=FINAL_STEPS)
+    length = _rough_length(refined.expressions, refined.loss, len(rows), len(rows), work)
+    best = length.topk(min(50, len(length)), largest=False)
+    keep = best.indices[best.values.isfinite()]
+    if not len(keep):
+        return score(refined.expressions[keep], data, ())
+    scored = score(refined.expressions[keep], data, tuple(origins[i] for i in keep.tolist()))
+    scored = scored[scored.loss.isfinite().nonzero()[:, 0]]
+    if not len(scored):
+        return scored
+    order = torch.argsort(scored.description_length)
+    length = scored.description_length[order]
+    close = (length < length[0] + SNAP_WITHIN)[:MOST_SNAPPED]
+    snapped = snap(scored[order[:MOST_SNAPPED][close]], data)
+    return stack([snapped, scored[order]])
+
+
+def _rough_length(e: Expressions, loss: torch.Tensor, points: int, rows: int, work: Workspace) -> torch.Tensor:
+    """Description length guessed from few points: half a double's digits per constant, degrees of freedom counted."""
+    free = e.free.sum(1)
+    left = (points - free).clamp(min=1)
+    floor = points * (1e-11 * work.screen.y.square().mean().sqrt()) ** 2 + 1e-300
+    if work.data.sigma is not None:
+        floor = floor * float(work.data.sigma.median()) ** -2
+    return 0.5 * rows * torch.log2((loss + floor) / left) + structure_bits(e, work.dimensions) + 12.0 * free
+
+
+def _distinct(e: Expressions) -> torch.Tensor:
+    """Rows without repetitions of structure with numbers equal to three digits; the first of each stays."""
+    if not len(e):
+        return torch.zeros(0, dtype=torch.int64, device=e.device)
+    size = e.constants.abs().clamp(min=1e-300)
+    digits = torch.round(torch.sign(e.constants) * torch.log10(size) * 300).to(torch.int64)
+    digits = torch.where(e.constants == 0, 0, digits)
+    key = torch.cat([e.codes, digits], 1)
+    _, inverse = torch.unique(key, dim=0, return_inverse=True)
+    first = torch.full((int(inverse.max()) + 1,), len(e), dtype=torch.int64, device=e.device)
+    first.scatter_reduce_(0, inverse, torch.arange(len(e), device=e.device), "amin")
+    return torch.sort(first).values
+
+
+def _best(scored: Scored, count: int) -> Scored:
+    """The shortest descriptions, one of each structure and numbers."""
+    scored = scored[_distinct(scored.expressions)]
+    order = torch.argsort(scored.description_length, stable=True)[:count]
+    return scored[order]
+
+
+def _is_exact(front: Front, data: Data) -> bool:
+    """Whether the shortest description fits to float64 arithmetic."""
+    best = int(front.description_length.argmin())
+    values, valid = evaluate(front.expressions[best], data.x)
+    error = (values[0] - data.y).square().mean().sqrt()
+    return bool(valid.all()) and float(error) <= EXACT * float(data.y.square().mean().sqrt())

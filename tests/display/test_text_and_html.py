@@ -1,0 +1,115 @@
+"""Pure display functions on literal tables: no fit, no torch."""
+
+import math
+
+import pandas as pd
+import pytest
+
+from sr_accessor.display import html, text
+
+FRONT = pd.DataFrame(
+    {
+        "complexity": [1, 3], "rmse": [2.0, 0.1], "r2_val": [math.nan, math.nan], "selected": [False, True],
+        "equation": ["1.5", "2*x" + " + x" * 200],
+    }
+)  # fmt: skip
+PARAMS = pd.DataFrame(
+    {"value": [2.0], "stderr": [math.nan], "unit": [None], "lower": [math.nan], "upper": [math.nan]}, index=["c0"]
+)
+
+
+@pytest.mark.parametrize(
+    "value, stderr, shown",
+    [
+        (2.4096, 0.0123, ("2.410", "0.012")),
+        (-2.4096, 0.0123, ("-2.410", "0.012")),
+        (0.1234, 1.3, ("0.1", "1.3")),
+        (1234.5, 12.3, ("1234", "12")),
+        (123456.0, 300.0, ("1.2346e+05", "3.0e+02")),
+        (6.62607e-34, 1e-39, ("6.626070e-34", "1.0e-39")),
+        (0.0, 0.1, ("0.00", "0.10")),
+        (3.0000000000000004, 2e-16, ("3", "2e-16")),
+        (2.5, math.nan, ("2.5", "–")),
+        (2.5, 0.0, ("2.5", "0")),
+        (2.5, math.inf, ("2.5", "inf")),
+    ],
+)
+def test_value_and_error_end_at_the_same_digit(value, stderr, shown):
+    assert text.measured(value, stderr) == shown
+
+
+def test_numbers():
+    shown = [text.number(v) for v in (None, math.nan, 3, 0.123456, "text", True)]
+    assert shown == ["–", "–", "3", "0.1235", "text", "True"]
+
+
+def test_strongest_correlations_first_each_pair_once():
+    names = ["a", "b", "c"]
+    matrix = pd.DataFrame([[1, 0.2, -0.9], [0.2, 1, math.nan], [-0.9, math.nan, 1]], index=names, columns=names)
+    assert text.strongest(matrix, 0.1) == [("a", "c", -0.9), ("a", "b", 0.2)]
+    assert text.strongest(matrix, 0.5) == [("a", "c", -0.9)]
+
+
+def test_summary_leaves_out_empty_columns_and_cuts_long_lines():
+    lines = text.summary("y = x", FRONT, "converged", ["W: why"], width=60).splitlines()
+    assert lines[0] == "y = x" and "r2_val" not in lines[2] and lines[-1] == "! W: why"
+    assert lines[4].startswith("▸") and lines[4].endswith("…") and max(map(len, lines)) == 60
+
+
+def test_report_without_constants_or_correlations():
+    nothing = pd.DataFrame(columns=["value", "stderr", "unit"])
+    report = text.report("y = 2", {"rows": 3}, nothing, pd.DataFrame(), [], FRONT, {"seed": 1})
+    assert "(no free constants)" in report and "Correlations" not in report and "Warnings" not in report
+
+
+@pytest.mark.parametrize("label", ["<script>alert(1)</script>", "$x$", r"\(x\)", "a&b", '"quoted"', "100%"])
+def test_escaped_text_reads_as_it_was_and_is_never_typeset(label):
+    import html as standard
+    import re
+
+    safe = html.escape(label)
+    assert standard.unescape(re.sub(r"</?span>", "", safe)) == label
+    assert "<script" not in safe and "$" not in safe and "\\" not in safe
+    # a dollar or backslash shares its text node with nothing, so that no delimiter can form
+    for node in re.split(r"</?span>", safe):
+        plain = standard.unescape(node)
+        assert plain in ("$", "\\") or not set(plain) & {"$", "\\"}
+
+
+def page(front=FRONT, warnings=("W: <why>",), images=None) -> str:
+    return html.page(
+        r"y = 2 < 3", "y = 2*x", "converged", front, PARAMS, pd.DataFrame(), {"rows": 3}, warnings, {"seed": 1},
+        images or {},
+    )  # fmt: skip
+
+
+def test_page_escapes_and_says_what_is_missing():
+    made = page()
+    assert "$$y = 2 &lt; 3$$" in made and "W: &lt;why&gt;" in made and "pip install" in made
+    assert "<svg" not in made and "<style" not in made and "<script" not in made
+    assert "pip install" not in page(images={"Parity": b"png"}) and 'alt="Parity"' in page(images={"Parity": b"png"})
+
+
+def test_page_stays_small_whatever_the_front():
+    long = pd.concat([FRONT] * 500, ignore_index=True)
+    made = page(long, warnings=["W: " + "long " * 1000] * 1000)
+    assert len(made.encode()) < 150_000 and "and 940 more rows" in made
+
+
+def test_pages_balance():
+    from html.parser import HTMLParser
+
+    class Balance(HTMLParser):
+        def __init__(self):
+            super().__init__()
+            self.open = []
+
+        def handle_starttag(self, tag, attrs):
+            self.open += [tag] if tag != "img" else []
+
+        def handle_endtag(self, tag):
+            assert tag == "img" or self.open.pop() == tag
+
+    reader = Balance()
+    reader.feed(page(images={"Parity": b"png"}))
+    assert reader.open == []
