@@ -68,7 +68,7 @@ LEAST_ROUNDS = 6
 NOISE_MARGIN = 4.0
 POPULATION = 300
 #: Monomials of one dictionary at most.
-MOST_MONOMIALS = 90
+MOST_MONOMIALS, MOST_RATIO = 90, 130
 #: Rows u of the product screens, and terms of the spans.
 MOST_FACTORS, MOST_SPAN = 1200, 36
 
@@ -334,7 +334,7 @@ def _ratios(views: Sequence[str]):
         work = state.workspace
         data, found = work.wide, []
         for degree in range(1, 8):
-            if 2 * _terms(work.dimensions, degree) > min(len(data) / 3, 60):
+            if 2 * _terms(work.dimensions, degree) > min(len(data) / 3, MOST_RATIO):
                 break
             dictionary = _dictionary(data.x, work.vocabulary, degree)
             for name in views:

@@ -61,6 +61,8 @@ PIECE_ROWS = 2000
 
 #: A ratio is proposed when the smallest singular value of its unit columns is below this; 3 % is noise's share.
 NO_NULL_VECTOR = 3e-2
+#: Columns that are eliminated one by one at most; more only where the null vector is unique.
+MOST_COLUMNS = 60
 
 
 @dataclass(frozen=True)
@@ -294,7 +296,7 @@ def best_factors(target: Target, x: torch.Tensor, rows: Rows, *, keep: int) -> R
 
 
 def screen_log_pair(
-    target: Target, x: torch.Tensor, rows: Rows, vocabulary: Vocabulary, *, weighted: bool = False, keep: int = 25
+    target: Target, x: torch.Tensor, rows: Rows, vocabulary: Vocabulary, *, weighted: bool = False, keep: int = 60
 ) -> Expressions:
     """T ≈ K·Π x_d^β · u^p · v^q for all pairs of rows u, v, from the logarithms."""
     fit = _regress([target], x, weighted)
@@ -484,7 +486,7 @@ def screen_one(target: Target, base: Rows, rows: Rows, *, keep: int = 20) -> Exp
     return _combined(target, base, [rows[best]])
 
 
-def screen_pair(target: Target, base: Rows, rows: Rows, *, keep: int = 25, block: int = 1024) -> Expressions:
+def screen_pair(target: Target, base: Rows, rows: Rows, *, keep: int = 60, block: int = 1024) -> Expressions:
     """T ≈ B·β + a·u + b·v for all pairs of rows, from the Gram matrix in closed form.
 
     With unit projected rows and correlations b = ⟨u, r⟩, G = ⟨u, v⟩ two rows explain
@@ -736,6 +738,14 @@ def screen_ratio(target: Target, top: Rows, bottom: Rows) -> Expressions | None:
         return None
     limit = max(1e-10, 3 * float(smallest))
     vector = vector[0]
+    if int((torch.linalg.svdvals(triangle) < limit).sum()) == 1:  # one null vector: its zeros are exact
+        keep = (vector.abs() > 1e-6 * vector.abs().max()).nonzero()[:, 0]
+        smallest, vector = _null_vectors(triangle[:, keep][None])
+        if not float(smallest) < limit:
+            return None
+        vector = vector[0]
+    elif many > MOST_COLUMNS:
+        return None
     while len(keep) > 2:
         # One column less: of the six with the least weight in the null vector, the one whose loss it survives best.
         order = torch.argsort(vector.abs())[:6]
