@@ -9,7 +9,7 @@ The clear, one-at-a-time version of `paper` is `reference.py`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -36,16 +36,17 @@ __all__ = ["PRESETS", "Examples", "sample_examples", "sample_expressions"]
 PRESETS = ("paper", "science")
 PAPER_LARGEST = 1e103  # system.md §1.1: 100 + 3 mantissa digits
 SCIENCE_LARGEST = 1e30
-SCIENCE_LENGTH = 48  # symbols of a simplified law
+SCIENCE_LENGTH = 36  # symbols of a law before scaling and simplification
 EFFECTIVE_POINTS = 0.04  # of N: (Σy²)²/Σy⁴; below, one or two points decide everything (search.md §1)
 RELATIVE_SPREAD = 1e-3  # std(y)/rms(y); below, y is a constant
 NOISE_FREE = 0.5  # of the examples; the others have
 NOISE = (1e-4, 0.1)  # ... a relative level in this range, log-uniform
 
 #: Attempts drawn at once: large tensors, yet few enough to stay near the caches of one core.
-ATTEMPTS, ATTEMPTS_CUDA = 1024, 65536
+ATTEMPTS, ATTEMPTS_CUDA = 4096, 65536
 #: A screen on few points throws most invalid functions away before the full evaluation.
 SCREEN = 12
+SIMPLIFIED = 16384  # rows rewritten together
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,12 @@ def sample_examples(
         def attempt(rows: torch.Tensor) -> tuple[Examples, torch.Tensor]:
             return _attempt_science(dimensions[rows], vocabulary, generator)
 
-    return _until_accepted(attempt, dimensions, vocabulary)
+    examples = _until_accepted(attempt, dimensions, vocabulary)
+    if preset == "paper":
+        return examples
+    # After rejection and in large pieces: the cost of rewriting is one of calls, hardly of rows.
+    laws = [simplify_batch(examples.expressions[i : i + SIMPLIFIED]) for i in range(0, count, SIMPLIFIED)]
+    return replace(examples, expressions=concatenate([empty(vocabulary, device), *laws]))
 
 
 def sample_expressions(
@@ -159,7 +165,7 @@ def sample_expressions(
     while have < count:  # a law that simplifies to a number, or is too long, is drawn again
         raw = science_numbers(science_trees(columns, vocabulary, generator), vocabulary, generator)
         laws = simplify_batch(raw)
-        laws = laws[_is_law(laws)]
+        laws = laws[(laws.codes >= VARIABLE).any(1) & (raw.lengths <= SCIENCE_LENGTH)]
         batches.append(laws)
         have += len(laws)
     return concatenate(batches)[:count].trimmed()
@@ -195,7 +201,7 @@ def _until_accepted(
         done = good.any(1)
         first = (torch.arange(len(asked), device=device) * copies + good.long().argmax(1))[done]
         owner = asked[done]
-        x[owner, : examples.x.shape[2], : examples.x.shape[1]] = examples.x.transpose(1, 2)[first]
+        x[owner, : examples.x.shape[2], : examples.x.shape[1]] = examples.x.transpose(1, 2)[first].to(DTYPE)
         y[owner, : examples.y.shape[1]] = examples.y[first]
         points[owner] = examples.points[first]
         laws.append(examples.expressions[first])
@@ -220,7 +226,7 @@ def _evaluate(
     inside = torch.arange(x.shape[1], device=x.device) < points[rows, None]
     fine = ((values.abs() <= largest) | ~inside).all(1)  # NaN compares as false
     good[rows] = fine
-    y = x.new_zeros(x.shape[:2])
+    y = values.new_zeros(x.shape[:2])
     y[rows] = torch.where(inside & fine[:, None], values, 0.0)
     return y, good
 
@@ -240,18 +246,14 @@ def _attempt_paper(dimensions, unaries, vocabulary: Vocabulary, generator) -> tu
 
 
 # ---------------------------------------------------------------- science
-def _is_law(e: Expressions) -> torch.Tensor:
-    """(B,) a variable occurs, and the expression is not too long."""
-    return (e.codes >= VARIABLE).any(1) & (e.lengths <= SCIENCE_LENGTH)
-
-
 def _attempt_science(dimensions, vocabulary: Vocabulary, generator) -> tuple[Examples, torch.Tensor]:
     raw = science_numbers(science_trees(dimensions, vocabulary, generator), vocabulary, generator)
     points = sample_science_points(dimensions, generator)
     x = mixed(points, dimensions, generator)
     y, good = _evaluate(raw, x, points, SCIENCE_LARGEST)
+    good &= raw.lengths <= SCIENCE_LENGTH
     n = points[:, None]
-    square = y.square()
+    x, square = x.double(), y.square()
     power = square.sum(1)
     scale_y = (power / points).sqrt()
     inside = torch.arange(y.shape[1], device=y.device) < n
@@ -260,13 +262,9 @@ def _attempt_science(dimensions, vocabulary: Vocabulary, generator) -> tuple[Exa
     good &= (spread > RELATIVE_SPREAD**2 * power) & (scale_y > 1 / SCIENCE_LARGEST)
     scale_x = (x.square().sum(1) / n).sqrt()
     scale_x, scale_y = torch.where(scale_x > 0, scale_x, 1.0), torch.where(good, scale_y, 1.0)
-    rows = good.nonzero()[:, 0]
-    laws = simplify_batch(_in_scaled_variables(raw[rows], scale_x[rows], scale_y[rows]))
-    good[rows] = _is_law(laws)
-    # Rows in the order of the attempts again; the rejected ones hold any law.
-    place = (good.new_zeros(len(good), dtype=torch.int64)).index_copy(0, rows, torch.arange(len(rows), device=y.device))
+    laws = _in_scaled_variables(raw, scale_x, scale_y)
     y = _noisy(y / scale_y[:, None], generator) * inside
-    return Examples(laws[place], x / scale_x[:, None], y, points, dimensions), good
+    return Examples(laws, x / scale_x[:, None], y, points, dimensions), good
 
 
 def _in_scaled_variables(e: Expressions, scale_x: torch.Tensor, scale_y: torch.Tensor) -> Expressions:
