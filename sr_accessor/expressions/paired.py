@@ -156,4 +156,6 @@ def _values(e: Layout, x: torch.Tensor) -> torch.Tensor:
         start = stop
     root = torch.arange(rows, device=device) * length
     constant = column[root]
-    return torch.where(constant[:, None], value[root, None], table.index_select(0, torch.where(constant, 0, source[root])))
+    return torch.where(
+        constant[:, None], value[root, None], table.index_select(0, torch.where(constant, 0, source[root]))
+    )

@@ -432,12 +432,13 @@ class _Forms:
             if "cube" in self.active:
                 mask = self._is(two, "square") & self._same(one, self._argument(two))
                 first = one is left
-                settle(mask, lambda i, u, v, s, f, first=first: self._unary(i, self.active["cube"], u if first else v, s, f))
+                settle(
+                    mask,
+                    lambda i, u, v, s, f, first=first: self._unary(i, self.active["cube"], u if first else v, s, f),
+                )
         if "div" in self.active:
             div = self.active["div"]
-            settle(
-                self._is(right, "inv"), lambda i, u, v, s, f: self._scaled(i, div, u, self._argument(v), s, f)
-            )
+            settle(self._is(right, "inv"), lambda i, u, v, s, f: self._scaled(i, div, u, self._argument(v), s, f))
             settle(self._is(left, "inv"), lambda i, u, v, s, f: self._scaled(i, div, v, self._argument(u), s, f))
         settle(todo, lambda i, u, v, s, f: self._scaled(i, self.known["mul"], u, v, s, f))
 
@@ -634,8 +635,8 @@ class _Forms:
     def _symbols(self, level) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Symbols of each form before (n, 5) and after (n, 2) the core's arguments, PAD where none, and the numbers.
 
-            [add] [mul a] core … [b]      [sub b] core …      [div a] …            for a · inv(…)
-            [add] [neg] core … [b]        number              [div] core … [n]     for core / n
+        [add] [mul a] core … [b]      [sub b] core …      [div a] …            for a · inv(…)
+        [add] [neg] core … [b]        number              [div] core … [n]     for core / n
         """
         a, b, core = self.a[level], self.b[level], self.core[level]
         a_free, b_free = self.a_free[level], self.b_free[level]

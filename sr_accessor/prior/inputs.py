@@ -195,7 +195,9 @@ def mixed(points_B: torch.Tensor, dimensions_B: torch.Tensor, generator: torch.G
         around = 2 * unit - 1 + torch.where(uniform(n, d) < OFFSET, uniform(n, d) - 0.5, 0.0)[owner]
         span = torch.log(torch.tensor(10.0, device=device)) * (1 + 3 * uniform(n, d))
         decades = torch.exp(span[owner] * (unit - 1))
-        decades = torch.where(positive[rows][owner][:, None], decades, decades * torch.sign(uniform(len(owner), d) - 0.5))
+        decades = torch.where(
+            positive[rows][owner][:, None], decades, decades * torch.sign(uniform(len(owner), d) - 0.5)
+        )
         x = torch.where(kinds == 1, decades, torch.where(positive[rows][owner][:, None], above, around))
         return x * scale[owner], torch.arange(len(owner), device=device)
 

@@ -110,7 +110,9 @@ def sample_symbols(table_FV: torch.Tensor, family_B: torch.Tensor, count: int, g
     cumulative = table_FV.cumsum(1)
     total = cumulative[:, -1:]
     # One sorted list for all families: family f owns the interval f..f+1, an empty family is all at its start.
-    cumulative = torch.where(total > 0, cumulative / total, 0.0) + torch.arange(len(total), device=total.device)[:, None]
+    cumulative = (
+        torch.where(total > 0, cumulative / total, 0.0) + torch.arange(len(total), device=total.device)[:, None]
+    )
     draw = torch.rand(len(family_B), count, generator=generator, device=generator.device, dtype=torch.float64)
     draw = draw * (1 - 1e-12) + family_B[:, None]  # so that rounding cannot carry it into the next interval
     found = torch.searchsorted(cumulative.view(-1), draw, right=True)
