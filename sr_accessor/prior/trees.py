@@ -85,6 +85,7 @@ NUMBER_LEAF = 0.30  # a leaf beyond those of the variables is a number, else a v
 POWER_OF_NUMBER = 0.08  # ... and a base of `pow` is a number (c^x), its exponent a variable (x^y):
 POWER_BY_VARIABLE = 0.12
 ONE_MORE = 0.7
+SCIENCE_USED = 12  # most variables of one law; a search may offer more columns
 IRRELEVANT = 0.25  # an example has columns that its law does not use
 
 
@@ -272,7 +273,8 @@ def science_trees(dimensions_B: torch.Tensor, vocabulary: Vocabulary, generator:
 
     family = _categorical(FAMILY_WEIGHTS, rows, generator)
     fewer = (uniform(rows) < IRRELEVANT) & (dimensions_B > 1)
-    used = torch.where(fewer, _integers(torch.ones_like(dimensions_B), dimensions_B, generator), dimensions_B)
+    most_used = dimensions_B.clamp(max=SCIENCE_USED)
+    used = torch.where(fewer, _integers(torch.ones_like(most_used), most_used, generator), most_used)
     binary = _with_strangers(weights(SCIENCE_BINARY, 2, vocabulary), 2, SCIENCE_BINARY, vocabulary).to(device)
     unary = _with_strangers(weights(SCIENCE_UNARY, 1, vocabulary), 1, SCIENCE_UNARY, vocabulary).to(device)
     joined = binary.clone()

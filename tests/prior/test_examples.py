@@ -228,3 +228,22 @@ def test_cuda_stream(preset):
     if preset == "paper":
         inside = torch.arange(make[0].y.shape[1], device="cuda") < make[0].points[:, None]
         torch.testing.assert_close(values[inside], make[0].y[inside], rtol=1e-9, atol=0)
+
+
+def test_hopeless_attempts_are_those_that_no_inputs_could_save():
+    """A quarter of all attempts are thrown away before inputs are drawn; none of them would have been accepted."""
+    from sr_accessor.prior import examples as module
+
+    dimensions = torch.randint(1, 11, (6000,), generator=generator(10))
+    e = module._paper_expressions(dimensions, dimensions % 5, VOCABULARY, generator(11))
+    hopeless = module._hopeless(e)
+    assert 0.15 < float(hopeless.double().mean()) < 0.4
+    e, dimensions = e[hopeless], dimensions[hopeless]
+    points = module.sample_paper_points(dimensions, generator(12))
+    x = module.paper_clusters(points, dimensions, generator(13))
+    assert not module._evaluate(e, x, points, module.PAPER_LARGEST)[1].any()
+
+
+def test_a_search_may_offer_many_columns():
+    e = sample_expressions("science", 200, 60, VOCABULARY, generator(14))
+    assert len(e) == 200 and int(e.codes.max()) >= VARIABLE + 50
