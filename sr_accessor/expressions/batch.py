@@ -13,7 +13,7 @@ from functools import cached_property
 
 import torch
 
-from sr_accessor.expressions.vocabulary import CONSTANT, LITERAL, PAD, VARIABLE, Vocabulary
+from sr_accessor.expressions.vocabulary import CONSTANT, FIRST_OPERATOR, LITERAL, PAD, VARIABLE, Vocabulary
 
 __all__ = ["Expressions", "concatenate", "constant", "empty", "join", "literal", "variable"]
 
@@ -141,6 +141,14 @@ class Expressions:
     def complexity(self) -> torch.Tensor:
         """(B,) sum of the symbols' costs; with unit costs the number of nodes."""
         return self.vocabulary.costs.to(self.device)[self.codes.clamp(max=VARIABLE)].sum(1)
+
+    @cached_property
+    def permitted(self) -> torch.Tensor:
+        """(B,) whether every operator is an active one of the vocabulary."""
+        inactive = torch.zeros(VARIABLE + 1, dtype=torch.bool)
+        for i, operator in enumerate(self.vocabulary.operators):
+            inactive[FIRST_OPERATOR + i] = operator.name not in self.vocabulary
+        return ~inactive.to(self.device)[self.codes.clamp(max=VARIABLE)].any(1)
 
     def uses(self, d: int) -> torch.Tensor:
         """(B,) whether variable `d` occurs."""

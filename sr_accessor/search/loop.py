@@ -19,7 +19,7 @@ from functools import cached_property
 import torch
 
 from sr_accessor.expressions.batch import Expressions, concatenate, constant, literal, variable
-from sr_accessor.expressions.build import linear_combination, monomials
+from sr_accessor.expressions.build import linear_combination, monomials, writable
 from sr_accessor.expressions.description import structure_bits
 from sr_accessor.expressions.evaluate import evaluate
 from sr_accessor.expressions.jacobian import jacobian
@@ -294,7 +294,7 @@ def _dictionary(x: torch.Tensor, vocabulary: Vocabulary, degree: int, *, least: 
     total = grids.sum(1)
     exponents = grids[(total <= degree) & (total >= least)].double().to(x.device)
     exponents = exponents[torch.argsort(exponents.sum(1), stable=True)]
-    expressions = monomials(exponents, vocabulary)
+    expressions = monomials(exponents[writable(exponents, vocabulary)], vocabulary)
     return Rows(expressions, evaluate(expressions, x)[0])
 
 
@@ -463,8 +463,11 @@ def _polish(proposals: Sequence[Proposal], work: Workspace) -> Scored:
     origins = [name for name, e in proposals for _ in range(len(e))]
     candidates = simplify_batch(concatenate([e for _, e in proposals]))
     keep = _distinct(candidates)
+    keep = keep[candidates.permitted[keep]]  # a screen may have needed an operator that the user excluded
     candidates, origins = candidates[keep], [origins[i] for i in keep.tolist()]
     data = work.data
+    if not len(candidates):
+        return score(candidates, data, ())
     count = len(data)
     for points, steps, most in STAGES:
         if points >= count:
