@@ -60,6 +60,8 @@ FINAL_STEPS, MOST_ROWS = 16, 20_000
 SNAP_WITHIN, MOST_SNAPPED = 150.0, 8
 #: A law with this relative error (root mean square) is exact in float64 arithmetic.
 EXACT, MOST_FREE = 1e-12, 3
+#: Rows that a law must leave over beyond its free constants.
+SPARE_ROWS = 3
 #: Moves end when this many rounds of them in a row did not shorten the description.
 PATIENCE = 12
 #: Not before so many rounds do residuals that pass as noise end a search: a simpler law may still come.
@@ -502,6 +504,7 @@ def _rough_length(e: Expressions, loss: torch.Tensor, points: int, rows: int, wo
     """Description length guessed from few points: half a double's digits per constant, degrees of freedom counted."""
     free = e.free.sum(1)
     left = (points - free).clamp(min=1)
+    loss = torch.where(free <= max(1, rows - SPARE_ROWS), loss, torch.inf)  # as many constants as rows fit anything
     floor = points * (1e-11 * work.screen.y.square().mean().sqrt()) ** 2 + 1e-300
     if work.data.sigma is not None:
         floor = floor * float(work.data.sigma.median()) ** -2
