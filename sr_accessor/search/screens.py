@@ -43,6 +43,7 @@ __all__ = [
     "screen_powers",
     "screen_product",
     "screen_ratio",
+    "screen_residual",
     "screen_span",
     "screen_sparse",
 ]
@@ -519,6 +520,15 @@ def screen_chain(target: Target, base: Rows, rows: Rows, *, beams: int = 8, dept
         for chain in _chains(rows.values, target.weight, q, residual, beams, depth)
     ]
     return concatenate(out) if out else empty(rows.expressions.vocabulary, whole.device)
+
+
+def screen_residual(residual: torch.Tensor, tangent: torch.Tensor, rows: torch.Tensor, *, keep: int) -> torch.Tensor:
+    """(keep,) indices of the rows (R, N) that explain most of a law's residual (N,) beside its tangents (k, N)."""
+    weight = torch.ones_like(residual)
+    q, _ = _basis(tangent, weight)
+    left = residual - q @ (q.T @ residual)
+    share = _unexplained(rows, weight, q, (left / left.norm().clamp(min=1e-300))[:, None])[0]
+    return share.topk(min(keep, len(share)), largest=False).indices
 
 
 def screen_pair(target: Target, base: Rows, rows: Rows, *, keep: int = 60, block: int = 1024) -> Expressions:
