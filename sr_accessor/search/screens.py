@@ -723,7 +723,9 @@ def eliminate(
 
     def solve(used):
         masked = torch.where(used[:, :, None] & used[:, None, :], gram, 0.0) + eye * (~used)[:, :, None]
-        inverse = torch.linalg.pinv(masked, hermitian=True, rtol=1e-14)
+        value, vector = torch.linalg.eigh(masked)
+        # Not a pseudo-inverse: it would share a coefficient between equal terms, and then neither could be dropped.
+        inverse = (vector / value.clamp(min=1e-14 * value[:, -1:])[:, None, :]) @ vector.transpose(1, 2)
         beta = (inverse @ (right * used)[:, :, None])[:, :, 0] * used
         rest = (goal - (beta[:, None, :] @ unit)[:, 0]).square().sum(1)
         return beta, inverse.diagonal(dim1=1, dim2=2), rest
