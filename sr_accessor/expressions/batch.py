@@ -191,9 +191,9 @@ class Expressions:
 
     def apply(self, name: str, *others: Expressions) -> Expressions:
         """The operator `name` with these expressions as its arguments, row by row."""
-        code = torch.tensor([[self.vocabulary.id(name)]], device=self.device)
-        head = Expressions(code, torch.zeros(1, 0, dtype=self.constants.dtype, device=self.device), self.vocabulary)
-        return join(head, self, *others)
+        body = join(self, *others) if others else self
+        head = torch.full((len(body), 1), self.vocabulary.id(name), device=self.device)
+        return Expressions(torch.cat([head, body.codes], 1), body.constants, self.vocabulary)
 
     def __add__(self, other: Expressions) -> Expressions:
         return self.apply("add", other)

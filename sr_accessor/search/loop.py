@@ -18,6 +18,7 @@ from functools import cached_property
 
 import torch
 
+from sr_accessor.decoding.draft import draft
 from sr_accessor.expressions.batch import Expressions, concatenate, constant, literal, variable
 from sr_accessor.expressions.build import linear_combination, monomials, writable
 from sr_accessor.expressions.description import structure_bits
@@ -35,15 +36,23 @@ from sr_accessor.search.screens import (
     Rows,
     Target,
     linear_rows,
+    screen_chain,
+    screen_factor,
+    screen_log_chain,
+    screen_log_pair,
     screen_one,
     screen_pair,
     screen_power,
     screen_powers,
+    screen_product,
     screen_ratio,
+    screen_residual,
+    screen_span,
     screen_sparse,
 )
 from sr_accessor.search.selection import Data, Scored, best_front, score, snap, stack
 from sr_accessor.search.views import VIEWS, View
+from sr_accessor.transformer.model import Transformer
 
 __all__ = ["SearchState", "start", "step"]
 
@@ -55,15 +64,22 @@ FINAL_STEPS, MOST_ROWS = 16, 20_000
 SNAP_WITHIN, MOST_SNAPPED = 150.0, 8
 #: A law with this relative error (root mean square) is exact in float64 arithmetic.
 EXACT, MOST_FREE = 1e-12, 3
+#: Rows that a law must leave over beyond its free constants.
+SPARE_ROWS = 3
 #: Moves end when this many rounds of them in a row did not shorten the description.
 PATIENCE = 12
 #: Not before so many rounds do residuals that pass as noise end a search: a simpler law may still come.
 LEAST_ROUNDS = 6
 #: Above 2·ln M this much (χ² units) is left to chance: M rows are not independent, so the true excess is smaller.
 NOISE_MARGIN = 4.0
-POPULATION = 300
+POPULATION, CHILDREN = 8, 1500
+#: Parents kept of every complexity; children of one round.
+#: Sequences the network draws in one round; laws whose residuals are screened in one round.
+DRAFTS, IMPROVED = 64, 6
 #: Monomials of one dictionary at most.
-MOST_MONOMIALS = 90
+MOST_MONOMIALS, MOST_RATIO = 90, 130
+#: Rows u and v of the product screens; terms of the spans; terms of a base.
+MOST_FACTORS, MOST_SECOND, MOST_SPAN, MOST_BASE = 1000, 2500, 60, 30
 
 Proposal = tuple[str, Expressions]
 
@@ -75,6 +91,7 @@ class Workspace:
     data: Data
     vocabulary: Vocabulary
     order: torch.Tensor  # a fixed permutation of the rows: every subset of points is its beginning
+    network: Callable[[], Transformer] | None = None  # loaded when its first round comes
 
     @property
     def dimensions(self) -> int:
@@ -105,6 +122,14 @@ class Workspace:
     def rows(self) -> Rows:
         return linear_rows(self.large, self.features, self.vocabulary, count=3500)
 
+    @cached_property
+    def monomials(self) -> Rows:
+        """The literal 1 and the monomials of the large library."""
+        one = literal([1.0], self.vocabulary, self.data.y.device)
+        few = self.large[self.large.is_monomial.nonzero()[:, 0][:MOST_FACTORS]]
+        values = torch.cat([torch.ones_like(few.values[:1]), few.values])
+        return Rows(concatenate([one, few.expressions]), values)
+
     def target(self, view: View, relative: bool, data: Data | None = None) -> Target | None:
         """A view of y at the screening points; weights relative to |y|, or from sigma (equal without)."""
         data = self.screen if data is None else data
@@ -129,7 +154,7 @@ class SearchState:
     seed : int
     round : rounds done
     front : Front over all rounds
-    population : candidates with the shortest descriptions, parents of moves
+    population : the best fits of every complexity, parents of moves
     refined : candidates refined so far
     waiting : rounds of moves since the description last became shorter
     exact : whether a law fits to float64 arithmetic
@@ -154,11 +179,21 @@ class SearchState:
         return self.exact or self.quiet or self.waiting >= PATIENCE
 
 
-def start(data: Data, vocabulary: Vocabulary, *, seed: int) -> SearchState:
-    """A search before its first round; the front holds the mean (the constant law)."""
+def start(
+    data: Data, vocabulary: Vocabulary, *, seed: int, network: Callable[[], Transformer] | None = None
+) -> SearchState:
+    """A search before its first round; the front holds the mean (the constant law).
+
+    Parameters
+    ----------
+    data : the rows
+    vocabulary : its active operators are those that may occur
+    seed : decides every random choice
+    network : returns the network that drafts laws, called when its first round comes; None: no drafts
+    """
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(data), generator=generator).to(data.y.device)
-    workspace = Workspace(data, vocabulary, order)
+    workspace = Workspace(data, vocabulary, order, network)
     mean = constant([float(data.y.mean())], vocabulary, data.y.device)
     refined = levenberg_marquardt(mean, data.x, data.y, data.weight, steps=2)
     scored = score(refined.expressions, data, ("mean",))
@@ -171,7 +206,8 @@ def step(state: SearchState) -> SearchState:
     plan = _plan(work)
     generator = torch.Generator().manual_seed(state.seed * 1_000_003 + state.round + 1)
     moving = state.round >= len(plan)
-    name, propose = ("moves", _propose_moves) if moving else plan[state.round]
+    later = MOVES[(state.round - len(plan)) % len(MOVES)]
+    name, propose = later if moving else plan[state.round]
     proposals = [p for p in propose(state, generator) if len(p[1])]
     done = sum(len(e) for _, e in proposals)
     if not proposals:
@@ -207,17 +243,25 @@ def _plan(work: Workspace) -> list[tuple[str, Callable[[SearchState, torch.Gener
         ("dictionaries", _dictionaries(("y", "1/y", "y²", "log y"))),
         ("power × feature, small library", _power("small", logs, False)),
         ("pairs, y", _pairs("y", False)),
+        ("pairs of factors", _log_pairs(False)),
+        ("chains", _chains),
         ("power × feature, small library, absolute errors", _power("small", ["y"], True)),
         ("power × feature, large library", _power("large", logs, False)),
+        ("products, y", _products("y", False)),
+        ("network", _drafts),
+        ("factors, y", _factors("y", False)),
         ("ratios", _ratios(("y", "y²"))),
     ]
-    for view in LINEAR_VIEWS[1:]:
-        if view in usable:
-            plan.append((f"pairs, {view}", _pairs(view, False)))
-    plan.append(("power × feature, large library, absolute errors", _power("large", ["y"], True)))
-    for view in LINEAR_VIEWS:
-        if view in usable:
-            plan.append((f"pairs, {view}, relative errors", _pairs(view, True)))
+    sums = [v for v in ("y", "y²", "1/y") if v in usable]
+    plan += [(f"products, {v}", _products(v, False)) for v in sums[1:2]]
+    plan += [(f"factors, {v}", _factors(v, False)) for v in sums[1:]]
+    plan += [(f"pairs, {v}", _pairs(v, False)) for v in LINEAR_VIEWS[1:] if v in usable]
+    plan += [
+        ("power × feature, large library, absolute errors", _power("large", ["y"], True)),
+    ]
+    plan += [(f"pairs, {v}, relative errors", _pairs(v, True)) for v in LINEAR_VIEWS if v in usable]
+    plan += [(f"products, {v}, relative errors", _products(v, True)) for v in sums[:2]]
+    plan += [(f"factors, {v}, relative errors", _factors(v, True)) for v in sums]
     plan.append(("prior", _propose_prior))
     return plan
 
@@ -312,7 +356,7 @@ def _ratios(views: Sequence[str]):
         work = state.workspace
         data, found = work.wide, []
         for degree in range(1, 8):
-            if 2 * _terms(work.dimensions, degree) > min(len(data) / 3, 60):
+            if 2 * _terms(work.dimensions, degree) > min(len(data) / 3, MOST_RATIO):
                 break
             dictionary = _dictionary(data.x, work.vocabulary, degree)
             for name in views:
@@ -330,7 +374,7 @@ def _bases(work: Workspace) -> list[Rows]:
     """Constant; constant and variables; and their squares and products."""
     x = work.screen.x
     bases = [_dictionary(x, work.vocabulary, 0), _dictionary(x, work.vocabulary, 1)]
-    if _terms(work.dimensions, 2) <= 15:
+    if _terms(work.dimensions, 2) <= MOST_BASE:
         bases.append(_dictionary(x, work.vocabulary, 2))
     return bases
 
@@ -350,23 +394,149 @@ def _pairs(view: str, relative: bool):
     return propose
 
 
+def _products(view: str, relative: bool):
+    def propose(state: SearchState, generator: torch.Generator) -> list[Proposal]:
+        work = state.workspace
+        target = work.target(_view(view), relative)
+        if target is None:
+            return []
+        law = screen_product(target, _bases(work), work.monomials, work.rows[:MOST_SECOND])
+        return [(f"screen product, {view}", law)]
+
+    return propose
+
+
+def _factors(view: str, relative: bool):
+    def propose(state: SearchState, generator: torch.Generator) -> list[Proposal]:
+        work = state.workspace
+        target = work.target(_view(view), relative)
+        if target is None:
+            return []
+        found = [(f"screen factor, {view}", screen_factor(target, work.monomials, work.rows))]
+        degree = 2 if _terms(work.dimensions, 2) <= MOST_SPAN else 1
+        if _terms(work.dimensions, degree) <= MOST_SPAN:
+            span = _dictionary(work.screen.x, work.vocabulary, degree)
+            found.append((f"screen span, {view}", screen_span(target, span, work.monomials)))
+            found.append((f"screen span, {view}", screen_span(target, span, work.rows)))
+        return found
+
+    return propose
+
+
+def _log_pairs(weighted: bool):
+    def propose(state: SearchState, generator: torch.Generator) -> list[Proposal]:
+        work = state.workspace
+        target = work.target(_view("y"), not weighted)
+        if target is None:
+            return []
+        law = screen_log_pair(target, work.screen.x, work.rows, work.vocabulary, weighted=weighted)
+        return [("screen log pair", law)]
+
+    return propose
+
+
+def _chains(state: SearchState, generator: torch.Generator) -> list[Proposal]:
+    """Sums and products of several rows, joined greedily."""
+    work = state.workspace
+    found = []
+    relative, absolute = work.target(_view("y"), True), work.target(_view("y"), False)
+    if relative is not None:
+        laws = screen_log_chain(relative, work.screen.x, work.rows, work.vocabulary)
+        found.append(("screen log chain", laws))
+    if absolute is not None:
+        found.append(("screen chain", screen_chain(absolute, _bases(work)[0], work.rows)))
+    return found
+
+
 def _propose_prior(state: SearchState, generator: torch.Generator) -> list[Proposal]:
     work = state.workspace
     drawn = sample_expressions("science", 2000, work.dimensions, work.vocabulary, generator)
     return [("prior", drawn.to(work.data.y.device))]
 
 
+def _drafts(state: SearchState, generator: torch.Generator) -> list[Proposal]:
+    """What the network writes for the observations."""
+    work = state.workspace
+    if work.network is None:
+        return []
+    return [("network", _drafted(work, work.data.x, work.data.y, DRAFTS, generator))]
+
+
+def _drafted(
+    work: Workspace, x: torch.Tensor, y: torch.Tensor, samples: int, generator: torch.Generator
+) -> Expressions:
+    model = work.network()
+    own = torch.Generator(device=model.device).manual_seed(int(torch.randint(2**31, (1,), generator=generator)))
+    written = draft(model, x, y, vocabulary=work.vocabulary, generator=own, samples=samples)
+    return written.expressions.to(work.data.y.device)
+
+
+def _propose_drafts_of_residuals(state: SearchState, generator: torch.Generator) -> list[Proposal]:
+    """What the network writes for what the best laws leave over, added to them or multiplied with them."""
+    work = state.workspace
+    if work.network is None:
+        return _propose_moves(state, generator)
+    found = []
+    best = _shortest(state, 2).expressions
+    values, valid = evaluate(best, work.data.x)
+    for i in range(len(best)):  # two laws
+        for join_by, rest in (("add", work.data.y - values[i]), ("mul", work.data.y / values[i])):
+            if join_by not in work.vocabulary or not bool(valid[i].all() & rest.isfinite().all()):
+                continue
+            if not float(rest.std()) > 1e-12 * float(rest.abs().mean()):
+                continue
+            written = _drafted(work, work.data.x, rest, DRAFTS // 4, generator)
+            found.append(("network, residual", best[i].apply(join_by, written)))
+    return found
+
+
 def _propose_moves(state: SearchState, generator: torch.Generator) -> list[Proposal]:
     work = state.workspace
+    rank = _rank_within(state.population.expressions.complexity)
     children = offspring(
         state.population.expressions,
-        state.population.description_length,
+        torch.exp(-rank / 3.0),
         work.small.expressions,
         work.dimensions,
-        1500,
+        CHILDREN,
         generator,
     )
     return [("moves", children)]
+
+
+def _propose_residuals(state: SearchState, generator: torch.Generator) -> list[Proposal]:
+    """One more term, or one more factor 1 + a·u, for the best laws: the row that explains most of what they leave."""
+    work = state.workspace
+    best = _shortest(state, IMPROVED).expressions
+    data = work.screen
+    values, columns, valid = jacobian(best, data.x)
+    free = best.free
+    one = constant([1.0], work.vocabulary, data.y.device)
+    found = []
+    for i in range(len(best)):  # a handful of laws
+        if not bool(valid[i].all() & columns[i].isfinite().all()):
+            continue
+        tangent = torch.cat([torch.ones_like(data.y)[None], columns[i][free[i]]])
+        for factor, rows in ((None, work.rows.values), (values[i], work.rows.values * values[i])):
+            at = screen_residual(data.y - values[i], tangent, rows, keep=10)
+            term = one * work.rows.expressions[at]
+            law = best[i] + term if factor is None else best[i] * (one + term)
+            found.append(("residual", law))
+    return found
+
+
+def _shortest(state: SearchState, count: int) -> Scored:
+    """The candidates with the shortest descriptions."""
+    return state.population[torch.argsort(state.population.description_length, stable=True)[:count]]
+
+
+#: After the plan: these rounds in turn, until the time is spent or nothing is found any more.
+MOVES = (
+    ("moves", _propose_moves),
+    ("residuals", _propose_residuals),
+    ("moves", _propose_moves),
+    ("network, residuals", _propose_drafts_of_residuals),
+)
 
 
 # ------------------------------------------------------------------------------------------------ polishing
@@ -414,6 +584,7 @@ def _rough_length(e: Expressions, loss: torch.Tensor, points: int, rows: int, wo
     """Description length guessed from few points: half a double's digits per constant, degrees of freedom counted."""
     free = e.free.sum(1)
     left = (points - free).clamp(min=1)
+    loss = torch.where(free <= max(1, rows - SPARE_ROWS), loss, torch.inf)  # as many constants as rows fit anything
     floor = points * (1e-11 * work.screen.y.square().mean().sqrt()) ** 2 + 1e-300
     if work.data.sigma is not None:
         floor = floor * float(work.data.sigma.median()) ** -2
@@ -434,11 +605,27 @@ def _distinct(e: Expressions) -> torch.Tensor:
     return torch.sort(first).values
 
 
-def _best(scored: Scored, count: int) -> Scored:
-    """The shortest descriptions, one of each structure and numbers."""
+def _best(scored: Scored, each: int) -> Scored:
+    """The `each` best fits of every complexity, one of each structure and numbers, simple ones first.
+
+    Not the shortest descriptions overall: on smooth data these are a dozen near-equal polynomials, and nothing new
+    comes from crossing them.
+    """
     scored = scored[_distinct(scored.expressions)]
-    order = torch.argsort(scored.description_length, stable=True)[:count]
-    return scored[order]
+    order = torch.argsort(scored.loss, stable=True)
+    complexity = scored.expressions.complexity[order]
+    order = order[torch.argsort(complexity, stable=True)]
+    rank = _rank_within(scored.expressions.complexity[order])
+    kept = order[(rank < each) & scored.loss[order].isfinite()]
+    return scored[kept]
+
+
+def _rank_within(group: torch.Tensor) -> torch.Tensor:
+    """Position of each entry among equal neighbours of a sorted tensor: 5 5 7 9 9 9 -> 0 1 0 0 1 2."""
+    index = torch.arange(len(group), device=group.device)
+    first = torch.ones_like(group, dtype=torch.bool)
+    first[1:] = group[1:] != group[:-1]
+    return index - torch.where(first, index, 0).cummax(0).values
 
 
 def _is_exact(front: Front, data: Data) -> bool:

@@ -45,7 +45,7 @@ def splice(parents: Expressions, position: torch.Tensor, donors: Expressions) ->
 
 def offspring(
     parents: Expressions,
-    price: torch.Tensor,
+    weight: torch.Tensor,
     groups: Expressions,
     dimensions: int,
     count: int,
@@ -56,7 +56,7 @@ def offspring(
     Parameters
     ----------
     parents : Expressions, candidates in any order
-    price : (P,) description lengths; the shorter, the more children
+    weight : (P,) how often each becomes a parent, relatively
     groups : sub-expressions that may be put in (the library)
     dimensions : number of variables
     count : children, before those that are too large are dropped
@@ -67,8 +67,7 @@ def offspring(
     Expressions, at most `count` rows; new constants start at random, old ones keep their values
     """
     device, vocabulary = parents.device, parents.vocabulary
-    rank = torch.argsort(torch.argsort(price, stable=True), stable=True).double()
-    chance = torch.exp(-rank.cpu() / max(4.0, len(parents) / 12))
+    chance = weight.cpu().double()
     mother = torch.multinomial(chance, count, replacement=True, generator=generator).to(device)
     father = torch.multinomial(chance, count, replacement=True, generator=generator).to(device)
     bodies = parents[mother]
