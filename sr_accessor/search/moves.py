@@ -83,7 +83,8 @@ def offspring(
     leaf = _random_leaves(count, dimensions, vocabulary, generator, device)
     picked = groups[torch.randint(0, len(groups), (count,), generator=generator).to(device)]
     scale = constant(torch.randn(count, generator=generator, dtype=torch.float64), vocabulary, device)
-    fresh = _mixed([leaf, picked, scale * picked, donor_cross], count, generator, device)
+    new = [leaf, picked, scale * picked, donor_cross] if "mul" in vocabulary else [leaf, picked, donor_cross]
+    fresh = _mixed(new, count, generator, device)
 
     donors: list[Expressions] = [donor_cross, fresh]
     donors.append(_wrapped(below, fresh, binary, count, generator, device) if binary else fresh)
