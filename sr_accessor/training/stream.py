@@ -124,7 +124,9 @@ class Source:
 
     @property
     def block_size(self) -> int:
-        return self.block or (BLOCK_CUDA if self.device.type == "cuda" else BLOCK)
+        """Examples drawn at once; fewer for smaller batches."""
+        usual = BLOCK_CUDA if self.device.type == "cuda" else BLOCK
+        return self.block or min(usual, max(256, usual * self.batch_points // BATCH_POINTS))
 
     def generator(self, block: int) -> torch.Generator:
         """The random numbers of one block."""

@@ -190,7 +190,7 @@ def train(
             rate = learning_rate(plan.schedule, counters.step, budget.spent(counters), plan.peak)
             sums = accumulate(model, forward, streams, positions, how, world, clock.seconds(), asked())
             fine = update(model, optimizer, sums, rate, plan.clip, world)
-            count(counters, sums, fine, world)
+            count(counters, sums, fine)
             since.add(sums)
             bar.update(counters)
             epoch_over = counters.examples // EPOCH > len(counters.epoch_accuracies)
@@ -334,7 +334,7 @@ def update(
     return fine
 
 
-def count(counters: Counters, sums: Sums, fine: bool, world: World) -> None:
+def count(counters: Counters, sums: Sums, fine: bool) -> None:
     """Add an update to the counters.
 
     Raises
