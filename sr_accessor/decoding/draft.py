@@ -83,10 +83,18 @@ def draft(
 
     Raises
     ------
-    InputError : fewer than 3 points, no variable, shapes that do not fit, values that are not finite.
+    InputError : fewer than 3 points, no variable, shapes that do not fit, values that are not finite, no sample asked
+        for, or a generator of another device.
     LoadError : the network writes operators the vocabulary does not have.
     """
     _check(x, y)
+    if samples < 1 or bags < 1:
+        raise InputError(f"samples={samples}, bags={bags}: both must be at least 1")
+    if generator.device.type != model.device.type:
+        raise InputError(
+            f"the generator lives on {generator.device}, the network on {model.device}: pass device.generator(seed, "
+            f"{str(model.device)!r})"
+        )
     tokenizer = Tokenizer(model.config, vocabulary)
     x, y = x.to(model.device, DTYPE), y.to(model.device, DTYPE)
     order = rank_features(x, y) if x.shape[1] > model.config.variables else torch.arange(x.shape[1], device=x.device)

@@ -44,9 +44,7 @@ class Scaling:
 
     def scale(self, expressions: Expressions) -> Expressions:
         """Laws y(x) in the user's units -> ỹ(x̃); B rows, or any number of rows for one data set."""
-        return substitute(
-            expressions, self.x_scale, self.x_shift, 1 / self.y_scale, -self.y_shift / self.y_scale
-        )  # fmt: skip
+        return substitute(expressions, self.x_scale, self.x_shift, 1 / self.y_scale, -self.y_shift / self.y_scale)
 
     def unscale(self, expressions: Expressions) -> Expressions:
         """Laws ỹ(x̃) as the network writes them -> y(x) in the user's units."""
@@ -135,172 +133,208 @@ def substitute(
     -------
     Expressions : B rows. A literal that takes up a factor or a shift becomes a constant; exponents stay.
 
-    Bottom-up, every node is written as F·node′ + S with numbers F > 0 and S that its parent must still deal with; where
-    the node holds a number that can take them up, they are noted there. Top-down, what was noted is handed on to that
-    number, or becomes a new one in front of the node.
+    One pass from the last symbol to the first writes every node as F·node + S with numbers F > 0 and S, which its
+    parent still has to deal with; one pass back hands down to the numbers what they can take up. What meets no number
+    is written as a new one.
     """
-    e, device = expressions.trimmed(), expressions.device
-    codes, (rows, length) = e.codes, e.codes.shape
-    if rows == 0:
+    e = expressions.trimmed()
+    if not len(e):
         return e
-    every = torch.arange(rows, device=device)
-    kind_of, degree_of = _kinds(e.vocabulary, device)
-    kind, degree = kind_of[codes.clamp(max=VARIABLE)], degree_of[codes.clamp(max=VARIABLE)]
-    first, second = e.children
-    binary = e.arities == 2
-    number = e.is_number
-    held = e.constants if e.constants.shape[1] else e.constants.new_zeros(rows, 1)
-    value = torch.where(number, held.gather(1, e.number_slot.clamp(max=held.shape[1] - 1)), 0.0)
-    exponent = torch.zeros_like(number)  # numbers that are exponents stay as they are
-    is_power = kind == _POWER
-    exponent.scatter_(1, torch.where(is_power, second, length - 1), is_power)
-    if length > 1:  # the last symbol may have been written to by a row's other positions
-        exponent[:, -1] = (is_power & (second == length - 1)).any(1)
+    work = _Rewrite(e, factor, shift)
+    for i in reversed(work.inner):
+        work.ascend(i)
+    root = torch.zeros(len(e), dtype=torch.int64, device=e.device)
+    work.note(root, work.F[:, 0], work.S[:, 0])
+    work.note(root, y_factor.to(work.F).expand(len(e)), y_shift.to(work.F).expand(len(e)))
+    for i in work.inner:
+        work.descend(i)
+    return work.written()
 
-    # Pending: F, S. Noted: G, H (node″ = G·node′ + H). `takes_factor`, `takes_shift`: a number below can take it up.
-    variable = (codes - VARIABLE).clamp(min=0, max=max(factor.shape[1] - 1, 0))
-    is_variable = codes >= VARIABLE
-    pick = lambda table: table.expand(rows, -1).gather(1, variable) if table.shape[1] else torch.zeros_like(value)  # noqa: E731
-    F = torch.where(is_variable, pick(factor.to(value)), 1.0)
-    S = torch.where(is_variable, pick(shift.to(value)), 0.0)
-    G, H = torch.ones_like(F), torch.zeros_like(S)
-    takes_factor = number & ~exponent
-    takes_shift = takes_factor.clone()
 
-    def note(at: torch.Tensor, factors: torch.Tensor, shifts: torch.Tensor) -> None:
-        """node″ becomes factors·node″ + shifts, at one position of every row."""
-        G[every, at] *= factors
-        H[every, at] = H[every, at] * factors + shifts
+@dataclass(frozen=True)
+class _Node:
+    """The symbol at one position of every row, (B,) each: its kind, where its arguments are, what they can take up."""
 
-    one, zero = F.new_ones(rows), F.new_zeros(rows)
-    inner_positions = [i for i, some in enumerate((kind != _LEAF).any(0).tolist()) if some]
-    for i in reversed(inner_positions):
-        k, u, v, two = kind[:, i], first[:, i], second[:, i], binary[:, i]
-        Fu, Su, takes_u = F[every, u], S[every, u], takes_factor[every, u]
-        Fv = torch.where(two, F[every, v], one)
-        Sv = torch.where(two, S[every, v], zero)
-        takes_v = two & takes_factor[every, v]
-        shift_u, shift_v = takes_shift[every, u], two & takes_shift[every, v]
-        product, quotient = k == _PRODUCT, k == _QUOTIENT
-        number_u, number_v = value[every, u], value[every, v]
-        bare_u, bare_v = number[every, u] & takes_u, two & number[every, v] & takes_v & (number_v != 0)
+    first: torch.Tensor
+    second: torch.Tensor
+    binary: torch.Tensor
+    inner: torch.Tensor
+    kind: torch.Tensor
+    sums: torch.Tensor
+    products: torch.Tensor  # and quotients
+    quotient: torch.Tensor
+    first_takes_factor: torch.Tensor
+    second_takes_factor: torch.Tensor
+    first_takes_shift: torch.Tensor
+    second_takes_shift: torch.Tensor
 
-        # sums: one common factor; an argument that holds a number takes the ratio
-        sums = (k == _ADD) | (k == _SUB)
-        common = torch.where(takes_v, Fu, Fv)
-        note(u, torch.where(sums, Fu / common, one), zero)
-        note(v, torch.where(sums, Fv / common, one), zero)
-        S_new = torch.where(sums, torch.where(k == _SUB, Su - Sv, Su + Sv), zero)
-        F_new = torch.where(sums, common, one)
 
-        # k·(F·u + S) with a bare number k keeps the shift; any other product, quotient or power settles it first
-        keeps_u = (k == _NEG) | (bare_v & (product | quotient))
-        keeps_v = bare_u & product
-        scaled_u = torch.where(k == _NEG, -Su, torch.where(quotient, Su / number_v, Su * number_v))
-        S_new = S_new + torch.where(keeps_u, scaled_u, zero) + torch.where(keeps_v, Sv * number_u, zero)
-        settle_u = ~sums & (k != _LEAF) & (k != _EXP) & ~keeps_u
-        settle_v = two & ~sums & ~keeps_v
-        note(u, one, torch.where(settle_u, Su / Fu, zero))
-        note(v, one, torch.where(settle_v, Sv / Fv, zero))
+class _Rewrite:
+    """Working arrays (B, L) of `substitute`.
 
-        # factors
-        power = torch.where(k == _POWER, number_v, degree[:, i])
-        raised = (k == _DEGREE) | ((k == _POWER) & exponent[every, v] & number[every, v])
-        F_new = torch.where(product, Fu * Fv, F_new)
-        F_new = torch.where(quotient, Fu / Fv, F_new)
-        F_new = torch.where(k == _NEG, Fu, F_new)
-        F_new = torch.where(raised, Fu**power, F_new)
-        same = (k == _COMMON) & (Fu == Fv)
-        F_new = torch.where(same, Fu, F_new)
-        S_new = torch.where(k == _LOG, torch.log(Fu), S_new)
-        small = (k == _EXP) & (Su.abs() < _LARGEST_EXPONENT)
-        F_new = torch.where(small, torch.exp(Su), F_new)
-        carried = sums | product | quotient | (k == _NEG) | raised | same | (k == _LOG)
-        opaque_u = (k != _LEAF) & ~carried
-        opaque_v = two & ~carried | (two & (k == _POWER))
-        # exp settles only the factor when its shift became a factor of the result
-        note(u, torch.where(opaque_u, Fu, one), torch.where((k == _EXP) & ~small, Su, zero))
-        note(v, torch.where(opaque_v, Fv, one), zero)
+    F, S : the node stands for F·node + S; its parent deals with them
+    G, H : noted: the node is to become G·node + H
+    takes_factor, takes_shift : a number below the node can take up a factor or a shift of it
+    """
 
-        # which numbers below can take up a factor or a shift of this node
-        can_factor = (
-            (sums & takes_u & takes_v)
-            | (product & (takes_u | takes_v))
-            | (quotient & (takes_u | takes_v))
-            | ((k == _NEG) & takes_u)
-            | ((k == _DEGREE) & takes_u)
-            | ((k == _EXP) & shift_u)
+    def __init__(self, e: Expressions, factor: torch.Tensor, shift: torch.Tensor):
+        self.vocabulary, self.codes = e.vocabulary, e.codes
+        rows, length = e.codes.shape
+        self.rows = torch.arange(rows, device=e.device)
+        kinds, degrees = _kinds(e.vocabulary, e.device)
+        self.kind, self.degree = kinds[e.codes.clamp(max=VARIABLE)], degrees[e.codes.clamp(max=VARIABLE)]
+        self.first, self.second = e.children
+        self.binary, self.number = e.arities == 2, e.is_number
+        self.inner = [i for i, some in enumerate((self.kind != _LEAF).any(0).tolist()) if some]
+        held = torch.nn.functional.pad(e.constants, (0, 1))
+        self.value = torch.where(self.number, held.gather(1, e.number_slot), 0.0)
+
+        # a number that is an exponent stays as it is; the spare column takes what is no power
+        spare = torch.where(self.kind == _POWER, self.second, length)
+        is_exponent = self.number.new_zeros(rows, length + 1).scatter_(1, spare, True)[:, :-1]
+        self.exponent = self.number & is_exponent
+        self.takes_factor = self.number & ~is_exponent
+        self.takes_shift = self.takes_factor.clone()
+
+        which = (e.codes - VARIABLE + 1).clamp(min=0)  # column 0: not a variable
+        self.F = torch.nn.functional.pad(factor.to(self.value), (1, 0), value=1.0).expand(rows, -1).gather(1, which)
+        self.S = torch.nn.functional.pad(shift.to(self.value), (1, 0), value=0.0).expand(rows, -1).gather(1, which)
+        self.G, self.H = torch.ones_like(self.F), torch.zeros_like(self.S)
+
+    def note(self, at: torch.Tensor, factor: torch.Tensor, shift: torch.Tensor) -> None:
+        """The node at one position of every row (B,) becomes factor·node + shift."""
+        self.G[self.rows, at] *= factor
+        self.H[self.rows, at] = self.H[self.rows, at] * factor + shift
+
+    def node(self, i: int) -> _Node:
+        """What stands at position i."""
+        kind, u, v, binary = self.kind[:, i], self.first[:, i], self.second[:, i], self.binary[:, i]
+        quotient = kind == _QUOTIENT
+        return _Node(
+            first=u,
+            second=v,
+            binary=binary,
+            inner=kind != _LEAF,
+            kind=kind,
+            sums=(kind == _ADD) | (kind == _SUB),
+            products=(kind == _PRODUCT) | quotient,
+            quotient=quotient,
+            first_takes_factor=self.takes_factor[self.rows, u],
+            second_takes_factor=binary & self.takes_factor[self.rows, v],
+            first_takes_shift=self.takes_shift[self.rows, u],
+            second_takes_shift=binary & self.takes_shift[self.rows, v],
         )
-        can_shift = (sums & (shift_u | shift_v)) | ((k == _NEG) & shift_u)
-        leaf = k == _LEAF
-        takes_factor[:, i] = torch.where(leaf, takes_factor[:, i], can_factor)
-        takes_shift[:, i] = torch.where(leaf, takes_shift[:, i], can_shift)
-        here = torch.full_like(every, i)
-        absorb = ~leaf & can_factor & (F_new != 1)
-        note(here, torch.where(absorb, F_new, one), zero)
-        F_new = torch.where(absorb, one, F_new)
-        absorb = ~leaf & can_shift & (S_new != 0)
-        note(here, one, torch.where(absorb, S_new / F_new, zero))
-        S_new = torch.where(absorb, zero, S_new)
-        F[:, i] = torch.where(leaf, F[:, i], F_new)
-        S[:, i] = torch.where(leaf, S[:, i], S_new)
 
-    note(torch.zeros_like(every), F[:, 0], S[:, 0])
-    note(torch.zeros_like(every), y_factor.to(value).expand(rows), y_shift.to(value).expand(rows))
+    def ascend(self, i: int) -> None:
+        """F and S of the nodes at position i from those of their arguments, which keep what cannot pass."""
+        n, rows = self.node(i), self.rows
+        k, u, v = n.kind, n.first, n.second
+        Fu, Su = self.F[rows, u], self.S[rows, u]
+        one, zero = torch.ones_like(Fu), torch.zeros_like(Su)
+        Fv = torch.where(n.binary, self.F[rows, v], one)
+        Sv = torch.where(n.binary, self.S[rows, v], zero)
+        number_u, number_v = self.value[rows, u], self.value[rows, v]
+        bare_u = self.number[rows, u] & n.first_takes_factor
+        bare_v = self.number[rows, v] & n.second_takes_factor & (number_v != 0)
 
-    # top-down: hand G and H on to the numbers; what finds none is written before the node
-    for i in inner_positions:
-        k, u, v, two = kind[:, i], first[:, i], second[:, i], binary[:, i]
-        inner = k != _LEAF
-        takes_u, takes_v = takes_factor[every, u], two & takes_factor[every, v]
-        shift_u = takes_shift[every, u]
-        gives = inner & takes_factor[:, i]
-        g = torch.where(gives, G[:, i], one)
-        sums, product, quotient = (k == _ADD) | (k == _SUB), k == _PRODUCT, k == _QUOTIENT
-        to_u = gives & (sums | (k == _NEG) | ((product | quotient) & takes_u))
-        to_v = gives & (sums | ((product | quotient) & ~takes_u))
-        root = torch.where(k == _DEGREE, g ** (1 / degree[:, i]), one)
-        note(u, torch.where(to_u, g, root), torch.where(k == _EXP, torch.log(g), zero))
-        note(v, torch.where(to_v, torch.where(quotient, 1 / g, g), one), zero)
-        G[:, i] = torch.where(gives, one, G[:, i])
-        # a node that keeps its factor takes the shift inside it: G·(node + H/G)
-        gives = inner & takes_shift[:, i]
-        h = torch.where(gives, H[:, i] / G[:, i], zero)
-        first_takes = gives & shift_u
-        sign_u = torch.where(k == _NEG, -h, h)
-        sign_v = torch.where(k == _SUB, -h, h)
-        note(u, one, torch.where(first_takes, sign_u, zero))
-        note(v, one, torch.where(sums & ~first_takes, sign_v, zero))
-        H[:, i] = torch.where(gives, zero, H[:, i])
-    changed = number & ((G != 1) | (H != 0)) & ~exponent
-    value = torch.where(changed, G * value + H, value)
-    codes = torch.where(changed & (codes == LITERAL), CONSTANT, codes)
-    G = torch.where(number & ~exponent, 1.0, G)
-    H = torch.where(number & ~exponent, 0.0, H)
-    return _write(codes, value, number, G, H, e.vocabulary)
+        # Shifts pass sums, signs and products with a bare number: k·(F·u + S) = F·(k·u) + k·S.
+        keeps_u = (k == _NEG) | (bare_v & n.products)
+        keeps_v = bare_u & (k == _PRODUCT)
+        passed_u = torch.where(k == _NEG, -Su, torch.where(n.quotient, Su / number_v, Su * number_v))
+        S = torch.where(n.sums, torch.where(k == _SUB, Su - Sv, Su + Sv), zero)
+        S = S + torch.where(keeps_u, passed_u, zero) + torch.where(keeps_v, Sv * number_u, zero)
+        S = torch.where(k == _LOG, torch.log(Fu), S)
+        to_factor = (k == _EXP) & (Su.abs() < _LARGEST_EXPONENT)  # exp(u + S) = exp(S)·exp(u)
+        settle_u = n.inner & ~n.sums & ~keeps_u & ~to_factor
+        settle_v = n.binary & ~n.sums & ~keeps_v
+        self.note(u, one, torch.where(settle_u, Su / Fu, zero))
+        self.note(v, one, torch.where(settle_v, Sv / Fv, zero))
+
+        # Factors pass products, homogeneous functions and fixed powers; a sum has one, the other argument the ratio.
+        common = torch.where(n.second_takes_factor, Fu, Fv)
+        power = torch.where(k == _POWER, number_v, self.degree[:, i])
+        raised = (k == _DEGREE) | ((k == _POWER) & self.exponent[rows, v])
+        alike = (k == _COMMON) & (Fu == Fv)
+        F = torch.where(n.sums, common, one)
+        F = torch.where(n.products, Fu * torch.where(n.quotient, 1 / Fv, Fv), F)
+        F = torch.where((k == _NEG) | alike, Fu, F)
+        F = torch.where(raised, Fu**power, F)
+        F = torch.where(to_factor, torch.exp(Su), F)
+        passes = n.products | (k == _NEG) | raised | alike | (k == _LOG)
+        stays = n.inner & ~passes
+        self.note(u, torch.where(n.sums, Fu / common, torch.where(stays, Fu, one)), zero)
+        self.note(v, torch.where(n.sums, Fv / common, torch.where(stays & n.binary, Fv, one)), zero)
+
+        # What a number below can take up is dealt with here.
+        one_of_them = n.first_takes_factor | n.second_takes_factor
+        takes_factor = (
+            (n.sums & n.first_takes_factor & n.second_takes_factor)
+            | (n.products & one_of_them)
+            | (((k == _NEG) | (k == _DEGREE)) & n.first_takes_factor)
+            | ((k == _EXP) & n.first_takes_shift)
+        )
+        takes_shift = (n.sums & (n.first_takes_shift | n.second_takes_shift)) | ((k == _NEG) & n.first_takes_shift)
+        here = torch.full_like(rows, i)
+        self.note(here, torch.where(takes_factor, F, one), zero)
+        F = torch.where(takes_factor, one, F)
+        self.note(here, one, torch.where(takes_shift, S / F, zero))
+        S = torch.where(takes_shift, zero, S)
+        for table, new in (
+            (self.F, F), (self.S, S), (self.takes_factor, takes_factor), (self.takes_shift, takes_shift),
+        ):  # fmt: skip
+            table[:, i] = torch.where(n.inner, new, table[:, i])
+
+    def descend(self, i: int) -> None:
+        """What is noted at position i goes to the arguments that can take it up."""
+        n, k = self.node(i), self.kind[:, i]
+        gives = n.inner & self.takes_factor[:, i]
+        g = torch.where(gives, self.G[:, i], 1.0)
+        one, zero = torch.ones_like(g), torch.zeros_like(g)
+        to_first = n.sums | (k == _NEG) | (n.products & n.first_takes_factor)
+        to_second = n.sums | (n.products & ~n.first_takes_factor)
+        rooted = torch.where(k == _DEGREE, g ** (1 / self.degree[:, i]), one)
+        self.note(n.first, torch.where(to_first, g, rooted), torch.where(k == _EXP, torch.log(g), zero))
+        self.note(n.second, torch.where(to_second, torch.where(n.quotient, 1 / g, g), one), zero)
+        self.G[:, i] = torch.where(gives, one, self.G[:, i])
+
+        # a node that keeps its factor takes the shift inside it: G·node + H = G·(node + H/G)
+        gives = n.inner & self.takes_shift[:, i]
+        h = torch.where(gives, self.H[:, i] / self.G[:, i], zero)
+        to_first = gives & n.first_takes_shift
+        self.note(n.first, one, torch.where(to_first, torch.where(k == _NEG, -h, h), zero))
+        self.note(n.second, one, torch.where(n.sums & ~to_first, torch.where(k == _SUB, -h, h), zero))
+        self.H[:, i] = torch.where(gives, zero, self.H[:, i])
+
+    def written(self) -> Expressions:
+        """The expressions with their numbers changed, and new numbers for what found none."""
+        free = self.number & ~self.exponent
+        changed = free & ((self.G != 1) | (self.H != 0))
+        value = torch.where(changed, self.G * self.value + self.H, self.value)
+        codes = torch.where(changed, CONSTANT, self.codes)
+        factor, shift = torch.where(free, 1.0, self.G), torch.where(free, 0.0, self.H)
+        return _write(codes, value, factor, shift, self.vocabulary)
 
 
-def _write(codes, value, number, G, H, vocabulary: Vocabulary) -> Expressions:
-    """Codes with `add H`, `mul G` written before the nodes that still have a shift or a factor."""
-    rows = len(codes)
-    plus, times = (H != 0) & (codes != PAD), (G != 1) & (codes != PAD)
-    # each symbol is a block of five places: add H mul G symbol
-    blank, add, mul = torch.zeros_like(codes), vocabulary.id("add"), vocabulary.id("mul")
-    parts = [
-        torch.where(plus, add, blank),
+def _write(
+    codes: torch.Tensor, value: torch.Tensor, factor: torch.Tensor, shift: torch.Tensor, vocabulary: Vocabulary
+) -> Expressions:
+    """Codes (B, L) with "add shift" and "mul factor" written before the nodes that have one; `value` of numbers."""
+    plus, times = (shift != 0) & (codes != PAD), (factor != 1) & (codes != PAD)
+    blank = torch.zeros_like(codes)
+    # a symbol becomes a block of five places, most of them blank: add shift mul factor symbol
+    block = [
+        torch.where(plus, vocabulary.id("add"), blank),
         torch.where(plus, CONSTANT, blank),
-        torch.where(times, mul, blank),
+        torch.where(times, vocabulary.id("mul"), blank),
         torch.where(times, CONSTANT, blank),
         codes,
     ]
-    numbers = [blank.double(), H, blank.double(), G, torch.where(number, value, 0.0)]
-    wide, held = torch.stack(parts, -1).flatten(1), torch.stack(numbers, -1).flatten(1)
-    kept = wide != PAD
-    width = int(kept.sum(1).max())
-    column = torch.where(kept, kept.cumsum(1) - 1, width)
-    out = torch.zeros(rows, width + 1, dtype=torch.int64, device=codes.device).scatter_(1, column, wide)
-    is_number = (wide == CONSTANT) | (wide == LITERAL)
-    count = int(is_number.sum(1).max())
+    wide = torch.stack(block, -1).flatten(1)
+    held = torch.stack([blank.double(), shift, blank.double(), factor, value], -1).flatten(1)
+    kept, is_number = wide != PAD, (wide == CONSTANT) | (wide == LITERAL)
+    length, count = int(kept.sum(1).max()), int(is_number.sum(1).max())
+    column = torch.where(kept, kept.cumsum(1) - 1, length)
     slot = torch.where(is_number, is_number.cumsum(1) - 1, count)
-    constants = held.new_zeros(rows, count + 1).scatter_(1, slot, held)
-    return Expressions(out[:, :width], constants[:, :count], vocabulary)
+    new = codes.new_zeros(len(codes), length + 1).scatter_(1, column, wide)
+    constants = held.new_zeros(len(codes), count + 1).scatter_(1, slot, held)
+    return Expressions(new[:, :length], constants[:, :count], vocabulary)

@@ -13,7 +13,7 @@ from functools import cached_property
 
 import torch
 
-from sr_accessor.expressions.vocabulary import CONSTANT, LITERAL, PAD, VARIABLE, Vocabulary
+from sr_accessor.expressions.vocabulary import CONSTANT, FIRST_OPERATOR, LITERAL, PAD, VARIABLE, Vocabulary
 
 __all__ = ["Expressions", "concatenate", "constant", "empty", "join", "literal", "variable"]
 
@@ -142,6 +142,14 @@ class Expressions:
         """(B,) sum of the symbols' costs; with unit costs the number of nodes."""
         return self.vocabulary.costs.to(self.device)[self.codes.clamp(max=VARIABLE)].sum(1)
 
+    @cached_property
+    def permitted(self) -> torch.Tensor:
+        """(B,) whether every operator is an active one of the vocabulary."""
+        inactive = torch.zeros(VARIABLE + 1, dtype=torch.bool)
+        for i, operator in enumerate(self.vocabulary.operators):
+            inactive[FIRST_OPERATOR + i] = operator.name not in self.vocabulary
+        return ~inactive.to(self.device)[self.codes.clamp(max=VARIABLE)].any(1)
+
     def uses(self, d: int) -> torch.Tensor:
         """(B,) whether variable `d` occurs."""
         return (self.codes == VARIABLE + d).any(1)
@@ -183,9 +191,9 @@ class Expressions:
 
     def apply(self, name: str, *others: Expressions) -> Expressions:
         """The operator `name` with these expressions as its arguments, row by row."""
-        code = torch.tensor([[self.vocabulary.id(name)]], device=self.device)
-        head = Expressions(code, torch.zeros(1, 0, dtype=self.constants.dtype, device=self.device), self.vocabulary)
-        return join(head, self, *others)
+        body = join(self, *others) if others else self
+        head = torch.full((len(body), 1), self.vocabulary.id(name), device=self.device)
+        return Expressions(torch.cat([head, body.codes], 1), body.constants, self.vocabulary)
 
     def __add__(self, other: Expressions) -> Expressions:
         return self.apply("add", other)

@@ -10,14 +10,16 @@ from collections.abc import Sequence
 
 import torch
 
-from sr_accessor.expressions.batch import Expressions, constant, join, literal, variable
-from sr_accessor.expressions.vocabulary import LITERAL, PAD, Vocabulary
+from sr_accessor.expressions.batch import Expressions, constant, join, literal
+from sr_accessor.expressions.vocabulary import LITERAL, PAD, VARIABLE, Vocabulary
 
-__all__ = ["linear_combination", "monomials", "power", "present"]
+__all__ = ["linear_combination", "monomials", "power", "present", "writable"]
 
 
 #: Powers that have an operator of their own, used where it is active.
 NAMED_POWERS = {1.0: None, 2.0: "square", 3.0: "cube", 0.5: "sqrt"}
+#: Without `pow`, whole powers up to this are written as products: x·x·x·x.
+MOST_REPEATED = 10
 
 
 def heads(name: str, count: torch.Tensor, vocabulary: Vocabulary) -> Expressions:
@@ -40,7 +42,8 @@ def monomials(exponents: torch.Tensor, vocabulary: Vocabulary) -> Expressions:
 
     Parameters
     ----------
-    exponents : (M, D); any real numbers, integers and halves are written with mul, div, square, sqrt ...
+    exponents : (M, D); any real numbers, integers and halves are written with mul, div (or inv), square, sqrt ...;
+        what active operators cannot write (`writable`) is written with pow and div all the same
 
     Returns
     -------
@@ -50,6 +53,8 @@ def monomials(exponents: torch.Tensor, vocabulary: Vocabulary) -> Expressions:
     device = exponents.device
     magnitude = exponents.abs()
     up, down = (exponents > 0).sum(1), (exponents < 0).sum(1)
+    inverse = "inv" in vocabulary and "div" not in vocabulary
+    both = (down > 0) & (up > 0)
 
     def factors(wanted: torch.Tensor) -> list[Expressions]:
         return [
@@ -57,31 +62,54 @@ def monomials(exponents: torch.Tensor, vocabulary: Vocabulary) -> Expressions:
         ]
 
     return join(
-        heads("div", (down > 0).long(), vocabulary),
+        heads("mul", both.long(), vocabulary) if inverse else heads("div", (down > 0).long(), vocabulary),
         heads("mul", (up - 1).clamp(min=0), vocabulary),
         *factors(exponents > 0),
-        present(literal([1.0], vocabulary, device), up == 0),
+        present(literal([1.0], vocabulary, device), (up == 0) & (down == 0) if inverse else up == 0),
+        *([heads("inv", (down > 0).long(), vocabulary)] if inverse else []),
         heads("mul", (down - 1).clamp(min=0), vocabulary),
         *factors(exponents < 0),
     ).trimmed()
 
 
+def writable(exponents: torch.Tensor, vocabulary: Vocabulary) -> torch.Tensor:
+    """(M,) whether `monomials` writes these exponents (M, D) with active operators only."""
+    size = exponents.abs()
+    each = (size == 0) | ("pow" in vocabulary)
+    for value, name in NAMED_POWERS.items():
+        if name is None or name in vocabulary:
+            each = each | (size == value)
+    if "mul" in vocabulary:
+        each = each | ((size == size.round()) & (size <= MOST_REPEATED))
+    up, down = (exponents > 0).sum(1), (exponents < 0).sum(1)
+    divides = (down == 0) | ("div" in vocabulary) | ("inv" in vocabulary)
+    inverse = "inv" in vocabulary and "div" not in vocabulary
+    multiplies = (up <= 1) & (down <= 1) & ~((up > 0) & (down > 0) & inverse)
+    return each.all(1) & divides & (multiplies | ("mul" in vocabulary))
+
+
 def _variable_power(d: int, exponent: torch.Tensor, vocabulary: Vocabulary) -> Expressions:
     """`power` of the variable d; its few forms are looked up instead of joined (five times faster)."""
-    rows, device = len(exponent), exponent.device
-    x = variable([d], vocabulary, device)
-    codes = torch.zeros(rows, 3, dtype=torch.int64, device=device)
-    numbers = torch.zeros(rows, 1, dtype=torch.float64, device=device)
+    device, symbol = exponent.device, VARIABLE + d
+    codes = torch.zeros(len(exponent), 3, dtype=torch.int64, device=device)
     rest = exponent != 0
     for value, name in NAMED_POWERS.items():
         if name is None or name in vocabulary:
+            form = [symbol, PAD, PAD] if name is None else [vocabulary.id(name), symbol, PAD]
             here = exponent == value
-            form = x.codes if name is None else x.apply(name).codes
-            codes[:, : form.shape[1]] = torch.where(here[:, None], form, codes[:, : form.shape[1]])
+            codes = torch.where(here[:, None], torch.tensor(form, device=device), codes)
             rest = rest & ~here
-    form = (x ** literal([0.0], vocabulary, device)).codes
-    codes = torch.where(rest[:, None], form, codes)
-    numbers[:, 0] = torch.where(rest, exponent, 0.0)
+    if "mul" in vocabulary and "pow" not in vocabulary:
+        repeated = rest & (exponent == exponent.round()) & (exponent <= MOST_REPEATED)
+        most = int(exponent[repeated].max()) if bool(repeated.any()) else 1
+        codes = torch.nn.functional.pad(codes, (0, max(0, 2 * most - 1 - codes.shape[1])))
+        place, k = torch.arange(codes.shape[1], device=device), exponent[:, None]
+        form = torch.where(place < k - 1, vocabulary.id("mul"), torch.where(place < 2 * k - 1, symbol, PAD))
+        codes = torch.where(repeated[:, None], form, codes)
+        rest = rest & ~repeated
+    general = [vocabulary.id("pow"), symbol, LITERAL] + [PAD] * (codes.shape[1] - 3)
+    codes = torch.where(rest[:, None], torch.tensor(general, device=device), codes)
+    numbers = torch.where(rest, exponent, 0.0)[:, None]
     return Expressions(codes, numbers, vocabulary)
 
 

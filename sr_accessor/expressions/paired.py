@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import torch
 
+from sr_accessor.device import DTYPE
 from sr_accessor.expressions.batch import Expressions
 from sr_accessor.expressions.vocabulary import CONSTANT, FIRST_OPERATOR, LITERAL, PAD, VARIABLE, Vocabulary
 
@@ -88,7 +89,7 @@ def evaluate_paired(expressions: Expressions, x_BND: torch.Tensor) -> tuple[torc
 
     Returns
     -------
-    values_BN : Tensor (B, N) of x's dtype, NaN or ±inf where not valid
+    values_BN : Tensor (B, N) float64, NaN or ±inf where not valid
     valid_BN : Tensor (B, N) bool
     """
     points = torch.full((len(expressions),), x_BND.shape[1], dtype=torch.int64)
@@ -102,11 +103,11 @@ def run_paired(layout: Layout, x_BND: torch.Tensor, points_B: torch.Tensor) -> t
     Pieces are cut from the rows in order, each as wide as its longest row: sort rows by their number of points.
     """
     rows, width, _ = x_BND.shape
-    out = x_BND.new_zeros(rows, width)
+    out = torch.zeros(rows, width, dtype=DTYPE, device=x_BND.device)
     if not rows:
         return out
     budget = TABLE_BYTES if x_BND.device.type == "cpu" else TABLE_BYTES_CUDA
-    bytes_B = (layout.codes != PAD).sum(1) * points_B * x_BND.element_size()
+    bytes_B = (layout.codes != PAD).sum(1) * points_B * DTYPE.itemsize
     piece = bytes_B.cumsum(0) // budget
     widest = points_B.new_zeros(int(piece[-1]) + 1).scatter_reduce(0, piece, points_B, "amax", include_self=False)
     counts = torch.bincount(piece, minlength=len(widest))
@@ -131,7 +132,7 @@ def _values(e: Layout, x: torch.Tensor) -> torch.Tensor:
     at = r * length + p
     one = r * length + e.first.reshape(-1)[at]
     two = r * length + e.second.reshape(-1)[at]
-    column, value = column.reshape(-1), e.values.reshape(-1).to(x.dtype)
+    column, value = column.reshape(-1), e.values.reshape(-1)
     binary = arity.reshape(-1)[at] == 2
     key = e.heights.reshape(-1)[at] * VARIABLE + codes.reshape(-1)[at]
     key, order = torch.sort((key * 2 + column[one]) * 2 + (column[two] & binary), stable=True)
@@ -141,7 +142,7 @@ def _values(e: Layout, x: torch.Tensor) -> torch.Tensor:
     variables = rows * dimensions
     source = (torch.arange(rows, device=device)[:, None] * dimensions + (codes - VARIABLE)).reshape(-1)
     source[at] = torch.arange(variables, variables + len(at), device=device)
-    table = x.new_empty(variables + len(at), points)
+    table = torch.empty(variables + len(at), points, dtype=DTYPE, device=device)
     table[:variables].view(rows, dimensions, points).copy_(x.transpose(1, 2))
     start = variables
     for symbol, children in zip(symbols, zip(one.split(counts), two.split(counts), strict=True), strict=True):

@@ -605,7 +605,7 @@ class _Forms:
         return [(self.left[index], arity > 0), (self.right[index], arity == 2)]
 
     def _spread(self, at) -> None:
-        """a·(c·u + v) becomes a·c·u + a·v where c or a's partner is free; a negative term is subtracted."""
+        """a·(c·u + v) becomes a·c·u + a·v where c is free; a negative term is subtracted."""
         if "add" not in self.known:
             return
         at = at[self.core[at] != NUMBER]
@@ -614,6 +614,8 @@ class _Forms:
         left, right = self.left[core], self.right[core]
         a, one, two = self.a[at], self.a[left], self.a[right]
         spread = ((a != 1) | self.a_free[at]) & (self.a_free[left] | self.a_free[right])
+        fixed = ~self.a_free[at] & ~self.a_free[left] & ~self.a_free[right]
+        spread |= fixed & (a == -1) & ((one < 0) ^ (two < 0))  # -(u - v) = v - u
         spread &= self._no_offset(left) & self._no_offset(right)
         spread &= torch.isfinite(a * one) & torch.isfinite(a * two) & (a * one * two != 0)
         for j, scale in ((left, one), (right, two)):

@@ -20,8 +20,8 @@ MANTISSA = 999  # uniform on 1..999
 EXPONENTS = (-3, -2, -1)
 
 # ---------------------------------------------------------------- science
-SCALED = 0.10  # a node gets a factor in front,
-SHIFTED = 0.07  # ... an offset
+SCALED = 0.08  # a node gets a factor in front,
+SHIFTED = 0.06  # ... an offset
 FREE = 0.5  # a number is free (log-uniform), else simple and part of the structure
 MAGNITUDE = (1 / 20, 20.0)  # of free numbers; ODEFormer's range
 NEGATIVE = 0.25

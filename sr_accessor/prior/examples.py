@@ -9,7 +9,7 @@ The clear, one-at-a-time version of `paper` is `reference.py`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -36,16 +36,17 @@ __all__ = ["PRESETS", "Examples", "sample_examples", "sample_expressions"]
 PRESETS = ("paper", "science")
 PAPER_LARGEST = 1e103  # system.md §1.1: 100 + 3 mantissa digits
 SCIENCE_LARGEST = 1e30
-SCIENCE_LENGTH = 48  # symbols of a simplified law
+SCIENCE_LENGTH = 36  # symbols of a law before scaling and simplification
 EFFECTIVE_POINTS = 0.04  # of N: (Σy²)²/Σy⁴; below, one or two points decide everything (search.md §1)
 RELATIVE_SPREAD = 1e-3  # std(y)/rms(y); below, y is a constant
 NOISE_FREE = 0.5  # of the examples; the others have
 NOISE = (1e-4, 0.1)  # ... a relative level in this range, log-uniform
 
 #: Attempts drawn at once: large tensors, yet few enough to stay near the caches of one core.
-ATTEMPTS, ATTEMPTS_CUDA = 1024, 65536
+ATTEMPTS, ATTEMPTS_CUDA = 4096, 65536
 #: A screen on few points throws most invalid functions away before the full evaluation.
 SCREEN = 12
+SIMPLIFIED = 16384  # rows rewritten together
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,10 @@ class Examples:
         return Examples(self.expressions[rows], self.x[rows], self.y[rows], self.points[rows], self.dimensions[rows])
 
 
+#: Examples, which of the attempts asked for each of them is, and whether it is accepted.
+Attempts = tuple[Examples, torch.Tensor, torch.Tensor]
+
+
 def sample_examples(
     preset: str,
     count: int,
@@ -89,7 +94,7 @@ def sample_examples(
     preset : "paper" or "science"
     count : number of examples
     generator : source of all randomness, on `device`
-    vocabulary : only its active operators are used
+    vocabulary : only its active operators are used (and `mul`, where `science` scales)
     device : where everything is computed
 
     Notes
@@ -120,15 +125,20 @@ def sample_examples(
     if preset == "paper":
         dimensions, unaries = sample_paper_sizes(count, generator)
 
-        def attempt(rows: torch.Tensor) -> tuple[Examples, torch.Tensor]:
+        def attempt(rows: torch.Tensor) -> Attempts:
             return _attempt_paper(dimensions[rows], unaries[rows], vocabulary, generator)
     else:
         dimensions = sample_science_sizes(count, generator)
 
-        def attempt(rows: torch.Tensor) -> tuple[Examples, torch.Tensor]:
+        def attempt(rows: torch.Tensor) -> Attempts:
             return _attempt_science(dimensions[rows], vocabulary, generator)
 
-    return _until_accepted(attempt, dimensions, vocabulary)
+    examples = _until_accepted(attempt, dimensions, vocabulary)
+    if preset == "paper":
+        return examples
+    # After rejection and in large pieces: the cost of rewriting is one of calls, hardly of rows.
+    laws = [simplify_batch(examples.expressions[i : i + SIMPLIFIED]) for i in range(0, count, SIMPLIFIED)]
+    return replace(examples, expressions=concatenate([empty(vocabulary, device), *laws]))
 
 
 def sample_expressions(
@@ -159,7 +169,7 @@ def sample_expressions(
     while have < count:  # a law that simplifies to a number, or is too long, is drawn again
         raw = science_numbers(science_trees(columns, vocabulary, generator), vocabulary, generator)
         laws = simplify_batch(raw)
-        laws = laws[_is_law(laws)]
+        laws = laws[(laws.codes >= VARIABLE).any(1) & (raw.lengths <= SCIENCE_LENGTH)]
         batches.append(laws)
         have += len(laws)
     return concatenate(batches)[:count].trimmed()
@@ -171,7 +181,7 @@ def _check_preset(preset: str) -> None:
 
 
 def _until_accepted(
-    attempt: Callable[[torch.Tensor], tuple[Examples, torch.Tensor]],
+    attempt: Callable[[torch.Tensor], Attempts],
     dimensions: torch.Tensor,
     vocabulary: Vocabulary,
 ) -> Examples:
@@ -190,12 +200,15 @@ def _until_accepted(
     while len(pending):
         asked = pending[:size]
         copies = max(1, min(64, size // 4 // len(asked)))
-        examples, good = attempt(asked.repeat_interleave(copies))
-        good = good.view(len(asked), copies)
-        done = good.any(1)
-        first = (torch.arange(len(asked), device=device) * copies + good.long().argmax(1))[done]
-        owner = asked[done]
-        x[owner, : examples.x.shape[2], : examples.x.shape[1]] = examples.x.transpose(1, 2)[first]
+        examples, which, good = attempt(asked.repeat_interleave(copies))
+        accepted = good.nonzero()[:, 0]
+        slot, order = torch.sort(torch.div(which[accepted], copies, rounding_mode="floor"), stable=True)
+        is_first = torch.ones_like(slot, dtype=torch.bool)
+        is_first[1:] = slot[1:] != slot[:-1]
+        first, slot = accepted[order[is_first]], slot[is_first]
+        owner = asked[slot]
+        done = torch.zeros(len(asked), dtype=torch.bool, device=device).index_fill(0, slot, True)
+        x[owner, : examples.x.shape[2], : examples.x.shape[1]] = examples.x.transpose(1, 2)[first].to(DTYPE)
         y[owner, : examples.y.shape[1]] = examples.y[first]
         points[owner] = examples.points[first]
         laws.append(examples.expressions[first])
@@ -220,7 +233,7 @@ def _evaluate(
     inside = torch.arange(x.shape[1], device=x.device) < points[rows, None]
     fine = ((values.abs() <= largest) | ~inside).all(1)  # NaN compares as false
     good[rows] = fine
-    y = x.new_zeros(x.shape[:2])
+    y = values.new_zeros(x.shape[:2])
     y[rows] = torch.where(inside & fine[:, None], values, 0.0)
     return y, good
 
@@ -231,27 +244,44 @@ def _paper_expressions(dimensions, unaries, vocabulary: Vocabulary, generator) -
     return draw_paper_numbers(paper_prefactors(codes, vocabulary), vocabulary, generator)
 
 
-def _attempt_paper(dimensions, unaries, vocabulary: Vocabulary, generator) -> tuple[Examples, torch.Tensor]:
+def _attempt_paper(dimensions, unaries, vocabulary: Vocabulary, generator) -> Attempts:
     expressions = _paper_expressions(dimensions, unaries, vocabulary, generator)
+    which = (~_hopeless(expressions)).nonzero()[:, 0]
+    expressions, dimensions = expressions[which], dimensions[which]
     points = sample_paper_points(dimensions, generator)
     x = paper_clusters(points, dimensions, generator)
     y, good = _evaluate(expressions, x, points, PAPER_LARGEST)
-    return Examples(expressions, x, y, points, dimensions), good
+    return Examples(expressions, x, y, points, dimensions), which, good
+
+
+def _hopeless(e: Expressions) -> torch.Tensor:
+    """(B,) True where no standardised inputs can be valid, so that none need be drawn: a quarter of all attempts.
+
+    √ or log of a + b·x_d: N points of mean 0 and standard deviation 1 have one at or below -1/√(N - 1) and one at or
+    above 1/√(N - 1), so a must be at least |b|/√(N - 1). Of b·x_d ± c·x_e: it has mean 0.
+    """
+    width, code = e.codes.shape[1], e.vocabulary.id
+    codes = torch.nn.functional.pad(e.codes, (0, 8))
+    s = [codes[:, i : i + width] for i in range(8)]
+    root = (s[0] == code("sqrt")) | (s[0] == code("log"))
+    total, mul = (s[1] == code("add")) | (s[1] == code("sub")), code("mul")
+    affine = root & (s[2] == CONSTANT) & (s[3] == mul) & (s[5] >= VARIABLE)
+    sums = root & total & (s[2] == mul) & (s[4] >= VARIABLE) & (s[5] == mul) & (s[7] >= VARIABLE) & (s[4] != s[7])
+    numbers = torch.nn.functional.pad(e.constants, (0, 2))
+    slot = e.number_slot + ~e.is_number  # of the first number at or after a symbol that is none
+    a, b = numbers.gather(1, slot), numbers.gather(1, slot + 1)
+    return (sums | (affine & (a < 0.999 * b.abs() / (POINTS - 1) ** 0.5))).any(1)
 
 
 # ---------------------------------------------------------------- science
-def _is_law(e: Expressions) -> torch.Tensor:
-    """(B,) a variable occurs, and the expression is not too long."""
-    return (e.codes >= VARIABLE).any(1) & (e.lengths <= SCIENCE_LENGTH)
-
-
-def _attempt_science(dimensions, vocabulary: Vocabulary, generator) -> tuple[Examples, torch.Tensor]:
+def _attempt_science(dimensions, vocabulary: Vocabulary, generator) -> Attempts:
     raw = science_numbers(science_trees(dimensions, vocabulary, generator), vocabulary, generator)
     points = sample_science_points(dimensions, generator)
     x = mixed(points, dimensions, generator)
     y, good = _evaluate(raw, x, points, SCIENCE_LARGEST)
+    good &= raw.lengths <= SCIENCE_LENGTH
     n = points[:, None]
-    square = y.square()
+    x, square = x.double(), y.square()
     power = square.sum(1)
     scale_y = (power / points).sqrt()
     inside = torch.arange(y.shape[1], device=y.device) < n
@@ -260,13 +290,10 @@ def _attempt_science(dimensions, vocabulary: Vocabulary, generator) -> tuple[Exa
     good &= (spread > RELATIVE_SPREAD**2 * power) & (scale_y > 1 / SCIENCE_LARGEST)
     scale_x = (x.square().sum(1) / n).sqrt()
     scale_x, scale_y = torch.where(scale_x > 0, scale_x, 1.0), torch.where(good, scale_y, 1.0)
-    rows = good.nonzero()[:, 0]
-    laws = simplify_batch(_in_scaled_variables(raw[rows], scale_x[rows], scale_y[rows]))
-    good[rows] = _is_law(laws)
-    # Rows in the order of the attempts again; the rejected ones hold any law.
-    place = (good.new_zeros(len(good), dtype=torch.int64)).index_copy(0, rows, torch.arange(len(rows), device=y.device))
+    laws = _in_scaled_variables(raw, scale_x, scale_y)
     y = _noisy(y / scale_y[:, None], generator) * inside
-    return Examples(laws[place], x / scale_x[:, None], y, points, dimensions), good
+    which = torch.arange(len(good), device=y.device)
+    return Examples(laws, x / scale_x[:, None], y, points, dimensions), which, good
 
 
 def _in_scaled_variables(e: Expressions, scale_x: torch.Tensor, scale_y: torch.Tensor) -> Expressions:

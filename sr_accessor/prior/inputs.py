@@ -37,35 +37,37 @@ def _uniform_integers(low_B: torch.Tensor, generator: torch.Generator) -> torch.
 def _by_dimension(
     points_B: torch.Tensor,
     dimensions_B: torch.Tensor,
-    draw: Callable[[torch.Tensor, torch.Tensor, int], torch.Tensor],
+    draw: Callable[[torch.Tensor, torch.Tensor, int], tuple[torch.Tensor, torch.Tensor]],
     *,
     standardise: bool,
 ) -> torch.Tensor:
-    """(B, max N, max D) float64, padded with zeros, in memory (B, D, N): `draw(rows, owner_P, D)` -> (P, D) for the rows of each D in turn.
+    """(B, max N, max D), padded with zeros, in memory (B, D, N): rows of each number of dimensions in turn.
 
-    `owner` says to which of the rows each of the P points belongs; owners ascend. With `standardise` each row has
-    mean 0 and standard deviation 1 per coordinate over its own points.
+    `draw(rows, owner_P, D)` gives coordinates (Q, D) and for each of the P points of these rows, one row after the
+    other, which of the Q it is; `owner` says to which row a point belongs. With `standardise` each row has mean 0 and
+    standard deviation 1 per coordinate over its own points.
     """
     device = points_B.device
     width, most = (int(t.max()) for t in (points_B, dimensions_B))
-    out = torch.zeros(len(points_B), most, width, dtype=torch.float64, device=device)
+    out = torch.zeros(len(points_B), most, width, dtype=DRAWN, device=device)
+    columns = torch.arange(width, device=device)
     for d in range(1, most + 1):
         rows = (dimensions_B == d).nonzero()[:, 0]
         if not len(rows):
             continue
-        n = points_B[rows]
-        owner = torch.repeat_interleave(torch.arange(len(rows), device=device), n)
-        within = torch.arange(len(owner), device=device) - (n.cumsum(0) - n)[owner]
-        x = draw(rows, owner, d)
-        padded = x.new_zeros(len(rows), width, d)
-        padded.view(-1, d).index_copy_(0, owner * width + within, x)
-        padded = padded.transpose(1, 2).contiguous()  # (n, d, N)
+        n = points_B[rows, None]
+        owner = torch.repeat_interleave(torch.arange(len(rows), device=device), n[:, 0])
+        x, which = draw(rows, owner, d)
+        # Padding repeats a row's last point until the mask below.
+        place = (n.cumsum(0) - n) + torch.minimum(columns, n - 1)
+        x = x.index_select(0, which[place.view(-1)]).view(len(rows), width, d).transpose(1, 2).contiguous()
+        outside = (columns >= n)[:, None]
+        x.masked_fill_(outside, 0.0)
         if standardise:
-            n = n[:, None, None]
-            padded -= padded.sum(2, keepdim=True) / n
-            padded.masked_fill_(torch.arange(width, device=device) >= n, 0.0)
-            padded *= n.sqrt() / torch.linalg.vector_norm(padded, dim=2, keepdim=True).clamp(min=1e-15)
-        out[rows, :d] = padded.to(out.dtype)
+            x -= x.sum(2, keepdim=True) / n[:, None]
+            x.masked_fill_(outside, 0.0)
+            x *= n[:, None].sqrt() / torch.linalg.vector_norm(x, dim=2, keepdim=True).clamp(min=1e-15)
+        out[rows, :d] = x
     return out.transpose(1, 2)
 
 
@@ -84,27 +86,32 @@ def paper_clusters(points_B: torch.Tensor, dimensions_B: torch.Tensor, generator
     count = _multinomial(points_B, share, generator)
     gaussian = torch.rand(rows, generator=generator, device=device) < 0.5
 
-    def draw(rows: torch.Tensor, owner: torch.Tensor, d: int) -> torch.Tensor:
+    def draw(rows: torch.Tensor, owner: torch.Tensor, d: int) -> tuple[torch.Tensor, torch.Tensor]:
         counts = count[rows].reshape(-1)
         alive = counts.nonzero()[:, 0]  # clusters that got a point
         counts = counts[alive]
         centre = torch.randn(len(alive), d, generator=generator, device=device, dtype=DRAWN)
         spread = torch.rand(len(alive), d, generator=generator, device=device, dtype=DRAWN).sqrt()
-        # Points in blocks of one cluster each, so that a rotation is fetched once for eight points.
+        # Points in blocks of one cluster each, so that a rotation is fetched once for eight points; gaussian first.
+        is_box = ~gaussian[rows][alive // CLUSTERS]
         blocks = (counts + BLOCK - 1) // BLOCK
-        cluster = torch.repeat_interleave(torch.arange(len(alive), device=device), blocks)
-        shape = (len(cluster), BLOCK, d)
-        noise = torch.rand(shape, generator=generator, device=device, dtype=DRAWN).mul_(2).sub_(1)
-        normal = torch.randn(shape, generator=generator, device=device, dtype=DRAWN)
-        is_normal = gaussian[rows][alive // CLUSTERS][cluster]
-        noise = torch.where(is_normal[:, None, None], normal, noise)
-        x = torch.addcmul(centre[cluster, None], noise, spread[cluster, None])
+        order = is_box.long().argsort(stable=True)
+        cluster = torch.repeat_interleave(order, blocks[order])
+        first = torch.empty_like(order).index_copy_(0, order, blocks[order].cumsum(0) - blocks[order])
+        normal = int((blocks * ~is_box).sum())
+        x = torch.empty(len(cluster), BLOCK, d, dtype=DRAWN, device=device)
+        x[:normal].normal_(generator=generator)
+        x[normal:].uniform_(-1, 1, generator=generator)
         if d > 1:
-            x = torch.bmm(x, _orthogonal(len(alive), d, generator)[cluster])
-        left = counts[cluster] - BLOCK * (
-            torch.arange(len(cluster), device=device) - (blocks.cumsum(0) - blocks)[cluster]
-        )
-        return x[torch.arange(BLOCK, device=device) < left[:, None]]
+            turn = _orthogonal(len(alive), d, generator)
+            centre = torch.bmm(centre[:, None], turn)[:, 0]
+            x = torch.baddbmm(centre[cluster, None], x, (spread[:, :, None] * turn)[cluster])
+        else:
+            x = torch.addcmul(centre[cluster, None], x, spread[cluster, None])
+        # A cluster's points fill its blocks in order; the rest of its last block is not used.
+        of = torch.repeat_interleave(torch.arange(len(alive), device=device), counts)
+        which = first[of] * BLOCK + torch.arange(len(of), device=device) - (counts.cumsum(0) - counts)[of]
+        return x.view(-1, d), which
 
     return _by_dimension(points_B, dimensions_B, draw, standardise=True)
 
@@ -159,7 +166,7 @@ def mixed(points_B: torch.Tensor, dimensions_B: torch.Tensor, generator: torch.G
     kind = torch.searchsorted(bounds, uniform(rows), right=True).clamp(max=len(KINDS) - 1)
     positive, wide = uniform(rows) < POSITIVE, uniform(rows) < WIDE
 
-    def draw(rows: torch.Tensor, owner: torch.Tensor, d: int) -> torch.Tensor:
+    def draw(rows: torch.Tensor, owner: torch.Tensor, d: int) -> tuple[torch.Tensor, torch.Tensor]:
         n = len(rows)
         kinds = kind[rows][owner][:, None]
         u = uniform(len(owner), d)
@@ -192,6 +199,6 @@ def mixed(points_B: torch.Tensor, dimensions_B: torch.Tensor, generator: torch.G
             positive[rows][owner][:, None], decades, decades * torch.sign(uniform(len(owner), d) - 0.5)
         )
         x = torch.where(kinds == 1, decades, torch.where(positive[rows][owner][:, None], above, around))
-        return x * scale[owner]
+        return x * scale[owner], torch.arange(len(owner), device=device)
 
     return _by_dimension(points_B, dimensions_B, draw, standardise=False)

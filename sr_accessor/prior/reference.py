@@ -117,12 +117,10 @@ def _with_prefactors(node: Node, rng: random.Random) -> Node:
 
 
 def _expression(dimensions: int, unaries: int, rng: random.Random) -> Node | None:
-    """One attempt; None when a variable has no place."""
+    """One attempt, in the order of system.md §1.2; None when a variable has found no leaf."""
     binaries = rng.randint(0, dimensions + 3)
-    if binaries + 1 < dimensions:
-        return None
     variables = [f"x_{d}" for d in range(dimensions)]
-    leaves = rng.sample(variables, dimensions)
+    leaves = rng.sample(variables, dimensions)[: binaries + 1]
     leaves += [rng.choice(variables) for _ in range(binaries + 1 - dimensions)]
     tree = _with_unaries(_tree(_skeleton(binaries, rng), leaves), rng)
     found = _unaries(tree)
@@ -131,7 +129,8 @@ def _expression(dimensions: int, unaries: int, rng: random.Random) -> Node | Non
     tree = _with_prefactors(tree, rng)
     if tree.size() == size:
         tree = Node("mul", _number(rng), tree)
-    return Node("add", _number(rng), tree)
+    tree = Node("add", _number(rng), tree)
+    return tree if set(variables) <= set(tree.prefix()) else None
 
 
 def _points(dimensions: int, rng: np.random.Generator) -> np.ndarray:

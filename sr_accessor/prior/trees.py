@@ -41,8 +41,8 @@ PAPER_UNARIES = 4  # target count uniform on 0..4
 PAPER_UNARY_DEPTH = 6  # a unary goes only above a subtree of fewer nodes
 
 # ---------------------------------------------------------------- science: own choice, broad; see `science_trees`
-SCIENCE_DIMENSIONS = (0.20, 0.22, 0.18, 0.13, 0.09, 0.06, 0.05, 0.03, 0.02, 0.02)  # columns 1..10
-SCIENCE_EXTRA = (0.36, 0.26, 0.17, 0.10, 0.06, 0.03, 0.02)  # binary operators beyond those that join the variables
+SCIENCE_DIMENSIONS = (0.20, 0.26, 0.20, 0.13, 0.08, 0.05, 0.03, 0.02, 0.015, 0.015)  # columns 1..10
+SCIENCE_EXTRA = (0.44, 0.27, 0.14, 0.07, 0.04, 0.02, 0.02)  # binary operators beyond those that join the variables
 FAMILIES = ("polynomial", "product", "rational", "nested", "mixed")
 FAMILY_WEIGHTS = (0.18, 0.28, 0.14, 0.24, 0.16)
 SCIENCE_BINARY: Mapping[str, Sequence[float]] = {  # one weight per family
@@ -84,6 +84,8 @@ SCIENCE_UNARIES = {  # probability of 0, 1, 2, 3 unaries, by family
 NUMBER_LEAF = 0.30  # a leaf beyond those of the variables is a number, else a variable again
 POWER_OF_NUMBER = 0.08  # ... and a base of `pow` is a number (c^x), its exponent a variable (x^y):
 POWER_BY_VARIABLE = 0.12
+ONE_MORE = 0.7
+SCIENCE_USED = 12  # most variables of one law; a search may offer more columns
 IRRELEVANT = 0.25  # an example has columns that its law does not use
 
 
@@ -107,14 +109,15 @@ def _with_strangers(out: torch.Tensor, arity: int, known: Mapping[str, object], 
 def sample_symbols(table_FV: torch.Tensor, family_B: torch.Tensor, count: int, generator) -> torch.Tensor:
     """(B, count) ids drawn by the weights of each row's family; PAD where a family has no operator."""
     cumulative = table_FV.cumsum(1)
-    total = cumulative[family_B, -1:]
-    draw = torch.rand(len(family_B), count, generator=generator, device=generator.device, dtype=torch.float64) * total
-    # The first id whose cumulative weight exceeds the draw; families are few, so rows are looked up in turn.
-    ids = torch.zeros(draw.shape, dtype=torch.int64, device=draw.device)
-    for f in range(len(table_FV)):
-        found = torch.searchsorted(cumulative[f], draw, right=True)
-        ids = found if len(table_FV) == 1 else torch.where((family_B == f)[:, None], found, ids)
-    return torch.where(total > 0, ids.clamp(max=VARIABLE - 1), PAD)
+    total = cumulative[:, -1:]
+    # One sorted list for all families: family f owns the interval f..f+1, an empty family is all at its start.
+    cumulative = (
+        torch.where(total > 0, cumulative / total, 0.0) + torch.arange(len(total), device=total.device)[:, None]
+    )
+    draw = torch.rand(len(family_B), count, generator=generator, device=generator.device, dtype=torch.float64)
+    draw = draw * (1 - 1e-12) + family_B[:, None]  # so that rounding cannot carry it into the next interval
+    found = torch.searchsorted(cumulative.view(-1), draw, right=True)
+    return torch.where(total[family_B] > 0, found - family_B[:, None] * table_FV.shape[1], PAD)
 
 
 def _categorical(probabilities: Sequence[float], count: int, generator) -> torch.Tensor:
@@ -270,13 +273,16 @@ def science_trees(dimensions_B: torch.Tensor, vocabulary: Vocabulary, generator:
 
     family = _categorical(FAMILY_WEIGHTS, rows, generator)
     fewer = (uniform(rows) < IRRELEVANT) & (dimensions_B > 1)
-    used = torch.where(fewer, _integers(torch.ones_like(dimensions_B), dimensions_B, generator), dimensions_B)
+    most_used = dimensions_B.clamp(max=SCIENCE_USED)
+    used = torch.where(fewer, _integers(torch.ones_like(most_used), most_used, generator), most_used)
     binary = _with_strangers(weights(SCIENCE_BINARY, 2, vocabulary), 2, SCIENCE_BINARY, vocabulary).to(device)
     unary = _with_strangers(weights(SCIENCE_UNARY, 1, vocabulary), 1, SCIENCE_UNARY, vocabulary).to(device)
     joined = binary.clone()
     power = vocabulary.id("pow") if "pow" in vocabulary else PAD
     joined[:, power] = 0.0  # where the second argument is not a leaf, `pow` cannot stand
     binaries = used - 1 + _categorical(SCIENCE_EXTRA, rows, generator)
+    # One variable alone makes no law: mostly one operator more.
+    binaries += (used == 1) & (uniform(rows) < ONE_MORE)
     binaries = torch.where(joined.any(1)[family], binaries, 0)
     shape = skeletons(binaries, generator)
     width = shape.shape[1]
@@ -320,5 +326,7 @@ def science_trees(dimensions_B: torch.Tensor, vocabulary: Vocabulary, generator:
     chosen = (uniform(rows, most) * eligible.sum(1, keepdim=True)).long()
     chosen = torch.where(torch.arange(most, device=device) < count[:, None], chosen, -1)
     above = ((rank[:, :, None] == chosen[:, None, :]) & eligible[:, :, None]).sum(2)
-    symbols = torch.stack([sample_symbols(unary, family, width, generator) for _ in range(most)], 2)
+    innermost = sample_symbols(unary, family, width, generator)
+    outer = sample_symbols(unary, family, most - 1, generator)  # of two or three on one node; one set per row is enough
+    symbols = torch.cat([outer[:, None].expand(-1, width, -1), innermost[:, :, None]], 2)
     return splice(codes, torch.where(unary.any(1)[family][:, None], above, 0), symbols)

@@ -7,6 +7,8 @@ released code forgets the start, defect B6).
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 
@@ -49,13 +51,13 @@ def bfgs(
             numbers.requires_grad_(True)
             squares = (target - _read(one, x, numbers)).square()
             total = (squares if w is None else squares * w).sum()
-            if not bool(total.isfinite()):
+            sum_of_squares = float(total.detach())
+            if not math.isfinite(sum_of_squares):
                 return 1e300, np.zeros_like(values)
-            if float(total) < best[0]:
-                best[0], best[1] = float(total), np.array(values)
-            total = 0.5 * total / points
-            gradient = torch.autograd.grad(total, numbers)[0][mask] if numbers.numel() else numbers
-            return float(total.detach()), torch.nan_to_num(gradient).cpu().numpy()
+            if sum_of_squares < best[0]:
+                best[0], best[1] = sum_of_squares, np.array(values)
+            (gradient,) = torch.autograd.grad(0.5 * total / points, numbers)
+            return 0.5 * sum_of_squares / points, torch.nan_to_num(gradient[mask]).cpu().numpy()
 
         if not bool(mask.any()):
             squares = (target - _read(one, x, constants[row])).square()

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 
 from sr_accessor.expressions.batch import Expressions, concatenate, empty, variable
-from sr_accessor.expressions.build import monomials
+from sr_accessor.expressions.build import monomials, writable
 from sr_accessor.expressions.evaluate import evaluate
 from sr_accessor.expressions.vocabulary import Vocabulary
 
@@ -160,6 +160,7 @@ def build_library(x: torch.Tensor, vocabulary: Vocabulary, *, count: int = 2500)
     if "sqrt" in vocabulary:
         few = monomial_exponents(dimensions, 4 * dimensions * dimensions, largest=3 if dimensions < 3 else 1)
         exponents = torch.cat([exponents, few[few.abs().sum(1) <= 3] / 2])
+    exponents = exponents[writable(exponents, vocabulary)]
     library = _monomial_rows(exponents, x, vocabulary)
     library, seen = keep_sound(library)
     parts = [library]
@@ -247,7 +248,7 @@ def _sums_of_squares(parts: list[Library], x: torch.Tensor, vocabulary: Vocabula
 
 
 def _sums_times_monomials(parts: list[Library], x: torch.Tensor, vocabulary: Vocabulary, count: int) -> Library:
-    if len(parts) < 2 or not len(parts[1]):
+    if len(parts) < 2 or not len(parts[1]) or "mul" not in vocabulary:
         return _rows(empty(vocabulary, x.device), x)
     simple, sums = parts[0], parts[1]
     few = (simple.exponents.abs().sum(1) <= 2).nonzero()[:, 0][: 4 * x.shape[1] + 4]

@@ -19,7 +19,7 @@ from functools import cached_property
 import torch
 
 from sr_accessor.expressions.batch import Expressions, concatenate, constant, literal, variable
-from sr_accessor.expressions.build import linear_combination, monomials
+from sr_accessor.expressions.build import linear_combination, monomials, writable
 from sr_accessor.expressions.description import structure_bits
 from sr_accessor.expressions.evaluate import evaluate
 from sr_accessor.expressions.jacobian import jacobian
@@ -35,11 +35,17 @@ from sr_accessor.search.screens import (
     Rows,
     Target,
     linear_rows,
+    screen_chain,
+    screen_factor,
+    screen_log_chain,
+    screen_log_pair,
     screen_one,
     screen_pair,
     screen_power,
     screen_powers,
+    screen_product,
     screen_ratio,
+    screen_span,
     screen_sparse,
 )
 from sr_accessor.search.selection import Data, Scored, best_front, score, snap, stack
@@ -55,6 +61,8 @@ FINAL_STEPS, MOST_ROWS = 16, 20_000
 SNAP_WITHIN, MOST_SNAPPED = 150.0, 8
 #: A law with this relative error (root mean square) is exact in float64 arithmetic.
 EXACT, MOST_FREE = 1e-12, 3
+#: Rows that a law must leave over beyond its free constants.
+SPARE_ROWS = 3
 #: Moves end when this many rounds of them in a row did not shorten the description.
 PATIENCE = 12
 #: Not before so many rounds do residuals that pass as noise end a search: a simpler law may still come.
@@ -63,7 +71,9 @@ LEAST_ROUNDS = 6
 NOISE_MARGIN = 4.0
 POPULATION = 300
 #: Monomials of one dictionary at most.
-MOST_MONOMIALS = 90
+MOST_MONOMIALS, MOST_RATIO = 90, 130
+#: Rows u and v of the product screens, and terms of the spans.
+MOST_FACTORS, MOST_SECOND, MOST_SPAN = 1000, 2500, 60
 
 Proposal = tuple[str, Expressions]
 
@@ -104,6 +114,14 @@ class Workspace:
     @cached_property
     def rows(self) -> Rows:
         return linear_rows(self.large, self.features, self.vocabulary, count=3500)
+
+    @cached_property
+    def monomials(self) -> Rows:
+        """The literal 1 and the monomials of the large library."""
+        one = literal([1.0], self.vocabulary, self.data.y.device)
+        few = self.large[self.large.is_monomial.nonzero()[:, 0][:MOST_FACTORS]]
+        values = torch.cat([torch.ones_like(few.values[:1]), few.values])
+        return Rows(concatenate([one, few.expressions]), values)
 
     def target(self, view: View, relative: bool, data: Data | None = None) -> Target | None:
         """A view of y at the screening points; weights relative to |y|, or from sigma (equal without)."""
@@ -207,17 +225,24 @@ def _plan(work: Workspace) -> list[tuple[str, Callable[[SearchState, torch.Gener
         ("dictionaries", _dictionaries(("y", "1/y", "y²", "log y"))),
         ("power × feature, small library", _power("small", logs, False)),
         ("pairs, y", _pairs("y", False)),
+        ("pairs of factors", _log_pairs(False)),
+        ("chains", _chains),
         ("power × feature, small library, absolute errors", _power("small", ["y"], True)),
         ("power × feature, large library", _power("large", logs, False)),
+        ("products, y", _products("y", False)),
+        ("factors, y", _factors("y", False)),
         ("ratios", _ratios(("y", "y²"))),
     ]
-    for view in LINEAR_VIEWS[1:]:
-        if view in usable:
-            plan.append((f"pairs, {view}", _pairs(view, False)))
-    plan.append(("power × feature, large library, absolute errors", _power("large", ["y"], True)))
-    for view in LINEAR_VIEWS:
-        if view in usable:
-            plan.append((f"pairs, {view}, relative errors", _pairs(view, True)))
+    sums = [v for v in ("y", "y²", "1/y") if v in usable]
+    plan += [(f"products, {v}", _products(v, False)) for v in sums[1:2]]
+    plan += [(f"factors, {v}", _factors(v, False)) for v in sums[1:]]
+    plan += [(f"pairs, {v}", _pairs(v, False)) for v in LINEAR_VIEWS[1:] if v in usable]
+    plan += [
+        ("power × feature, large library, absolute errors", _power("large", ["y"], True)),
+    ]
+    plan += [(f"pairs, {v}, relative errors", _pairs(v, True)) for v in LINEAR_VIEWS if v in usable]
+    plan += [(f"products, {v}, relative errors", _products(v, True)) for v in sums[:2]]
+    plan += [(f"factors, {v}, relative errors", _factors(v, True)) for v in sums]
     plan.append(("prior", _propose_prior))
     return plan
 
@@ -272,7 +297,7 @@ def _dictionary(x: torch.Tensor, vocabulary: Vocabulary, degree: int, *, least: 
     total = grids.sum(1)
     exponents = grids[(total <= degree) & (total >= least)].double().to(x.device)
     exponents = exponents[torch.argsort(exponents.sum(1), stable=True)]
-    expressions = monomials(exponents, vocabulary)
+    expressions = monomials(exponents[writable(exponents, vocabulary)], vocabulary)
     return Rows(expressions, evaluate(expressions, x)[0])
 
 
@@ -312,7 +337,7 @@ def _ratios(views: Sequence[str]):
         work = state.workspace
         data, found = work.wide, []
         for degree in range(1, 8):
-            if 2 * _terms(work.dimensions, degree) > min(len(data) / 3, 60):
+            if 2 * _terms(work.dimensions, degree) > min(len(data) / 3, MOST_RATIO):
                 break
             dictionary = _dictionary(data.x, work.vocabulary, degree)
             for name in views:
@@ -350,6 +375,60 @@ def _pairs(view: str, relative: bool):
     return propose
 
 
+def _products(view: str, relative: bool):
+    def propose(state: SearchState, generator: torch.Generator) -> list[Proposal]:
+        work = state.workspace
+        target = work.target(_view(view), relative)
+        if target is None:
+            return []
+        law = screen_product(target, _bases(work), work.monomials, work.rows[:MOST_SECOND])
+        return [(f"screen product, {view}", law)]
+
+    return propose
+
+
+def _factors(view: str, relative: bool):
+    def propose(state: SearchState, generator: torch.Generator) -> list[Proposal]:
+        work = state.workspace
+        target = work.target(_view(view), relative)
+        if target is None:
+            return []
+        found = [(f"screen factor, {view}", screen_factor(target, work.monomials, work.rows))]
+        degree = 2 if _terms(work.dimensions, 2) <= MOST_SPAN else 1
+        if _terms(work.dimensions, degree) <= MOST_SPAN:
+            span = _dictionary(work.screen.x, work.vocabulary, degree)
+            found.append((f"screen span, {view}", screen_span(target, span, work.monomials)))
+            found.append((f"screen span, {view}", screen_span(target, span, work.rows)))
+        return found
+
+    return propose
+
+
+def _log_pairs(weighted: bool):
+    def propose(state: SearchState, generator: torch.Generator) -> list[Proposal]:
+        work = state.workspace
+        target = work.target(_view("y"), not weighted)
+        if target is None:
+            return []
+        law = screen_log_pair(target, work.screen.x, work.rows, work.vocabulary, weighted=weighted)
+        return [("screen log pair", law)]
+
+    return propose
+
+
+def _chains(state: SearchState, generator: torch.Generator) -> list[Proposal]:
+    """Sums and products of several rows, joined greedily."""
+    work = state.workspace
+    found = []
+    relative, absolute = work.target(_view("y"), True), work.target(_view("y"), False)
+    if relative is not None:
+        laws = screen_log_chain(relative, work.screen.x, work.rows, work.vocabulary)
+        found.append(("screen log chain", laws))
+    if absolute is not None:
+        found.append(("screen chain", screen_chain(absolute, _bases(work)[0], work.rows)))
+    return found
+
+
 def _propose_prior(state: SearchState, generator: torch.Generator) -> list[Proposal]:
     work = state.workspace
     drawn = sample_expressions("science", 2000, work.dimensions, work.vocabulary, generator)
@@ -375,8 +454,11 @@ def _polish(proposals: Sequence[Proposal], work: Workspace) -> Scored:
     origins = [name for name, e in proposals for _ in range(len(e))]
     candidates = simplify_batch(concatenate([e for _, e in proposals]))
     keep = _distinct(candidates)
+    keep = keep[candidates.permitted[keep]]  # a screen may have needed an operator that the user excluded
     candidates, origins = candidates[keep], [origins[i] for i in keep.tolist()]
     data = work.data
+    if not len(candidates):
+        return score(candidates, data, ())
     count = len(data)
     for points, steps, most in STAGES:
         if points >= count:
@@ -411,6 +493,7 @@ def _rough_length(e: Expressions, loss: torch.Tensor, points: int, rows: int, wo
     """Description length guessed from few points: half a double's digits per constant, degrees of freedom counted."""
     free = e.free.sum(1)
     left = (points - free).clamp(min=1)
+    loss = torch.where(free <= max(1, rows - SPARE_ROWS), loss, torch.inf)  # as many constants as rows fit anything
     floor = points * (1e-11 * work.screen.y.square().mean().sqrt()) ** 2 + 1e-300
     if work.data.sigma is not None:
         floor = floor * float(work.data.sigma.median()) ** -2

@@ -1,8 +1,12 @@
 """Screens: linear algebra that ranks millions of hypotheses about T(y) over a library.
 
     power   log|T| ≈ β·log|x| + p·log|F(c·g)|: a monomial times one feature, for every group, feature, start of c
+    logpair T ≈ K·Πx^β·u^p·v^q for all pairs of rows, from the logarithms
     one     T ≈ B·β + a·u for every row u
     pair    T ≈ B·β + a·u + b·v for all pairs of rows
+    product T ≈ B·β + a·u·v, and factor T ≈ u·(a + b·v), for every u and v
+    span    T ≈ u·Σ over a small dictionary, for every u
+    chain   T ≈ B·β + Σ aₖ·uₖ, or a product of powers uₖ^pₖ, joined greedily
     sparse  T ≈ Σ over a dictionary of monomials, eliminated backwards to the terms that matter
     ratio   p(x) − T·q(x) = 0: numerator and denominator over a dictionary of monomials
 
@@ -20,6 +24,7 @@ import torch
 from sr_accessor.expressions.batch import Expressions, concatenate, constant, empty, join
 from sr_accessor.expressions.build import heads, linear_combination, monomials, power
 from sr_accessor.expressions.vocabulary import Vocabulary
+from sr_accessor.refinement.levenberg_marquardt import solve_normal
 from sr_accessor.search.features import Feature, inner_grid
 from sr_accessor.search.library import Library, effective_points, least_points
 from sr_accessor.search.views import View
@@ -28,11 +33,17 @@ __all__ = [
     "Rows",
     "Target",
     "linear_rows",
+    "screen_chain",
+    "screen_factor",
+    "screen_log_chain",
+    "screen_log_pair",
     "screen_one",
     "screen_pair",
     "screen_power",
     "screen_powers",
+    "screen_product",
     "screen_ratio",
+    "screen_span",
     "screen_sparse",
 ]
 
@@ -52,6 +63,8 @@ PIECE_ROWS = 2000
 
 #: A ratio is proposed when the smallest singular value of its unit columns is below this; 3 % is noise's share.
 NO_NULL_VECTOR = 3e-2
+#: Columns that are eliminated one by one at most; more only where the null vector is unique.
+MOST_COLUMNS = 60
 
 
 @dataclass(frozen=True)
@@ -209,13 +222,21 @@ def screen_power(
     -------
     per view, expressions of y with K and c free
     """
-    if weighted and len(targets) > 1:
-        return [
-            found
-            for t in targets
-            for found in screen_power([t], x, library, kinds, vocabulary, weighted=True, keep=keep)
-        ]
-    fit = _regress(targets, x, weighted)
+    groups = [[t] for t in targets] if weighted else [list(targets)]
+    return [
+        found
+        for group in groups
+        for found in _screen_power(_regress(group, x, weighted), library, kinds, vocabulary, keep)
+    ]
+
+
+def _screen_power(
+    fit: _Regression,
+    library: Library,
+    kinds: Sequence[Feature],
+    vocabulary: Vocabulary,
+    keep: int,
+) -> list[tuple[View, Expressions]]:
     found = []  # (V, k) scores, rows, inner constants, kinds
     for number, kind in enumerate(kinds):
         if kind.exponential:
@@ -231,7 +252,7 @@ def screen_power(
     scores, group, inner, kind_of = (torch.cat(parts, 1) for parts in zip(*found, strict=True))
     best = scores.topk(min(keep, scores.shape[1]), largest=False, dim=1).indices
     group, inner, kind_of = (part.gather(1, best) for part in (group, inner, kind_of))
-    view = torch.arange(len(targets), device=x.device)[:, None].expand_as(best)
+    view = torch.arange(len(fit.views), device=best.device)[:, None].expand_as(best)
     sound = fit.left[:, None].expand_as(best) & (scores.gather(1, best) < 1)
     group, inner, kind_of, view = (part[sound] for part in (group, inner, kind_of, view))
     laws, of_view = [], []
@@ -245,6 +266,100 @@ def screen_power(
         return []
     every, of_view = concatenate(laws), torch.cat(of_view)
     return [(v, v.undo(every[of_view == i].trimmed())) for i, v in enumerate(fit.views) if bool((of_view == i).any())]
+
+
+def _times_power(lead: Expressions, factor: Expressions, p: torch.Tensor, vocabulary: Vocabulary) -> Expressions:
+    """lead·factor^p for p > 0, lead/factor^|p| for p < 0."""
+    return join(
+        heads("mul", (p > 0).long(), vocabulary),
+        heads("div", (p < 0).long(), vocabulary),
+        lead,
+        power(factor, p.abs(), vocabulary),
+    )
+
+
+def screen_log_pair(
+    target: Target, x: torch.Tensor, rows: Rows, vocabulary: Vocabulary, *, weighted: bool = False, keep: int = 60
+) -> Expressions:
+    """T ≈ K·Π x_d^β · u^p · v^q for all pairs of rows u, v, from the logarithms."""
+    fit = _regress([target], x, weighted)
+    if not bool(fit.left[0]):
+        return empty(vocabulary, x.device)
+    logs = rows.values.abs().clamp(min=1e-300).log() * fit.weight
+    before = torch.linalg.vecdot(logs, logs)
+    logs = logs - (logs @ fit.q) @ fit.q.T
+    squares = logs * logs
+    left = squares.sum(1)
+    rests_on = left.square() / torch.linalg.vecdot(squares, squares).clamp(min=1e-300)
+    sound = (left > LEAST_LEFT * before) & (rests_on > least_points(logs.shape[1], 0.03))
+    unit, rows = logs[sound] / left[sound].sqrt()[:, None], rows[sound]
+    if len(rows) < 2:
+        return empty(vocabulary, x.device)
+    residual = fit.unit[:, 0]
+    i, j = _best_pairs(unit.float(), residual.float(), 16 * keep, 1024)
+    share = _pair_share(unit, unit @ residual, i, j)
+    symbols = rows.expressions.complexity[i] + rows.expressions.complexity[j]
+    length = 0.5 * len(residual) * torch.log2(share.clamp(min=1e-24)) + SYMBOL_BITS * symbols
+    best = length.topk(min(keep, len(length)), largest=False).indices
+    return _log_law(fit, [rows[i[best]], rows[j[best]]], vocabulary)
+
+
+def screen_log_chain(
+    target: Target, x: torch.Tensor, rows: Rows, vocabulary: Vocabulary, *, beams: int = 8, depth: int = 4
+) -> Expressions:
+    """T ≈ K·Π x_d^β · u₁^p₁ · u₂^p₂ ⋯: factors joined greedily, from each of the best first ones."""
+    fit = _regress([target], x, False)
+    if not bool(fit.left[0]):
+        return empty(vocabulary, x.device)
+    logs = rows.values.abs().clamp(min=1e-300).log()
+    out = [
+        _log_law(fit, [rows[chain[:, k]] for k in range(chain.shape[1])], vocabulary)
+        for chain in _chains(logs, fit.weight, fit.q, fit.unit[:, 0], beams, depth)
+    ]
+    return concatenate(out) if out else empty(vocabulary, x.device)
+
+
+def _chains(
+    values: torch.Tensor, weight: torch.Tensor, q: torch.Tensor, residual: torch.Tensor, beams: int, depth: int
+) -> list[torch.Tensor]:
+    """Orthogonal matching pursuit from each of the best rows: (P, k) row indices for every length k from 2 on."""
+    share = _unexplained(values, weight, q, residual[:, None])[0]
+    starts = share.topk(min(beams, len(share)), largest=False).indices
+    found: list[list[torch.Tensor]] = [[] for _ in range(depth + 1)]
+    for start in starts:  # a handful of beams
+        basis, left, chain = q, residual, [start]
+        for length in range(2, depth + 1):
+            new = values[chain[-1]] * weight
+            for _ in range(2):  # twice is enough [Giraud et al. 2005]
+                new = new - basis @ (basis.T @ new)
+            new = new / new.norm().clamp(min=1e-300)
+            basis = torch.cat([basis, new[:, None]], 1)
+            left = left - new * (new @ left)
+            if not float(left.norm()) > 1e-12:
+                break
+            share = _unexplained(values, weight, basis, (left / left.norm())[:, None])[0]
+            chain.append(share.argmin())
+            found[length].append(torch.stack(chain))
+    return [torch.stack(chains) for chains in found if chains]
+
+
+def _log_law(fit: _Regression, factors: Sequence[Rows], vocabulary: Vocabulary) -> Expressions:
+    """K·Π x^β·Π uₖ^pₖ for P choices of m factors, exponents regressed in the logarithm and rounded to halves."""
+    columns = torch.stack([r.values.abs().clamp(min=1e-300).log() * fit.weight for r in factors], 1)  # (P, m, N)
+    projected = columns - (columns @ fit.q) @ fit.q.T
+    gram = projected @ projected.transpose(1, 2)
+    powers = (torch.linalg.pinv(gram, hermitian=True) @ (projected @ fit.whole[0])[:, :, None])[:, :, 0]
+    rest = fit.whole[0] - (powers[:, None, :] @ columns)[:, 0]
+    beta = torch.linalg.solve_triangular(fit.r, fit.q.T @ rest.T, upper=True)[1:].T
+    exponents, powers = _spread(_halves(beta), fit.columns, fit.dimensions), _halves(powers)
+    fine = (exponents.abs() <= MOST_EXPONENT).all(1) & (powers.abs() <= MOST_FEATURE_POWER).all(1)
+    fine &= (powers != 0).all(1) & beta.isfinite().all(1)
+    if not bool(fine.any()):
+        return empty(vocabulary, columns.device)
+    law = constant([1.0], vocabulary, columns.device) * monomials(exponents, vocabulary)
+    for k, factor in enumerate(factors):
+        law = _times_power(law, factor.expressions, powers[:, k], vocabulary)
+    return fit.views[0].undo(law[fine].trimmed())
 
 
 def _least(scores: torch.Tensor, inner: torch.Tensor, rows: torch.Tensor | None, kind: int, keep: int):
@@ -326,10 +441,11 @@ def _power_with_feature(
     exponents = _spread(_halves(beta), fit.columns, fit.dimensions)
     sound = (exponents.abs() <= MOST_EXPONENT).all(1) & beta.isfinite().all(1) & p.isfinite()
     one = constant([1.0], vocabulary, rows.device)
+    lead = one * monomials(exponents, vocabulary)
     if kind is not None and kind.exponential:
         rate = p / groups.values.abs().amax(1)
         argument = constant(rate, vocabulary, rows.device) * groups.expressions
-        law = one * monomials(exponents, vocabulary) * kind.build(argument)
+        law = lead * kind.build(argument)
     else:
         p = _halves(p)
         sound &= (p != 0) & (p.abs() <= MOST_FEATURE_POWER)
@@ -337,12 +453,7 @@ def _power_with_feature(
             factor = groups.expressions
         else:
             factor = kind.build(constant(inner, vocabulary, rows.device) * groups.expressions)
-        law = join(
-            heads("mul", (p > 0).long(), vocabulary),
-            heads("div", (p < 0).long(), vocabulary),
-            one * monomials(exponents, vocabulary),
-            power(factor, p.abs(), vocabulary),
-        )
+        law = _times_power(lead, factor, p, vocabulary)
     return law[sound], view[sound]
 
 
@@ -370,7 +481,9 @@ def linear_rows(library: Library, kinds: Sequence[Feature], vocabulary: Vocabula
     spread = (scaled - scaled.mean(1, keepdim=True)).square().mean(1).sqrt()
     sound = finite & (size > 0) & (size < 1e100) & (spread > 1e-6)
     sound &= effective_points(values) > least_points(values.shape[1], 0.03)
-    return Rows(expressions[sound], values[sound])
+    sound = sound.nonzero()[:, 0]
+    order = sound[torch.argsort(expressions.complexity[sound], stable=True)]
+    return Rows(expressions[order], values[order])
 
 
 def _project(target: Target, base: Rows, rows: Rows):
@@ -395,7 +508,20 @@ def screen_one(target: Target, base: Rows, rows: Rows, *, keep: int = 20) -> Exp
     return _combined(target, base, [rows[best]])
 
 
-def screen_pair(target: Target, base: Rows, rows: Rows, *, keep: int = 25, block: int = 1024) -> Expressions:
+def screen_chain(target: Target, base: Rows, rows: Rows, *, beams: int = 8, depth: int = 6) -> Expressions:
+    """T ≈ B·β + Σ aₖ·uₖ: terms joined greedily, from each of the best first ones."""
+    q, _ = _basis(base.values, target.weight)
+    whole = target.values * target.weight
+    residual = whole - q @ (q.T @ whole)
+    residual = residual / residual.norm().clamp(min=1e-300)
+    out = [
+        _combined(target, base, [rows[chain[:, k]] for k in range(chain.shape[1])])
+        for chain in _chains(rows.values, target.weight, q, residual, beams, depth)
+    ]
+    return concatenate(out) if out else empty(rows.expressions.vocabulary, whole.device)
+
+
+def screen_pair(target: Target, base: Rows, rows: Rows, *, keep: int = 60, block: int = 1024) -> Expressions:
     """T ≈ B·β + a·u + b·v for all pairs of rows, from the Gram matrix in closed form.
 
     With unit projected rows and correlations b = ⟨u, r⟩, G = ⟨u, v⟩ two rows explain
@@ -441,6 +567,108 @@ def _pair_share(unit: torch.Tensor, b: torch.Tensor, i: torch.Tensor, j: torch.T
     gram = torch.linalg.vecdot(unit[i], unit[j])
     across = (b[j] - gram * b[i]).square() / (1 - gram.square()).clamp(min=1e-12)
     return (residual_left - across).clamp(min=0.0)
+
+
+def screen_product(target: Target, bases: Sequence[Rows], first: Rows, second: Rows, *, keep: int = 20) -> Expressions:
+    """T ≈ B·β + a·u·v for every u of `first` and v of `second`, by matrix products: two, and one per base row.
+
+    Parameters
+    ----------
+    bases : each the beginning of the next, so that what one base takes away is computed once
+    keep : proposals per base
+    """
+    largest = bases[-1]
+    q, _ = _basis(largest.values, target.weight)
+    whole = target.values * target.weight
+    u, v = _scaled(first.values) * target.weight, _scaled(second.values)
+    u32, v32, q32 = u.float(), v.float(), q.T.float()
+    before = u32.square() @ v32.square().T
+    left = before.clone()
+    done, out = 0, []
+    symbols_u, symbols_v = first.expressions.complexity, second.expressions.complexity
+    for base in bases:
+        for column in q32[done : len(base)]:  # base rows
+            across = (u32 * column) @ v32.T
+            left -= across.square_()
+        done = len(base)
+        own = q[:, :done]
+        residual = whole - own @ (own.T @ whole)
+        residual = residual / residual.norm().clamp(min=1e-300)
+        explained = ((u32 * residual.float()) @ v32.T).square_().div_(left)
+        explained.masked_fill_(left <= 2e-4 * before, 0.0)
+        best = explained.flatten().topk(min(16 * keep, explained.numel())).indices
+        i, j = best // len(v), best % len(v)
+        share = _unexplained(u[i] * v[j] / target.weight, target.weight, own, residual[:, None])[0]
+        symbols = symbols_u[i] + symbols_v[j]
+        length = 0.5 * len(whole) * torch.log2(share.clamp(min=1e-24)) + SYMBOL_BITS * symbols
+        top = length.topk(min(keep, len(length)), largest=False).indices
+        i, j = i[top], j[top]
+        chosen = Rows(first.expressions[i] * second.expressions[j], first.values[i] * second.values[j])
+        out.append(_combined(target, base, [chosen]))
+    return concatenate(out)
+
+
+def screen_factor(target: Target, first: Rows, second: Rows, *, keep: int = 20) -> Expressions:
+    """T ≈ u·(a + b·v) for every u of `first` and v of `second`."""
+    whole = target.values * target.weight
+    whole = whole / whole.norm().clamp(min=1e-300)
+    u, v = _scaled(first.values) * target.weight, _scaled(second.values)
+    u = u / u.norm(dim=1, keepdim=True).clamp(min=1e-300)
+    along = u @ whole
+    u32, v32 = u.float(), v.float()
+    across = (u32 * (whole - along[:, None] * u).float()) @ v32.T
+    before = u32.square() @ v32.square().T
+    left = before - (u32.square() @ v32.T).square()
+    explained = torch.where(left > 2e-4 * before, across.square() / left, 0.0) + along.float().square()[:, None]
+    best = explained.flatten().topk(min(16 * keep, explained.numel())).indices
+    i, j = best // len(v), best % len(v)
+    pair = torch.stack([u[i], u[i] * v[j]], 1)  # (P, 2, N)
+    q, _ = torch.linalg.qr(pair.transpose(1, 2))
+    share = (1 - (whole[None, None, :] @ q)[:, 0].square().sum(1)).clamp(min=0.0)
+    symbols = first.expressions.complexity[i] + second.expressions.complexity[j]
+    squares = (u[i] * v[j]).square()
+    rests_on = squares.sum(1).square() / torch.linalg.vecdot(squares, squares).clamp(min=1e-300)
+    share = torch.where(rests_on > least_points(len(whole), 0.04), share, 1.0)
+    length = 0.5 * len(whole) * torch.log2(share.clamp(min=1e-24)) + SYMBOL_BITS * symbols
+    top = length.topk(min(keep, len(length)), largest=False).indices
+    outer, inner = first.expressions[i[top]], second.expressions[j[top]]
+    vocabulary = outer.vocabulary
+    one = constant([1.0], vocabulary, whole.device)
+    return target.view.undo(outer * (one + one * inner))
+
+
+def screen_span(target: Target, dictionary: Rows, first: Rows, *, keep: int = 12) -> Expressions:
+    """T ≈ u·Σ cⱼ·bⱼ over a small dictionary for every u of `first`; then eliminated to the terms that matter."""
+    b = _scaled(dictionary.values)
+    k, points = b.shape
+    if k > points // 3:
+        return empty(dictionary.expressions.vocabulary, b.device)
+    u = _scaled(first.values)
+    weighted = u * target.weight
+    squares = weighted * weighted
+    rests_on = squares.sum(1).square() / torch.linalg.vecdot(squares, squares).clamp(min=1e-300)
+    some = (rests_on > least_points(points, 0.05)).nonzero()[:, 0]
+    if not len(some):
+        return empty(dictionary.expressions.vocabulary, b.device)
+    squares, weighted = squares[some], weighted[some]
+    upper = torch.triu_indices(k, k, device=b.device)
+    entries = squares @ (b[upper[0]] * b[upper[1]]).T
+    gram = b.new_zeros(len(some), k, k)
+    gram[:, upper[0], upper[1]] = entries
+    gram[:, upper[1], upper[0]] = entries
+    goal = target.values * target.weight
+    right = (weighted * goal) @ b.T
+    solution = solve_normal(gram, right)
+    share = 1 - torch.linalg.vecdot(solution, right) / goal.square().sum()
+    share = torch.where(share.isfinite(), share.clamp(min=0.0), 1.0)
+    best = some[share.topk(min(keep, len(share)), largest=False).indices]
+    columns = (u[best][:, None, :] * dictionary.values) * target.weight
+    coefficients, used = eliminate(columns, goal)
+    fine = used.any(1) & (used.sum(1) <= MOST_TERMS)
+    if not bool(fine.any()):
+        return empty(dictionary.expressions.vocabulary, b.device)
+    sums = _sum_of(dictionary, coefficients[fine], used[fine])
+    return target.view.undo(first.expressions[best[fine]] * sums)
 
 
 def _combined(target: Target, base: Rows, extra: Sequence[Rows]) -> Expressions:
@@ -558,6 +786,14 @@ def screen_ratio(target: Target, top: Rows, bottom: Rows) -> Expressions | None:
         return None
     limit = max(1e-10, 3 * float(smallest))
     vector = vector[0]
+    if int((torch.linalg.svdvals(triangle) < limit).sum()) == 1:  # one null vector: its zeros are exact
+        keep = (vector.abs() > 1e-6 * vector.abs().max()).nonzero()[:, 0]
+        smallest, vector = _null_vectors(triangle[:, keep][None])
+        if not float(smallest) < limit:
+            return None
+        vector = vector[0]
+    elif many > MOST_COLUMNS:
+        return None
     while len(keep) > 2:
         # One column less: of the six with the least weight in the null vector, the one whose loss it survives best.
         order = torch.argsort(vector.abs())[:6]

@@ -95,8 +95,7 @@ class SelfAttention(nn.Module):
     ) -> tuple[torch.Tensor, KeyValues]:
         """(B, T, E) -> (B, T, E) and the cache for the next call.
 
-        `mask` (B, 1, 1, T) bool, True where one may look. With a cache, x is what follows it: one position, since
-        several would need a mask that one-by-one decoding never does.
+        `mask` (B, 1, 1, T) bool, True where one may look, for what is not causal. With a cache, x follows it.
         """
         queries, keys, values = (_heads(part, self.heads) for part in self.inputs(x).chunk(3, -1))
         if cache is None:
@@ -104,8 +103,12 @@ class SelfAttention(nn.Module):
         else:
             cache = cache.append(keys, values)
             keys, values = (t[:, :, : cache.length] for t in cache.tensors)
-        causal = causal and keys.shape[2] == queries.shape[2]
-        seen = scaled_dot_product_attention(queries, keys, values, attn_mask=mask, is_causal=causal)
+        new, seen_by_all = queries.shape[2], cache.length - queries.shape[2]
+        if causal and seen_by_all and new > 1:  # `is_causal` would align the first query with the first key
+            mask = torch.ones(new, cache.length, dtype=torch.bool, device=x.device).tril(seen_by_all)
+        seen = scaled_dot_product_attention(
+            queries, keys, values, attn_mask=mask, is_causal=causal and not seen_by_all and new > 1
+        )
         return self.output(seen.transpose(1, 2).flatten(2)), cache
 
 

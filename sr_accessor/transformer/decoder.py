@@ -104,7 +104,7 @@ class Decoder(nn.Module):
 
         Parameters
         ----------
-        tokens : (S·C, T) int64, the C sequences of bag 0 first; with a cache, the one token (T = 1) that follows it
+        tokens : (S·C, T) int64, the C sequences of bag 0 first; with a cache, the tokens that follow it
         memory : S bags
 
         Returns

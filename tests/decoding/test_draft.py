@@ -170,6 +170,24 @@ def test_observations_that_cannot_be_used(x, y, told):
         write(x, y)
 
 
+def test_no_samples_and_no_bags():
+    x, y = observations()
+    for options in ({"samples": 0}, {"bags": 0}):
+        with pytest.raises(InputError, match="at least 1"):
+            write(x, y, **options)
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_the_same_code_on_cuda():
+    x, y = observations()
+    model = build(preset("tiny"), generator(0, "cuda")).eval()
+    found = draft(model, x, y, vocabulary=VOCABULARY, generator=generator(0, "cuda"), samples=50, bags=3)
+    assert found.expressions.well_formed.all() and found.expressions.device.type == "cuda"
+    with pytest.raises(InputError, match="generator lives"):
+        write(x, y, model=model)
+
+
 def test_constant_columns_and_constant_y():
     x, _ = observations()
     x[:, 1] = 4.0

@@ -51,6 +51,9 @@ def test_cache_equals_no_cache(changes):
         steps.append(logits)
     assert cache.length == tokens.shape[1]
     assert torch.allclose(torch.cat(steps, 1), whole, atol=1e-5)
+    first, cache = model.decode(tokens[:, :7], memory)
+    rest, cache = model.decode(tokens[:, 7:], memory, cache)  # several at once
+    assert torch.allclose(torch.cat([first, rest], 1), whole, atol=1e-5)
 
 
 def test_a_cache_is_a_value():
