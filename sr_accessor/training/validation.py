@@ -16,7 +16,7 @@ from sr_accessor.training.stream import Batch
 from sr_accessor.transformer.model import Transformer, cross_entropy
 from sr_accessor.transformer.tokenizer import layout
 
-__all__ = ["Validation", "validate"]
+__all__ = ["Validation", "neighbours", "validate"]
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,8 @@ class Validation:
 
     Parameters
     ----------
-    own, other : nats per token given a function's own points, and given those of another function of (nearly always)
-        as many variables
+    own, other : nats per token given a function's own points, and given those of another function
+        of as many variables
     accuracy : share of tokens that are the likeliest given one's own points
     functions : how many were held out
     """
@@ -55,7 +55,7 @@ def validate(model: Transformer, batches: Sequence[Batch], world: World, precisi
     model.eval()
     for batch in batches[world.rank :: world.size]:
         tokens = batch.tokens
-        neighbour = torch.arange(len(tokens), device=world.device).roll(1)
+        neighbour = neighbours(batch.dimensions)
         with precision.context():
             memory = model.encode(batch.points)
             own = model.decode(tokens[:, :-1], memory)[0]
@@ -67,3 +67,14 @@ def validate(model: Transformer, batches: Sequence[Batch], world: World, precisi
     model.train(was_training)
     own, other, right, written, functions = world.sum(sums).tolist()
     return Validation(own / written, other / written, right / written, int(functions))
+
+
+def neighbours(dimensions: torch.Tensor) -> torch.Tensor:
+    """(B,) for each row another row of as many variables, the next in a circle; `dimensions` (B,) ascend.
+
+    A row that is the only one of its dimension gets the row before it.
+    """
+    _, group, sizes = torch.unique_consecutive(dimensions, return_inverse=True, return_counts=True)
+    first = (sizes.cumsum(0) - sizes)[group]
+    row = torch.arange(len(dimensions), device=dimensions.device)
+    return torch.where(sizes[group] > 1, first + (row - first + 1) % sizes[group], row.roll(1))
