@@ -50,7 +50,7 @@ from sr_accessor.search.screens import (
     screen_span,
     screen_sparse,
 )
-from sr_accessor.search.selection import Data, Scored, best_front, score, snap, stack
+from sr_accessor.search.selection import Data, Scored, best_front, score, snap, snap_savings, stack
 from sr_accessor.search.views import VIEWS, View
 from sr_accessor.transformer.model import Transformer
 
@@ -60,8 +60,8 @@ SCREEN_POINTS = 200  # search_findings.md §8: 200-300 points rank as well as al
 #: (points, Levenberg–Marquardt steps, candidates kept) of each stage of polishing; then all rows.
 STAGES = ((64, 8, 160), (256, 10, 50))
 FINAL_STEPS, MOST_ROWS = 16, 20_000
-#: Candidates within this many bits of the best of a round are snapped, at most so many.
-SNAP_WITHIN, MOST_SNAPPED = 150.0, 8
+#: Candidates of one round whose numbers are snapped.
+MOST_SNAPPED = 8
 #: A law with this relative error (root mean square) is exact in float64 arithmetic.
 EXACT, MOST_FREE = 1e-12, 3
 #: Rows that a law must leave over beyond its free constants.
@@ -69,9 +69,11 @@ SPARE_ROWS = 3
 #: Moves end when this many rounds of them in a row did not shorten the description.
 PATIENCE = 12
 #: Not before so many rounds do residuals that pass as noise end a search: a simpler law may still come.
-LEAST_ROUNDS = 6
+LEAST_ROUNDS = 10
 #: Above 2·ln M this much (χ² units) is left to chance: M rows are not independent, so the true excess is smaller.
 NOISE_MARGIN = 4.0
+#: Correlations of neighbours above this many standard errors are structure.
+NOISE_SIGMAS = 2.5
 POPULATION, CHILDREN = 8, 1500
 #: Parents kept of every complexity; children of one round.
 #: Sequences the network draws in one round; laws whose residuals are screened in one round.
@@ -212,7 +214,7 @@ def step(state: SearchState) -> SearchState:
     done = sum(len(e) for _, e in proposals)
     if not proposals:
         return replace(state, round=state.round + 1, doing=name, waiting=state.waiting + moving)
-    scored = _polish(proposals, work)
+    scored = _polish(proposals, work, float(state.front.description_length.min()))
     if not len(scored):
         return replace(state, round=state.round + 1, doing=name, waiting=state.waiting + moving)
     front = best_front([state.front, scored.front()])
@@ -388,7 +390,7 @@ def _pairs(view: str, relative: bool):
         found = []
         for base in _bases(work):
             found.append((f"screen one, {view}", screen_one(target, base, work.rows)))
-        found.append((f"screen pair, {view}", screen_pair(target, _bases(work)[0], work.rows)))
+        found.append((f"screen pair, {view}", screen_pair(target, _bases(work)[0], work.rows[:MOST_SECOND])))
         return found
 
     return propose
@@ -429,7 +431,8 @@ def _log_pairs(weighted: bool):
         target = work.target(_view("y"), not weighted)
         if target is None:
             return []
-        law = screen_log_pair(target, work.screen.x, work.rows, work.vocabulary, weighted=weighted)
+        rows = work.rows[:MOST_SECOND]
+        law = screen_log_pair(target, work.screen.x, rows, work.vocabulary, weighted=weighted)
         return [("screen log pair", law)]
 
     return propose
@@ -438,13 +441,13 @@ def _log_pairs(weighted: bool):
 def _chains(state: SearchState, generator: torch.Generator) -> list[Proposal]:
     """Sums and products of several rows, joined greedily."""
     work = state.workspace
-    found = []
+    found, rows = [], work.rows[:MOST_SECOND]
     relative, absolute = work.target(_view("y"), True), work.target(_view("y"), False)
     if relative is not None:
-        laws = screen_log_chain(relative, work.screen.x, work.rows, work.vocabulary)
+        laws = screen_log_chain(relative, work.screen.x, rows, work.vocabulary)
         found.append(("screen log chain", laws))
     if absolute is not None:
-        found.append(("screen chain", screen_chain(absolute, _bases(work)[0], work.rows)))
+        found.append(("screen chain", screen_chain(absolute, _bases(work)[0], rows)))
     return found
 
 
@@ -540,8 +543,11 @@ MOVES = (
 
 
 # ------------------------------------------------------------------------------------------------ polishing
-def _polish(proposals: Sequence[Proposal], work: Workspace) -> Scored:
-    """Everything proposed is refined on few points, the best on more, the last on all; then snapped."""
+def _polish(proposals: Sequence[Proposal], work: Workspace, known: float) -> Scored:
+    """Everything proposed is refined on few points, the best on more, the last on all.
+
+    Numbers are snapped where that can make a candidate shorter than the shortest description `known`.
+    """
     origins = [name for name, e in proposals for _ in range(len(e))]
     candidates = simplify_batch(concatenate([e for _, e in proposals]))
     keep = _distinct(candidates)
@@ -574,9 +580,11 @@ def _polish(proposals: Sequence[Proposal], work: Workspace) -> Scored:
     if not len(scored):
         return scored
     order = torch.argsort(scored.description_length)
-    length = scored.description_length[order]
-    close = (length < length[0] + SNAP_WITHIN)[:MOST_SNAPPED]
-    snapped = snap(scored[order[:MOST_SNAPPED][close]], data)
+    hopeful = scored.description_length - snap_savings(scored) < known
+    close = order[hopeful[order]][:MOST_SNAPPED]
+    if not len(close):
+        return scored[order]
+    snapped = snap(scored[close], data)
     return stack([snapped, scored[order]])
 
 
@@ -643,14 +651,15 @@ def _is_exact(front: Front, data: Data) -> bool:
 
 
 def _passes_as_noise(front: Front, work: Workspace) -> bool:
-    """Whether no row of the linear screens still explains anything of the best law's residuals.
+    """Whether the best law's residuals look like independent noise.
 
-    The largest of M squared correlations of pure noise is about 2·ln M / N; the law's own tangent space is
-    projected out first. A screen of the residual is what would find the next term, so this is the test that counts.
+    Two tests, the law's own tangent space projected out first. No row of the linear screens explains anything (the
+    largest of M squared correlations of pure noise is about 2·ln M / N). And neighbours do not resemble each other,
+    along any variable or in all together: structure that no row has shows there.
     """
     best = int(front.description_length.argmin())
     law = front.expressions[best]
-    data = work.screen
+    data = work.wide
     values, columns, _ = jacobian(law, data.x)
     weight = torch.ones_like(data.y) if data.sigma is None else 1 / data.sigma
     residual = (data.y - values[0]) * weight
@@ -658,12 +667,32 @@ def _passes_as_noise(front: Front, work: Workspace) -> bool:
     if not bool(base.isfinite().all()) or not bool(residual.isfinite().all()):
         return False
     q = torch.linalg.qr((base / base.norm(dim=1, keepdim=True).clamp(min=1e-300)).T).Q
-    rows = work.rows.values * weight
-    rows = rows - (rows @ q) @ q.T
     residual = residual - q @ (q.T @ residual)
     left = len(residual) - q.shape[1]
-    if left < 3:
+    spread = residual.square().sum() / max(left, 1)
+    if left < 3 or not bool(spread > 0):
         return True
-    spread = residual.square().sum() / left
-    heard = (rows @ residual).square() / torch.linalg.vecdot(rows, rows).clamp(min=1e-300) / spread.clamp(min=1e-300)
-    return float(heard.max()) < 2 * math.log(len(rows)) + NOISE_MARGIN
+    unit = residual / spread.sqrt()
+    few = work.rows[:MOST_SECOND]
+    rows = evaluate(few.expressions, data.x)[0] * weight
+    rows = rows[rows.isfinite().all(1)]
+    rows = rows - (rows @ q) @ q.T
+    heard = (rows @ unit).square() / torch.linalg.vecdot(rows, rows).clamp(min=1e-300)
+    if float(heard.max()) > 2 * math.log(len(rows)) + NOISE_MARGIN:
+        return False
+    return float(_neighbours_alike(data.x, unit)) < NOISE_SIGMAS
+
+
+def _neighbours_alike(x: torch.Tensor, unit: torch.Tensor) -> torch.Tensor:
+    """Largest correlation, in standard errors, of neighbouring residuals: along each variable, and in all of them."""
+    n = len(unit)
+    order = torch.argsort(x, dim=0)
+    along = unit[order]  # (N, D)
+    serial = (along[1:] * along[:-1]).sum(0) / n**0.5
+    scaled = (x - x.mean(0)) / x.std(0).clamp(min=1e-300)
+    distance = torch.cdist(scaled, scaled)
+    distance.fill_diagonal_(torch.inf)
+    nearest = distance.argmin(1)
+    # Mutual nearest neighbours count twice: the variance of the sum is up to twice that of independent pairs.
+    together = (unit * unit[nearest]).sum() / (1.5 * n) ** 0.5
+    return torch.cat([serial, together[None]]).max()

@@ -306,7 +306,7 @@ def screen_log_pair(
 
 
 def screen_log_chain(
-    target: Target, x: torch.Tensor, rows: Rows, vocabulary: Vocabulary, *, beams: int = 8, depth: int = 4
+    target: Target, x: torch.Tensor, rows: Rows, vocabulary: Vocabulary, *, beams: int = 6, depth: int = 4
 ) -> Expressions:
     """T ≈ K·Π x_d^β · u₁^p₁ · u₂^p₂ ⋯: factors joined greedily, from each of the best first ones."""
     fit = _regress([target], x, False)
@@ -509,7 +509,7 @@ def screen_one(target: Target, base: Rows, rows: Rows, *, keep: int = 20) -> Exp
     return _combined(target, base, [rows[best]])
 
 
-def screen_chain(target: Target, base: Rows, rows: Rows, *, beams: int = 8, depth: int = 6) -> Expressions:
+def screen_chain(target: Target, base: Rows, rows: Rows, *, beams: int = 6, depth: int = 5) -> Expressions:
     """T ≈ B·β + Σ aₖ·uₖ: terms joined greedily, from each of the best first ones."""
     q, _ = _basis(base.values, target.weight)
     whole = target.values * target.weight
