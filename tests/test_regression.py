@@ -27,9 +27,9 @@ def seen(monkeypatch):
     """What the search was started with."""
     kept = []
 
-    def start(data, vocabulary, *, seed):
+    def start(data, vocabulary, *, seed, **more):
         kept.append((data, vocabulary, seed))
-        return original(data, vocabulary, seed=seed)
+        return original(data, vocabulary, seed=seed, **more)
 
     original = regression.start
     monkeypatch.setattr(regression, "start", start)

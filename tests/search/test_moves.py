@@ -75,8 +75,8 @@ def test_children_are_well_formed_and_of_active_operators(names):
     groups = variable([0, 1], vocabulary)
     if "mul" in vocabulary:
         groups = concatenate([groups, groups * variable([1], vocabulary)])
-    price = torch.linspace(10, 90, len(parents), dtype=torch.float64)
-    children = offspring(parents, price, groups, 2, 800, torch.Generator().manual_seed(0))
+    weight = torch.linspace(9, 1, len(parents), dtype=torch.float64)
+    children = offspring(parents, weight, groups, 2, 800, torch.Generator().manual_seed(0))
     assert bool(children.well_formed.all()) and bool(children.permitted.all())
     assert int(children.lengths.max()) <= MOST_SYMBOLS and len(children) > 600
     assert int(children.codes.max()) < 256 + 2
@@ -84,18 +84,18 @@ def test_children_are_well_formed_and_of_active_operators(names):
 
 
 def test_children_come_from_the_generator():
-    parents, price = drawn(60, 3), torch.zeros(60, dtype=torch.float64)
+    parents, weight = drawn(60, 3), torch.ones(60, dtype=torch.float64)
     groups = variable([0, 1], VOCABULARY)
-    one, same, other = (offspring(parents, price, groups, 2, 200, torch.Generator().manual_seed(s)) for s in (1, 1, 2))
+    one, same, other = (offspring(parents, weight, groups, 2, 200, torch.Generator().manual_seed(s)) for s in (1, 1, 2))
     assert torch.equal(one.codes, same.codes) and torch.equal(one.constants, same.constants)
     assert one.codes.shape != other.codes.shape or not torch.equal(one.codes, other.codes)
 
 
-def test_cheap_parents_have_more_children():
-    """Forty parents, the cheap ones with tan, the dear ones with acos: whose symbol prevails."""
+def test_heavy_parents_have_more_children():
+    """Twenty heavy parents with tan, twenty light ones with acos: whose symbol prevails."""
     a, b = (variable([0] * 20, VOCABULARY).apply(name) for name in ("tan", "acos"))
-    price = torch.cat([torch.full((20,), 10.0), torch.full((20,), 500.0)]).double()
+    weight = torch.tensor([30.0] * 20 + [1.0] * 20)
     groups = variable([0], VOCABULARY)
-    children = offspring(concatenate([a, b]), price, groups, 1, 1000, torch.Generator().manual_seed(0))
-    cheap, dear = (int((children.codes == VOCABULARY.id(n)).any(1).sum()) for n in ("tan", "acos"))
-    assert cheap > 4 * dear
+    children = offspring(concatenate([a, b]), weight, groups, 1, 1000, torch.Generator().manual_seed(0))
+    heavy, light = (int((children.codes == VOCABULARY.id(n)).any(1).sum()) for n in ("tan", "acos"))
+    assert heavy > 4 * light
