@@ -34,9 +34,10 @@ from sr_accessor.search.moves import offspring
 from sr_accessor.search.screens import (
     Rows,
     Target,
-    best_factors,
     linear_rows,
+    screen_chain,
     screen_factor,
+    screen_log_chain,
     screen_log_pair,
     screen_one,
     screen_pair,
@@ -60,6 +61,8 @@ FINAL_STEPS, MOST_ROWS = 16, 20_000
 SNAP_WITHIN, MOST_SNAPPED = 150.0, 8
 #: A law with this relative error (root mean square) is exact in float64 arithmetic.
 EXACT, MOST_FREE = 1e-12, 3
+#: Rows that a law must leave over beyond its free constants.
+SPARE_ROWS = 3
 #: Moves end when this many rounds of them in a row did not shorten the description.
 PATIENCE = 12
 #: Not before so many rounds do residuals that pass as noise end a search: a simpler law may still come.
@@ -69,8 +72,8 @@ NOISE_MARGIN = 4.0
 POPULATION = 300
 #: Monomials of one dictionary at most.
 MOST_MONOMIALS, MOST_RATIO = 90, 130
-#: Rows u of the product screens, and terms of the spans.
-MOST_FACTORS, MOST_SPAN = 1200, 36
+#: Rows u and v of the product screens, and terms of the spans.
+MOST_FACTORS, MOST_SECOND, MOST_SPAN = 1000, 2500, 60
 
 Proposal = tuple[str, Expressions]
 
@@ -223,6 +226,7 @@ def _plan(work: Workspace) -> list[tuple[str, Callable[[SearchState, torch.Gener
         ("power × feature, small library", _power("small", logs, False)),
         ("pairs, y", _pairs("y", False)),
         ("pairs of factors", _log_pairs(False)),
+        ("chains", _chains),
         ("power × feature, small library, absolute errors", _power("small", ["y"], True)),
         ("power × feature, large library", _power("large", logs, False)),
         ("products, y", _products("y", False)),
@@ -234,7 +238,6 @@ def _plan(work: Workspace) -> list[tuple[str, Callable[[SearchState, torch.Gener
     plan += [(f"factors, {v}", _factors(v, False)) for v in sums[1:]]
     plan += [(f"pairs, {v}", _pairs(v, False)) for v in LINEAR_VIEWS[1:] if v in usable]
     plan += [
-        ("two features", _two_features),
         ("power × feature, large library, absolute errors", _power("large", ["y"], True)),
     ]
     plan += [(f"pairs, {v}, relative errors", _pairs(v, True)) for v in LINEAR_VIEWS if v in usable]
@@ -378,24 +381,10 @@ def _products(view: str, relative: bool):
         target = work.target(_view(view), relative)
         if target is None:
             return []
-        bases = _bases(work)
-        if "square" in work.vocabulary:
-            bases.append(_squares(work))
-        rows = work.rows[: len(work.rows)]
-        found = []
-        for base in bases:
-            found.append((f"screen product, {view}", screen_product(target, base, work.monomials, rows)))
-        return found
+        law = screen_product(target, _bases(work), work.monomials, work.rows[:MOST_SECOND])
+        return [(f"screen product, {view}", law)]
 
     return propose
-
-
-def _squares(work: Workspace) -> Rows:
-    """Constant and squares of the variables."""
-    d = work.dimensions
-    exponents = torch.cat([torch.zeros(1, d), 2 * torch.eye(d)]).double().to(work.data.y.device)
-    expressions = monomials(exponents, work.vocabulary)
-    return Rows(expressions, evaluate(expressions, work.screen.x)[0])
 
 
 def _factors(view: str, relative: bool):
@@ -427,15 +416,17 @@ def _log_pairs(weighted: bool):
     return propose
 
 
-def _two_features(state: SearchState, generator: torch.Generator) -> list[Proposal]:
-    """The rows that explain most of log|y| join the power-law base, one at a time; a second feature is looked for."""
+def _chains(state: SearchState, generator: torch.Generator) -> list[Proposal]:
+    """Sums and products of several rows, joined greedily."""
     work = state.workspace
-    target = work.target(_view("y"), True)
-    if target is None:
-        return []
-    known = best_factors(target, work.screen.x, work.rows, keep=6)
-    laws = screen_power([target], work.screen.x, work.small, work.features, work.vocabulary, keep=12, factors=known)
-    return [("screen two features", law) for _, law in laws]
+    found = []
+    relative, absolute = work.target(_view("y"), True), work.target(_view("y"), False)
+    if relative is not None:
+        laws = screen_log_chain(relative, work.screen.x, work.rows, work.vocabulary)
+        found.append(("screen log chain", laws))
+    if absolute is not None:
+        found.append(("screen chain", screen_chain(absolute, _bases(work)[0], work.rows)))
+    return found
 
 
 def _propose_prior(state: SearchState, generator: torch.Generator) -> list[Proposal]:
@@ -502,6 +493,7 @@ def _rough_length(e: Expressions, loss: torch.Tensor, points: int, rows: int, wo
     """Description length guessed from few points: half a double's digits per constant, degrees of freedom counted."""
     free = e.free.sum(1)
     left = (points - free).clamp(min=1)
+    loss = torch.where(free <= max(1, rows - SPARE_ROWS), loss, torch.inf)  # as many constants as rows fit anything
     floor = points * (1e-11 * work.screen.y.square().mean().sqrt()) ** 2 + 1e-300
     if work.data.sigma is not None:
         floor = floor * float(work.data.sigma.median()) ** -2

@@ -6,6 +6,7 @@
     pair    T ≈ B·β + a·u + b·v for all pairs of rows
     product T ≈ B·β + a·u·v, and factor T ≈ u·(a + b·v), for every u and v
     span    T ≈ u·Σ over a small dictionary, for every u
+    chain   T ≈ B·β + Σ aₖ·uₖ, or a product of powers uₖ^pₖ, joined greedily
     sparse  T ≈ Σ over a dictionary of monomials, eliminated backwards to the terms that matter
     ratio   p(x) − T·q(x) = 0: numerator and denominator over a dictionary of monomials
 
@@ -31,9 +32,10 @@ from sr_accessor.search.views import View
 __all__ = [
     "Rows",
     "Target",
-    "best_factors",
     "linear_rows",
+    "screen_chain",
     "screen_factor",
+    "screen_log_chain",
     "screen_log_pair",
     "screen_one",
     "screen_pair",
@@ -155,10 +157,7 @@ class _Regression:
         return torch.linalg.solve_triangular(self.r, self.q.T @ self.whole.T, upper=True)[1:].T
 
 
-def _regress(
-    targets: Sequence[Target], x: torch.Tensor, weighted: bool, factor: torch.Tensor | None = None
-) -> _Regression:
-    """`factor` (N,): a function whose power joins the base."""
+def _regress(targets: Sequence[Target], x: torch.Tensor, weighted: bool) -> _Regression:
     t = torch.stack([target.values for target in targets]).abs()
     floor = 1e-12 * t.median(1, keepdim=True).values + 1e-300
     log_t = t.clamp(min=floor).log()
@@ -170,10 +169,7 @@ def _regress(
         weight = torch.ones_like(t[0])
     usable = (x.abs().amin(0) > 1e-9 * x.abs().amax(0)) & (x.abs().log().std(0) > 1e-9)
     columns = usable.nonzero()[:, 0]
-    base = [torch.ones_like(t[:1]), x.T[columns].abs().log()]
-    if factor is not None:
-        base.append(factor.abs().clamp(min=1e-300).log()[None])
-    q, r = _basis(torch.cat(base), weight)
+    q, r = _basis(torch.cat([torch.ones_like(t[:1]), x.T[columns].abs().log()]), weight)
     whole = log_t * weight
     residual = whole - (whole @ q) @ q.T
     norm = residual.norm(dim=1)
@@ -210,7 +206,6 @@ def screen_power(
     *,
     weighted: bool = False,
     keep: int = 40,
-    factors: Rows | None = None,
 ) -> list[tuple[View, Expressions]]:
     """T ≈ K·Π x_d^β · F(c·g)^p, from log|T| regressed on log|x_d| and one feature row.
 
@@ -221,27 +216,22 @@ def screen_power(
     library : groups g
     kinds : features F
     weighted : whether errors are those of the targets, or relative (equal in the logarithm)
-    keep : proposals per view (and factor)
-    factors : functions known already; each in turn joins the base with a power of its own
+    keep : proposals per view
 
     Returns
     -------
     per view, expressions of y with K and c free
     """
-    found = []
-    for group in [[t] for t in targets] if weighted else [list(targets)]:
-        if factors is None:
-            found += _screen_power(_regress(group, x, weighted), None, library, kinds, vocabulary, keep)
-        else:
-            for i in range(len(factors)):  # a handful
-                fit = _regress(group, x, weighted, factors.values[i])
-                found += _screen_power(fit, factors.expressions[i], library, kinds, vocabulary, keep)
-    return found
+    groups = [[t] for t in targets] if weighted else [list(targets)]
+    return [
+        found
+        for group in groups
+        for found in _screen_power(_regress(group, x, weighted), library, kinds, vocabulary, keep)
+    ]
 
 
 def _screen_power(
     fit: _Regression,
-    factor: Expressions | None,
     library: Library,
     kinds: Sequence[Feature],
     vocabulary: Vocabulary,
@@ -269,7 +259,7 @@ def _screen_power(
     for number in kind_of.unique().tolist():  # over kinds of features, not candidates
         here = kind_of == number
         kind = kinds[number] if number >= 0 else None
-        law, kept = _power_with_feature(kind, library[group[here]], inner[here], view[here], fit, factor, vocabulary)
+        law, kept = _power_with_feature(kind, library[group[here]], inner[here], view[here], fit, vocabulary)
         laws.append(law)
         of_view.append(kept)
     if not laws:
@@ -286,13 +276,6 @@ def _times_power(lead: Expressions, factor: Expressions, p: torch.Tensor, vocabu
         lead,
         power(factor, p.abs(), vocabulary),
     )
-
-
-def best_factors(target: Target, x: torch.Tensor, rows: Rows, *, keep: int) -> Rows:
-    """The rows whose powers explain most of log|T| beside a power law."""
-    fit = _regress([target], x, False)
-    share = _unexplained(rows.values.abs().clamp(min=1e-300).log(), fit.weight, fit.q, fit.unit)[0]
-    return rows[share.topk(min(keep, len(share)), largest=False).indices]
 
 
 def screen_log_pair(
@@ -318,23 +301,65 @@ def screen_log_pair(
     symbols = rows.expressions.complexity[i] + rows.expressions.complexity[j]
     length = 0.5 * len(residual) * torch.log2(share.clamp(min=1e-24)) + SYMBOL_BITS * symbols
     best = length.topk(min(keep, len(length)), largest=False).indices
-    first, second = rows[i[best]], rows[j[best]]
-    columns = torch.stack(
-        [r.values.abs().clamp(min=1e-300).log() * fit.weight for r in (first, second)], 1
-    )  # (P, 2, N)
+    return _log_law(fit, [rows[i[best]], rows[j[best]]], vocabulary)
+
+
+def screen_log_chain(
+    target: Target, x: torch.Tensor, rows: Rows, vocabulary: Vocabulary, *, beams: int = 8, depth: int = 4
+) -> Expressions:
+    """T ≈ K·Π x_d^β · u₁^p₁ · u₂^p₂ ⋯: factors joined greedily, from each of the best first ones."""
+    fit = _regress([target], x, False)
+    if not bool(fit.left[0]):
+        return empty(vocabulary, x.device)
+    logs = rows.values.abs().clamp(min=1e-300).log()
+    out = [
+        _log_law(fit, [rows[chain[:, k]] for k in range(chain.shape[1])], vocabulary)
+        for chain in _chains(logs, fit.weight, fit.q, fit.unit[:, 0], beams, depth)
+    ]
+    return concatenate(out) if out else empty(vocabulary, x.device)
+
+
+def _chains(
+    values: torch.Tensor, weight: torch.Tensor, q: torch.Tensor, residual: torch.Tensor, beams: int, depth: int
+) -> list[torch.Tensor]:
+    """Orthogonal matching pursuit from each of the best rows: (P, k) row indices for every length k from 2 on."""
+    share = _unexplained(values, weight, q, residual[:, None])[0]
+    starts = share.topk(min(beams, len(share)), largest=False).indices
+    found: list[list[torch.Tensor]] = [[] for _ in range(depth + 1)]
+    for start in starts:  # a handful of beams
+        basis, left, chain = q, residual, [start]
+        for length in range(2, depth + 1):
+            new = values[chain[-1]] * weight
+            for _ in range(2):  # twice is enough [Giraud et al. 2005]
+                new = new - basis @ (basis.T @ new)
+            new = new / new.norm().clamp(min=1e-300)
+            basis = torch.cat([basis, new[:, None]], 1)
+            left = left - new * (new @ left)
+            if not float(left.norm()) > 1e-12:
+                break
+            share = _unexplained(values, weight, basis, (left / left.norm())[:, None])[0]
+            chain.append(share.argmin())
+            found[length].append(torch.stack(chain))
+    return [torch.stack(chains) for chains in found if chains]
+
+
+def _log_law(fit: _Regression, factors: Sequence[Rows], vocabulary: Vocabulary) -> Expressions:
+    """K·Π x^β·Π uₖ^pₖ for P choices of m factors, exponents regressed in the logarithm and rounded to halves."""
+    columns = torch.stack([r.values.abs().clamp(min=1e-300).log() * fit.weight for r in factors], 1)  # (P, m, N)
     projected = columns - (columns @ fit.q) @ fit.q.T
     gram = projected @ projected.transpose(1, 2)
-    powers = torch.linalg.pinv(gram, hermitian=True) @ (projected @ fit.whole[0])[:, :, None]
-    powers = powers[:, :, 0]
+    powers = (torch.linalg.pinv(gram, hermitian=True) @ (projected @ fit.whole[0])[:, :, None])[:, :, 0]
     rest = fit.whole[0] - (powers[:, None, :] @ columns)[:, 0]
     beta = torch.linalg.solve_triangular(fit.r, fit.q.T @ rest.T, upper=True)[1:].T
     exponents, powers = _spread(_halves(beta), fit.columns, fit.dimensions), _halves(powers)
     fine = (exponents.abs() <= MOST_EXPONENT).all(1) & (powers.abs() <= MOST_FEATURE_POWER).all(1)
     fine &= (powers != 0).all(1) & beta.isfinite().all(1)
-    law = constant([1.0], vocabulary, x.device) * monomials(exponents, vocabulary)
-    law = _times_power(law, first.expressions, powers[:, 0], vocabulary)
-    law = _times_power(law, second.expressions, powers[:, 1], vocabulary)
-    return target.view.undo(law[fine].trimmed()) if bool(fine.any()) else empty(vocabulary, x.device)
+    if not bool(fine.any()):
+        return empty(vocabulary, columns.device)
+    law = constant([1.0], vocabulary, columns.device) * monomials(exponents, vocabulary)
+    for k, factor in enumerate(factors):
+        law = _times_power(law, factor.expressions, powers[:, k], vocabulary)
+    return fit.views[0].undo(law[fine].trimmed())
 
 
 def _least(scores: torch.Tensor, inner: torch.Tensor, rows: torch.Tensor | None, kind: int, keep: int):
@@ -398,7 +423,6 @@ def _power_with_feature(
     inner: torch.Tensor,
     view: torch.Tensor,
     fit: _Regression,
-    known: Expressions | None,
     vocabulary: Vocabulary,
 ) -> tuple[Expressions, torch.Tensor]:
     """Regress with one feature row each, round the exponents, write T; and the view of each law written."""
@@ -414,14 +438,10 @@ def _power_with_feature(
     whole = fit.whole[view]
     p = torch.linalg.vecdot(projected, whole) / torch.linalg.vecdot(projected, projected)
     beta = torch.linalg.solve_triangular(fit.r, fit.q.T @ (whole - weighted * p[:, None]).T, upper=True)[1:].T
-    beta, known_power = beta[:, : len(fit.columns)], _halves(beta[:, len(fit.columns) :])
     exponents = _spread(_halves(beta), fit.columns, fit.dimensions)
     sound = (exponents.abs() <= MOST_EXPONENT).all(1) & beta.isfinite().all(1) & p.isfinite()
     one = constant([1.0], vocabulary, rows.device)
     lead = one * monomials(exponents, vocabulary)
-    if known is not None:
-        sound &= (known_power[:, 0].abs() <= MOST_FEATURE_POWER) & (known_power[:, 0] != 0)
-        lead = _times_power(lead, known, known_power[:, 0], vocabulary)
     if kind is not None and kind.exponential:
         rate = p / groups.values.abs().amax(1)
         argument = constant(rate, vocabulary, rows.device) * groups.expressions
@@ -461,7 +481,9 @@ def linear_rows(library: Library, kinds: Sequence[Feature], vocabulary: Vocabula
     spread = (scaled - scaled.mean(1, keepdim=True)).square().mean(1).sqrt()
     sound = finite & (size > 0) & (size < 1e100) & (spread > 1e-6)
     sound &= effective_points(values) > least_points(values.shape[1], 0.03)
-    return Rows(expressions[sound], values[sound])
+    sound = sound.nonzero()[:, 0]
+    order = sound[torch.argsort(expressions.complexity[sound], stable=True)]
+    return Rows(expressions[order], values[order])
 
 
 def _project(target: Target, base: Rows, rows: Rows):
@@ -484,6 +506,19 @@ def screen_one(target: Target, base: Rows, rows: Rows, *, keep: int = 20) -> Exp
     share = torch.where(sound, 1 - (unit @ residual).square(), 1.0)
     best = share.topk(min(keep, len(share)), largest=False).indices
     return _combined(target, base, [rows[best]])
+
+
+def screen_chain(target: Target, base: Rows, rows: Rows, *, beams: int = 8, depth: int = 6) -> Expressions:
+    """T ≈ B·β + Σ aₖ·uₖ: terms joined greedily, from each of the best first ones."""
+    q, _ = _basis(base.values, target.weight)
+    whole = target.values * target.weight
+    residual = whole - q @ (q.T @ whole)
+    residual = residual / residual.norm().clamp(min=1e-300)
+    out = [
+        _combined(target, base, [rows[chain[:, k]] for k in range(chain.shape[1])])
+        for chain in _chains(rows.values, target.weight, q, residual, beams, depth)
+    ]
+    return concatenate(out) if out else empty(rows.expressions.vocabulary, whole.device)
 
 
 def screen_pair(target: Target, base: Rows, rows: Rows, *, keep: int = 60, block: int = 1024) -> Expressions:
@@ -534,30 +569,43 @@ def _pair_share(unit: torch.Tensor, b: torch.Tensor, i: torch.Tensor, j: torch.T
     return (residual_left - across).clamp(min=0.0)
 
 
-def screen_product(target: Target, base: Rows, first: Rows, second: Rows, *, keep: int = 20) -> Expressions:
-    """T ≈ B·β + a·u·v for every u of `first` and v of `second`, from three matrix products and one per base row."""
-    q, _ = _basis(base.values, target.weight)
+def screen_product(target: Target, bases: Sequence[Rows], first: Rows, second: Rows, *, keep: int = 20) -> Expressions:
+    """T ≈ B·β + a·u·v for every u of `first` and v of `second`, by matrix products: two, and one per base row.
+
+    Parameters
+    ----------
+    bases : each the beginning of the next, so that what one base takes away is computed once
+    keep : proposals per base
+    """
+    largest = bases[-1]
+    q, _ = _basis(largest.values, target.weight)
     whole = target.values * target.weight
-    residual = whole - q @ (q.T @ whole)
-    residual = residual / residual.norm().clamp(min=1e-300)
     u, v = _scaled(first.values) * target.weight, _scaled(second.values)
-    u32, v32 = u.float(), v.float()
-    across = (u32 * residual.float()) @ v32.T
+    u32, v32, q32 = u.float(), v.float(), q.T.float()
     before = u32.square() @ v32.square().T
     left = before.clone()
-    for column in q.T.float():  # base rows
-        left -= ((u32 * column) @ v32.T).square()
-    explained = torch.where(left > 2e-4 * before, across.square() / left, 0.0)
-    best = explained.flatten().topk(min(16 * keep, explained.numel())).indices
-    i, j = best // len(v), best % len(v)
-    products = u[i] * v[j]
-    share = _unexplained(products / target.weight, target.weight, q, residual[:, None])[0]
-    symbols = first.expressions.complexity[i] + second.expressions.complexity[j]
-    length = 0.5 * len(whole) * torch.log2(share.clamp(min=1e-24)) + SYMBOL_BITS * symbols
-    top = length.topk(min(keep, len(length)), largest=False).indices
-    i, j = i[top], j[top]
-    chosen = Rows(first.expressions[i] * second.expressions[j], first.values[i] * second.values[j])
-    return _combined(target, base, [chosen])
+    done, out = 0, []
+    symbols_u, symbols_v = first.expressions.complexity, second.expressions.complexity
+    for base in bases:
+        for column in q32[done : len(base)]:  # base rows
+            across = (u32 * column) @ v32.T
+            left -= across.square_()
+        done = len(base)
+        own = q[:, :done]
+        residual = whole - own @ (own.T @ whole)
+        residual = residual / residual.norm().clamp(min=1e-300)
+        explained = ((u32 * residual.float()) @ v32.T).square_().div_(left)
+        explained.masked_fill_(left <= 2e-4 * before, 0.0)
+        best = explained.flatten().topk(min(16 * keep, explained.numel())).indices
+        i, j = best // len(v), best % len(v)
+        share = _unexplained(u[i] * v[j] / target.weight, target.weight, own, residual[:, None])[0]
+        symbols = symbols_u[i] + symbols_v[j]
+        length = 0.5 * len(whole) * torch.log2(share.clamp(min=1e-24)) + SYMBOL_BITS * symbols
+        top = length.topk(min(keep, len(length)), largest=False).indices
+        i, j = i[top], j[top]
+        chosen = Rows(first.expressions[i] * second.expressions[j], first.values[i] * second.values[j])
+        out.append(_combined(target, base, [chosen]))
+    return concatenate(out)
 
 
 def screen_factor(target: Target, first: Rows, second: Rows, *, keep: int = 20) -> Expressions:
