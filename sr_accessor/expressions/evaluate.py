@@ -24,10 +24,10 @@ __all__ = ["Bound", "bind", "evaluate", "read_prefix", "run"]
 TABLE_BYTES = 8 * 2**20
 TABLE_BYTES_CUDA = 2 * 2**30
 #: Functions that can write to given memory.
-_WRITES = frozenset(
-    (torch.add, torch.sub, torch.mul, torch.div, torch.neg, torch.reciprocal, torch.square, torch.sqrt)
-    + (torch.exp, torch.log, torch.sin, torch.cos, torch.tanh)
-)
+_WRITES = {
+    torch.add, torch.sub, torch.mul, torch.div, torch.neg, torch.reciprocal, torch.square, torch.sqrt,
+    torch.exp, torch.log, torch.sin, torch.cos, torch.tanh,
+}  # fmt: skip
 
 
 def evaluate(expressions: Expressions, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

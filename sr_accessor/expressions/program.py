@@ -9,7 +9,7 @@ work: one pass per height. It knows symbols and operators; it does not compute v
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 import torch
 
@@ -221,7 +221,7 @@ def _reverse(
     return tuple(steps), columns, at
 
 
-@lru_cache(maxsize=None)
+@cache
 def constant_partial(operator: Operator, i: int) -> float | None:
     """The partial derivative by argument `i` where the operator declares it as a number, else None."""
     if operator.derivative is None:
