@@ -116,6 +116,10 @@ def _refine_piece(
             columns = columns * (roots[:, None, :] if roots.dim() == 2 else roots)
         columns = columns * is_free[:, :, None] if not bool(is_free.all()) else columns
         normal = columns @ columns.transpose(1, 2)
+        steep = residual.isfinite().all(1) & ~normal.isfinite().all(-1).all(-1)
+        if bool(steep.any()):  # sqrt(c·x) has a value but no derivative at x = 0: that point does not steer the step
+            columns[steep] = torch.where(columns[steep].isfinite(), columns[steep], 0.0)
+            normal[steep] = columns[steep] @ columns[steep].transpose(1, 2)
         gradient = (columns @ residual[:, :, None])[:, :, 0]
         pair = is_linear[:, :, None] & is_linear[:, None, :]
         change = solve_normal(torch.where(pair, normal, 0.0), torch.where(is_linear, gradient, 0.0))
