@@ -12,7 +12,7 @@ from sr_accessor.expressions.batch import Expressions
 from sr_accessor.expressions.evaluate import Bound, bind, run
 from sr_accessor.expressions.program import NUMBER, compile_program
 
-__all__ = ["input_derivative", "jacobian", "sweep"]
+__all__ = ["adjoints", "input_derivative", "jacobian", "sweep"]
 
 
 def jacobian(expressions: Expressions, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -34,6 +34,13 @@ def jacobian(expressions: Expressions, x: torch.Tensor) -> tuple[torch.Tensor, t
 
 def sweep(bound: Bound, constants: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """`jacobian` for a program already bound to its points: values_BN, jacobian_BKN."""
+    values, flow = adjoints(bound, constants)
+    columns = flow.index_select(0, bound.program.columns)
+    return values, columns.view(len(values), bound.program.slots, values.shape[1])
+
+
+def adjoints(bound: Bound, constants: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Values (B, N), and the flow table, whose rows `program.columns` are the Jacobian; overwritten by the next."""
     program, flow = bound.program, bound.flow
     values, table, kept = run(bound, constants)
     for step, arguments in zip(program.reverse, reversed(kept), strict=True):
@@ -46,8 +53,7 @@ def sweep(bound: Bound, constants: torch.Tensor) -> tuple[torch.Tensor, torch.Te
                 above = torch.index_select(flow, 0, step.above, out=bound.above[:count])
             partial = slab.operator.partial(i)(table[slab.start : slab.stop], *arguments)
             torch.mul(above, partial, out=flow[start : start + count])
-    columns = flow.index_select(0, program.columns)
-    return values, columns.view(len(values), program.slots, values.shape[1])
+    return values, flow
 
 
 def input_derivative(expressions: Expressions, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
