@@ -21,7 +21,7 @@ from sr_accessor.refinement.solution import Reason, Refined
 __all__ = ["levenberg_marquardt", "solve_normal"]
 
 #: Bytes of one piece's value table: pieces that stay in cache are 2-3 times faster (search_findings.md §7).
-PIECE_BYTES = 16 * 2**20
+PIECE_BYTES = 64 * 2**20
 PIECE_BYTES_CUDA = 4 * 2**30
 #: A step is done when the loss falls by less than this fraction, or the fit is exact to this relative error.
 FLAT, EXACT = 1e-9, 1e-15
