@@ -40,7 +40,7 @@ class Expressions:
         """Rows by slice, mask, index tensor or list; an int keeps the batch axis."""
         if isinstance(rows, int):
             rows = slice(rows, rows + 1) if rows != -1 else slice(-1, None)
-        return Expressions(self.codes[rows], self.constants[rows], self.vocabulary)
+        return self._hand_structure(Expressions(self.codes[rows], self.constants[rows], self.vocabulary), rows)
 
     def to(self, device: torch.device | str) -> Expressions:
         """The same batch on another device."""
@@ -49,6 +49,13 @@ class Expressions:
     @property
     def device(self) -> torch.device:
         return self.codes.device
+
+    def _hand_structure(self, part: Expressions, rows, columns=slice(None)) -> Expressions:
+        """`part`, which is these rows and columns of this batch, with what is known of the structure already."""
+        for name in ("ends", "heights"):
+            if name in self.__dict__:
+                part.__dict__[name] = self.__dict__[name][rows][:, columns]
+        return part
 
     # ------------------------------------------------------------------ structure
     @cached_property
@@ -157,7 +164,7 @@ class Expressions:
     # ------------------------------------------------------------------ new batches
     def with_constants(self, constants: torch.Tensor) -> Expressions:
         """The same structures with other numbers (B, K)."""
-        return replace(self, constants=constants)
+        return self._hand_structure(replace(self, constants=constants), slice(None))
 
     def with_literals(self, fixed: torch.Tensor) -> Expressions:
         """The same expressions with the numbers under the mask `fixed` (B, K) made LITERAL."""
@@ -172,7 +179,8 @@ class Expressions:
         """Without columns that no row uses."""
         length = int(self.lengths.max()) if len(self) else 0
         count = int(self.number_counts.max()) if len(self) else 0
-        return replace(self, codes=self.codes[:, :length], constants=self.constants[:, :count])
+        part = replace(self, codes=self.codes[:, :length], constants=self.constants[:, :count])
+        return self._hand_structure(part, slice(None), slice(length))
 
     def subexpression(self, row: torch.Tensor, position: torch.Tensor) -> Expressions:
         """The sub-expressions at (row[i], position[i]); one row each."""

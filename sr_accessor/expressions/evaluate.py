@@ -7,12 +7,14 @@ arithmetic carries it upward; nothing raises, and no input is changed.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 
 from sr_accessor.device import DTYPE
 from sr_accessor.expressions.batch import Expressions
-from sr_accessor.expressions.program import NUMBER, Program, Slab, compile_program
+from sr_accessor.expressions.operator import Operator
+from sr_accessor.expressions.program import BEARING, NUMBER, ONES, SHARED, ZEROS, Argument, Program, compile_program
 from sr_accessor.expressions.vocabulary import CONSTANT, LITERAL, PAD, VARIABLE
 
 __all__ = ["Bound", "bind", "evaluate", "read_prefix", "run"]
@@ -21,6 +23,11 @@ __all__ = ["Bound", "bind", "evaluate", "read_prefix", "run"]
 #: processor's caches (measured on two AVX-512 cores, 200 points: 2-8 MB best, 100 MB 1.5 times slower).
 TABLE_BYTES = 8 * 2**20
 TABLE_BYTES_CUDA = 2 * 2**30
+#: Functions that can write to given memory.
+_WRITES = {
+    torch.add, torch.sub, torch.mul, torch.div, torch.neg, torch.reciprocal, torch.square, torch.sqrt,
+    torch.exp, torch.log, torch.sin, torch.cos, torch.tanh,
+}  # fmt: skip
 
 
 def evaluate(expressions: Expressions, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -48,15 +55,38 @@ def evaluate(expressions: Expressions, x: torch.Tensor) -> tuple[torch.Tensor, t
 
 @dataclass(frozen=True)
 class Bound:
-    """A program together with its shared rows evaluated at the points x; reused while constants change."""
+    """A program at the points x, the shared rows evaluated; reused while constants change.
+
+    All memory that `run` and `jacobian.sweep` write to is here and written again by the next: to ask the system for
+    fresh pages every time took a third of a refinement.
+    """
 
     program: Program
-    shared: torch.Tensor  # (first_bearing, N)
+    table: torch.Tensor  # (size, N)
+    arguments: list[list[torch.Tensor]]  # of each bearing slab: (n, N) rows, or (n, 1) free constants
+
+    @property
+    def shared(self) -> torch.Tensor:
+        """(first_bearing, N), the rows that no constant changes."""
+        return self.table[: self.program.first_bearing]
+
+    @cached_property
+    def flow(self) -> torch.Tensor:
+        """(flows, N), the flow table of `jacobian.sweep`."""
+        flow = self.table.new_empty(self.program.flows, self.table.shape[1])
+        flow[ZEROS], flow[ONES] = 0.0, 1.0
+        return flow
+
+    @cached_property
+    def above(self) -> torch.Tensor:
+        """(n, N) of the largest bearing slab, for the adjoints of one slab."""
+        most = max((slab.stop - slab.start for slab in self.program.bearing), default=0)
+        return self.table.new_empty(most, self.table.shape[1])
 
 
 def bind(program: Program, x: torch.Tensor) -> Bound:
     """Evaluate the rows of a program that have no free constant, at the points x (N, D)."""
-    table = torch.empty(program.first_bearing, x.shape[0], dtype=x.dtype, device=x.device)
+    table = torch.empty(program.size, x.shape[0], dtype=x.dtype, device=x.device)
     at = len(program.variables)
     table[:at] = x.T[program.variables]
     table[at : at + len(program.numbers)] = program.numbers.to(x)[:, None]
@@ -65,13 +95,24 @@ def bind(program: Program, x: torch.Tensor) -> Bound:
         table[at] = operator.torch()
         at += 1
     for slab in program.shared:
-        table[slab.start : slab.stop] = slab.operator.torch(*(table[a.index] for a in slab.arguments))
-    return Bound(program, table)
+        apply(slab.operator, [table.index_select(0, a.index) for a in slab.arguments], table[slab.start : slab.stop])
+
+    def memory(argument: Argument) -> torch.Tensor:
+        if argument.kind == SHARED:
+            return table.index_select(0, argument.index)
+        return table.new_empty(len(argument.index), 1 if argument.kind == NUMBER else x.shape[0])
+
+    return Bound(program, table, [[memory(a) for a in slab.arguments] for slab in program.bearing])
 
 
-def gather(slab: Slab, table: torch.Tensor, constants: torch.Tensor) -> list[torch.Tensor]:
-    """Arguments of a slab: (n, N) rows, or (n, 1) free constants."""
-    return [constants[a.index, None] if a.kind == NUMBER else table[a.index] for a in slab.arguments]
+def apply(operator: Operator | None, arguments: list[torch.Tensor], out: torch.Tensor) -> None:
+    """Write an operator's values to rows of the table, without a copy where torch can; None copies the argument."""
+    if operator is None:
+        out.copy_(arguments[0])
+    elif operator.torch in _WRITES and any(a.shape == out.shape for a in arguments):
+        operator.torch(*arguments, out=out)
+    else:
+        out.copy_(operator.torch(*arguments))
 
 
 def run(bound: Bound, constants: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, list[list[torch.Tensor]]]:
@@ -79,18 +120,19 @@ def run(bound: Bound, constants: torch.Tensor) -> tuple[torch.Tensor, torch.Tens
 
     Returns
     -------
-    values_BN, the whole table (size, N), and the arguments of each bearing slab (for the reverse sweep)
+    values_BN, the whole table (size, N), and the arguments of each bearing slab (for the reverse sweep). The last
+    two are the bound memory: the next run overwrites them.
     """
-    program = bound.program
-    table = bound.shared.new_empty(program.size, bound.shared.shape[1])
-    table[: program.first_bearing] = bound.shared
+    program, table = bound.program, bound.table
     flat = constants.reshape(-1).to(table)
-    kept = []
-    for slab in program.bearing:
-        arguments = gather(slab, table, flat)
-        kept.append(arguments)
-        table[slab.start : slab.stop] = arguments[0] if slab.operator is None else slab.operator.torch(*arguments)
-    return table[program.roots], table, kept
+    for slab, arguments in zip(program.bearing, bound.arguments, strict=True):
+        for argument, memory in zip(slab.arguments, arguments, strict=True):
+            if argument.kind == NUMBER:
+                torch.index_select(flat, 0, argument.index, out=memory.view(-1))
+            elif argument.kind == BEARING:
+                torch.index_select(table, 0, argument.index, out=memory)
+        apply(slab.operator, arguments, table[slab.start : slab.stop])
+    return table.index_select(0, program.roots), table, bound.arguments
 
 
 def read_prefix(expressions: Expressions, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

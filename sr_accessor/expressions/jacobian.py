@@ -10,9 +10,9 @@ import torch
 
 from sr_accessor.expressions.batch import Expressions
 from sr_accessor.expressions.evaluate import Bound, bind, run
-from sr_accessor.expressions.program import BEARING, NUMBER, SHARED, compile_program
+from sr_accessor.expressions.program import NUMBER, compile_program
 
-__all__ = ["input_derivative", "jacobian", "sweep"]
+__all__ = ["adjoints", "input_derivative", "jacobian", "sweep"]
 
 
 def jacobian(expressions: Expressions, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -34,26 +34,26 @@ def jacobian(expressions: Expressions, x: torch.Tensor) -> tuple[torch.Tensor, t
 
 def sweep(bound: Bound, constants: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """`jacobian` for a program already bound to its points: values_BN, jacobian_BKN."""
-    program = bound.program
+    values, flow = adjoints(bound, constants)
+    columns = flow.index_select(0, bound.program.columns)
+    return values, columns.view(len(values), bound.program.slots, values.shape[1])
+
+
+def adjoints(bound: Bound, constants: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Values (B, N), and the flow table, whose rows `program.columns` are the Jacobian; overwritten by the next."""
+    program, flow = bound.program, bound.flow
     values, table, kept = run(bound, constants)
-    rows, points = values.shape
-    columns = table.new_zeros(rows * program.slots, points)
-    adjoint = table.new_zeros(program.size - program.first_bearing, points)
-    has_free = program.roots >= program.first_bearing
-    adjoint[program.roots[has_free] - program.first_bearing] = 1.0
-    for slab, arguments in zip(reversed(program.bearing), reversed(kept), strict=True):
-        above = adjoint[slab.start - program.first_bearing : slab.stop - program.first_bearing]
-        value = table[slab.start : slab.stop]
-        for i, argument in enumerate(slab.arguments):
-            if argument.kind == SHARED:
+    for step, arguments in zip(program.reverse, reversed(kept), strict=True):
+        slab, count = step.slab, step.slab.stop - step.slab.start
+        above = None
+        for i, start in enumerate(step.below):
+            if start is None:
                 continue
-            partial = 1.0 if slab.operator is None else slab.operator.partial(i)(value, *arguments)
-            flow = above.clone() if isinstance(partial, float) and partial == 1.0 else above * partial
-            if argument.kind == NUMBER:
-                columns[argument.index] = flow
-            elif argument.kind == BEARING:
-                adjoint[argument.index - program.first_bearing] = flow
-    return values, columns.view(rows, program.slots, points)
+            if above is None:
+                above = torch.index_select(flow, 0, step.above, out=bound.above[:count])
+            partial = slab.operator.partial(i)(table[slab.start : slab.stop], *arguments)
+            torch.mul(above, partial, out=flow[start : start + count])
+    return values, flow
 
 
 def input_derivative(expressions: Expressions, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -2,13 +2,14 @@
 
 Nodes without free constants are shared by the whole batch and numbered first: while constants are refined they
 are computed once. Nodes that contain a free constant belong to one candidate each and have one parent, so that
-the reverse sweep of `jacobian.py` assigns and never accumulates. Compiling is array work: one pass per height.
-It knows symbols and operators; it does not compute values.
+the reverse sweep of `jacobian.py` reads each adjoint from one place and never accumulates. Compiling is array
+work: one pass per height. It knows symbols and operators; it does not compute values.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 
@@ -16,13 +17,12 @@ from sr_accessor.expressions.batch import Expressions
 from sr_accessor.expressions.operator import Operator
 from sr_accessor.expressions.vocabulary import CONSTANT, FIRST_OPERATOR, LITERAL, VARIABLE, Vocabulary
 
-__all__ = ["Argument", "Program", "Slab", "compile_program"]
+__all__ = ["ONES", "ZEROS", "Argument", "Program", "Reverse", "Slab", "compile_program", "constant_partial"]
 
-SHARED, BEARING, NUMBER = (
-    0,
-    1,
-    2,
-)  # what an argument is: a shared row, a row with free constants, a free constant
+#: What an argument is: a shared row, a row with free constants, a free constant.
+SHARED, BEARING, NUMBER = range(3)
+#: Rows of the flow table that are always there: the derivative by a constant that is absent, and that by the root.
+ZEROS, ONES = range(2)
 
 
 @dataclass(frozen=True)
@@ -47,10 +47,23 @@ class Slab:
 
 
 @dataclass(frozen=True)
+class Reverse:
+    """Where one bearing slab finds its adjoints, and where it leaves those of its arguments: rows of the flow table.
+
+    `below[i]` None: nothing to leave, since the argument is shared or its adjoint is the slab's own (of a sum).
+    """
+
+    slab: Slab
+    above: torch.Tensor
+    below: tuple[int | None, ...]
+
+
+@dataclass(frozen=True)
 class Program:
-    """What `evaluate.run` executes.
+    """What `evaluate.run` and `jacobian.sweep` execute.
 
     Rows of the value table: [variables | literals and named constants | shared slabs | bearing slabs].
+    Rows of the flow table: [zeros | ones | what each slab leaves to its arguments].
     """
 
     vocabulary: Vocabulary
@@ -63,6 +76,9 @@ class Program:
     first_bearing: int  # first row of the bearing slabs
     size: int  # rows of the value table
     slots: int  # K of the batch
+    reverse: tuple[Reverse, ...]  # from the roots down
+    columns: torch.Tensor  # (B·K,) row of the flow table that is the derivative by this constant
+    flows: int  # rows of the flow table
 
 
 def compile_program(expressions: Expressions) -> Program:
@@ -159,6 +175,8 @@ def compile_program(expressions: Expressions) -> Program:
             bearing_slabs.append(Slab(operator, size + begin, size + begin + count, arguments[: operator.arity]))
             begin += count
         size += len(r)
+    roots = node[:, 0] if rows else torch.zeros(0, dtype=torch.int64, device=device)
+    reverse, columns, flows = _reverse(bearing_slabs, roots, first_bearing, size, rows * slots)
     return Program(
         vocabulary=vocabulary,
         variables=variables - VARIABLE,
@@ -166,8 +184,48 @@ def compile_program(expressions: Expressions) -> Program:
         named=tuple(vocabulary.operator(symbol) for symbol in named.tolist()),
         shared=tuple(shared_slabs),
         bearing=tuple(bearing_slabs),
-        roots=node[:, 0] if rows else torch.zeros(0, dtype=torch.int64, device=device),
+        roots=roots,
         first_bearing=first_bearing,
         size=size,
         slots=slots,
+        reverse=reverse,
+        columns=columns,
+        flows=flows,
     )
+
+
+def _reverse(
+    slabs: list[Slab], roots: torch.Tensor, first: int, size: int, numbers: int
+) -> tuple[tuple[Reverse, ...], torch.Tensor, int]:
+    """Rows of the flow table for the reverse sweep; a derivative that is always 1 passes its row on."""
+    adjoint = torch.full((size - first,), ONES, device=roots.device)
+    columns = torch.full((numbers,), ZEROS, device=roots.device)
+    at, steps = ONES + 1, []
+    for slab in reversed(slabs):
+        above = adjoint[slab.start - first : slab.stop - first].clone()
+        below: list[int | None] = []
+        for i, argument in enumerate(slab.arguments):
+            below.append(None)
+            if argument.kind == SHARED:
+                continue
+            rows = above
+            if slab.operator is not None and constant_partial(slab.operator, i) != 1.0:
+                below[i] = at
+                rows = torch.arange(at, at + slab.stop - slab.start, device=roots.device)
+                at += slab.stop - slab.start
+            if argument.kind == NUMBER:
+                columns[argument.index] = rows
+            else:
+                adjoint[argument.index - first] = rows
+        steps.append(Reverse(slab, above, tuple(below)))
+    return tuple(steps), columns, at
+
+
+@cache
+def constant_partial(operator: Operator, i: int) -> float | None:
+    """The partial derivative by argument `i` where the operator declares it as a number, else None."""
+    if operator.derivative is None:
+        return None
+    one = torch.ones(1, dtype=torch.float64)
+    partial = operator.derivative[i](one, *[one] * operator.arity)
+    return partial if isinstance(partial, float) else None

@@ -7,25 +7,29 @@ diagonal; the residual is never formed by differences of sums, so that an exact 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 
-from sr_accessor.expressions.batch import Expressions, concatenate
-from sr_accessor.expressions.evaluate import bind
-from sr_accessor.expressions.jacobian import sweep
+from sr_accessor.expressions.batch import Expressions
+from sr_accessor.expressions.evaluate import bind, run
+from sr_accessor.expressions.jacobian import adjoints
 from sr_accessor.expressions.linear import linear_constants
-from sr_accessor.expressions.program import compile_program
+from sr_accessor.expressions.program import ZEROS, compile_program
 from sr_accessor.refinement.solution import Reason, Refined
 
 __all__ = ["levenberg_marquardt", "solve_normal"]
 
 #: Bytes of one piece's value table: pieces that stay in cache are 2-3 times faster (search_findings.md §7).
-PIECE_BYTES = 16 * 2**20
+PIECE_BYTES = 64 * 2**20
 PIECE_BYTES_CUDA = 4 * 2**30
 #: A step is done when the loss falls by less than this fraction, or the fit is exact to this relative error.
 FLAT, EXACT = 1e-9, 1e-15
 FIRST_DAMPING, LEAST_DAMPING, MOST_DAMPING = 1e-3, 1e-12, 1e9
 #: Least ridge on the unit diagonal: keeps an exactly singular system solvable, moves a sound one by 1e-15.
 RIDGE = 1e-15
+#: Below this share of the loss before, a loss that was found as a difference is summed up from its residuals instead.
+CANCELLED = 1e-4
 #: Pieces are compacted when fewer than this share of their candidates still move.
 COMPACT_BELOW = 0.6
 
@@ -52,23 +56,20 @@ def levenberg_marquardt(
     -------
     Refined, in the order given
     """
+    expressions, whole = expressions.trimmed(), expressions
+    linear = linear_constants(expressions)
     count, points = len(expressions), x.shape[0]
     per_row = expressions.codes.shape[1] * points * x.element_size()
     piece = max(16, (PIECE_BYTES if x.device.type == "cpu" else PIECE_BYTES_CUDA) // max(1, per_row))
-    if count <= piece:
-        return _refine_piece(expressions, x, y, weight, steps)
+    root = None if weight is None else weight.sqrt()
     parts = []
-    for start in range(0, count, piece):  # pieces of a batch, not candidates
+    for start in range(0, max(count, 1), piece):  # pieces of a batch, not candidates
         rows = slice(start, start + piece)
-        target = y[rows] if y.dim() == 2 else y
-        weights = weight[rows] if weight is not None and weight.dim() == 2 else weight
-        parts.append(_refine_piece(expressions[rows], x, target, weights, steps))
-    return Refined(
-        concatenate([p.expressions for p in parts]),
-        torch.cat([p.loss for p in parts]),
-        torch.cat([p.reason for p in parts]),
-        torch.cat([p.steps for p in parts]),
-    )
+        parts.append(_refine_piece(expressions[rows], linear[rows], x, _rows(y, rows), _rows(root, rows), steps))
+    constants = whole.constants.clone()
+    constants[:, : expressions.constants.shape[1]] = torch.cat([p.constants for p in parts])
+    loss, reason, used = (torch.cat([getattr(p, name) for p in parts]) for name in ("loss", "reason", "used"))
+    return Refined(whole.with_constants(constants), loss, reason, used)
 
 
 def solve_normal(matrix: torch.Tensor, right: torch.Tensor, damping: torch.Tensor | float = 0.0) -> torch.Tensor:
@@ -98,111 +99,151 @@ def solve_normal(matrix: torch.Tensor, right: torch.Tensor, damping: torch.Tenso
     return torch.cholesky_solve((right * scale)[:, :, None], factor)[:, :, 0] * scale
 
 
-def _refine_piece(
-    expressions: Expressions, x: torch.Tensor, y: torch.Tensor, weight: torch.Tensor | None, steps: int
-) -> Refined:
-    count, slots = expressions.constants.shape
-    root = None if weight is None else weight.sqrt()
-    free = expressions.free
-    linear = linear_constants(expressions)
-    energy = (y * y if weight is None else y * y * weight).sum(-1)  # the scale of "exact"
+@dataclass(frozen=True)
+class _Descent:
+    """Where a piece has got to, one row per candidate: the best constants (B, K), their loss, reason and steps."""
 
-    def measure(bound, constants, target, roots, is_free, is_linear):
-        """Loss, JᵀJ, Jᵀr after the linear constants were solved for; and those constants."""
-        values, columns = sweep(bound, constants)
-        residual = target - values
-        if roots is not None:
-            residual = residual * roots
-            columns = columns * (roots[:, None, :] if roots.dim() == 2 else roots)
-        columns = columns * is_free[:, :, None] if not bool(is_free.all()) else columns
-        normal = columns @ columns.transpose(1, 2)
-        steep = residual.isfinite().all(1) & ~normal.isfinite().all(-1).all(-1)
+    constants: torch.Tensor
+    loss: torch.Tensor
+    reason: torch.Tensor
+    used: torch.Tensor
+
+
+@dataclass(frozen=True)
+class _State:
+    """Constants (B, K), their loss, JᵀJ and Jᵀr; after the linear ones were solved for."""
+
+    constants: torch.Tensor
+    loss: torch.Tensor
+    normal: torch.Tensor
+    gradient: torch.Tensor
+
+    def where(self, condition: torch.Tensor, other: _State) -> _State:
+        return _State(
+            torch.where(condition[:, None], self.constants, other.constants),
+            torch.where(condition, self.loss, other.loss),
+            torch.where(condition[:, None, None], self.normal, other.normal),
+            torch.where(condition[:, None], self.gradient, other.gradient),
+        )
+
+    def __getitem__(self, rows) -> _State:
+        return _State(self.constants[rows], self.loss[rows], self.normal[rows], self.gradient[rows])
+
+
+class _Objective:
+    """The sum of squares of candidates at their points, and the memory to compute it in."""
+
+    def __init__(self, expressions: Expressions, linear, x, y, root):
+        self.bound = bind(compile_program(expressions), x)
+        self.target, self.root, self.free, self.linear = y, root, expressions.free, linear
+        self.pair = linear[:, :, None] & linear[:, None, :]
+        self.any_linear = bool(linear.any())
+        rows, slots = linear.shape
+        # The residual is one more row below those of the Jacobian: one product gives JᵀJ, Jᵀr and rᵀr.
+        self.rows = torch.nn.functional.pad(self.bound.program.columns.view(rows, slots), (0, 1), value=ZEROS).view(-1)
+        self.matrix = x.new_empty(rows, slots + 1, x.shape[0])
+
+    def raw(self, constants: torch.Tensor) -> torch.Tensor:
+        """(B,) loss of the constants as they are."""
+        residual = self.target - run(self.bound, constants)[0]
+        residual = residual if self.root is None else residual * self.root
+        loss = residual.square().sum(1)
+        return torch.where(loss.isfinite(), loss, torch.inf)
+
+    def measure(self, constants: torch.Tensor) -> _State:
+        matrix, slots = self.matrix, constants.shape[1]
+        values, flow = adjoints(self.bound, constants)
+        torch.index_select(flow, 0, self.rows, out=matrix.view(-1, matrix.shape[2]))
+        torch.sub(self.target, values, out=matrix[:, slots])
+        if self.root is not None:
+            matrix *= self.root[:, None, :] if self.root.dim() == 2 else self.root
+        gram = matrix @ matrix.transpose(1, 2)
+        steep = ~gram.flatten(1).sum(1).isfinite() & gram[:, slots, slots].isfinite()
         if bool(steep.any()):  # sqrt(c·x) has a value but no derivative at x = 0: that point does not steer the step
-            columns[steep] = torch.where(columns[steep].isfinite(), columns[steep], 0.0)
-            normal[steep] = columns[steep] @ columns[steep].transpose(1, 2)
-        gradient = (columns @ residual[:, :, None])[:, :, 0]
-        pair = is_linear[:, :, None] & is_linear[:, None, :]
-        change = solve_normal(torch.where(pair, normal, 0.0), torch.where(is_linear, gradient, 0.0))
-        change = torch.where(is_linear & change.isfinite(), change, 0.0)
-        residual = residual - (change[:, None, :] @ columns)[:, 0, :]
-        loss = residual.square().sum(1)
-        gradient = (columns @ residual[:, :, None])[:, :, 0]
-        sound = loss.isfinite() & normal.isfinite().all(-1).all(-1)
-        return constants + change, torch.where(sound, loss, torch.inf), normal, gradient
+            part = matrix[steep]
+            part[:, :slots] = torch.where(part[:, :slots].isfinite(), part[:, :slots], 0.0)
+            matrix[steep], gram[steep] = part, part @ part.transpose(1, 2)
+        normal, gradient, loss = gram[:, :slots, :slots], gram[:, :slots, slots], gram[:, slots, slots]
+        if self.any_linear:
+            change = solve_normal(torch.where(self.pair, normal, 0.0), torch.where(self.linear, gradient, 0.0))
+            change = torch.where(self.linear & change.isfinite(), change, 0.0)
+            constants = constants + change
+            fitted = (normal @ change[:, :, None])[:, :, 0]
+            before, loss = loss, loss - (change * (2 * gradient - fitted)).sum(1)
+            gradient = gradient - fitted
+            cancelled = loss < CANCELLED * before
+            if bool(cancelled.any()):
+                part = matrix[cancelled]
+                residual = part[:, slots] - (change[cancelled][:, None, :] @ part[:, :slots])[:, 0, :]
+                loss[cancelled] = residual.square().sum(1)
+                gradient[cancelled] = (part[:, :slots] @ residual[:, :, None])[:, :, 0]
+        sound = loss.isfinite() & normal.flatten(1).sum(1).isfinite()
+        return _State(constants, torch.where(sound, loss, torch.inf), normal, gradient)
 
+
+def _rows(values: torch.Tensor | None, rows) -> torch.Tensor | None:
+    """These rows of a target or weight, if each candidate has its own."""
+    return values[rows] if values is not None and values.dim() == 2 else values
+
+
+def _refine_piece(expressions: Expressions, linear: torch.Tensor, x, y, root, steps: int) -> _Descent:
+    return _descend(expressions, linear, x, y, root, steps)
+
+
+def _descend(expressions: Expressions, linear: torch.Tensor, x, y, root, steps: int) -> _Descent:
+    count, slots = expressions.constants.shape
+    free = expressions.free
+    energy = (y if root is None else y * root).square().sum(-1)  # the scale of "exact"
     best = expressions.constants.clone()
+    objective = _Objective(expressions, linear, x, y, root)
     if slots == 0:
-        values, _ = sweep(bind(compile_program(expressions), x), expressions.constants)
-        residual = (y - values) if root is None else (y - values) * root
-        loss = residual.square().sum(1)
-        loss = torch.where(loss.isfinite(), loss, torch.inf)
         reason = torch.full((count,), int(Reason.NO_CONSTANTS), device=x.device)
-        return Refined(expressions, loss, reason, torch.ones_like(reason))
+        return _Descent(best, objective.raw(best), reason, torch.ones_like(reason))
 
     rows = torch.arange(count, device=x.device)  # candidates still moving
-    final_loss = torch.full((count,), torch.inf, dtype=x.dtype, device=x.device)
     reason = torch.full((count,), int(Reason.STEPS_SPENT), device=x.device)
-    used = torch.zeros(count, dtype=torch.int64, device=x.device)
-
-    def restrict(keep):
-        part = expressions[keep]
-        target = y[keep] if y.dim() == 2 else y
-        roots = root[keep] if root is not None and root.dim() == 2 else root
-        return bind(compile_program(part), x), target, roots, free[keep], linear[keep]
-
-    context = restrict(rows)
-    # Twice: the derivative by a nonlinear constant scales with the linear ones, which the first pass finds.
-    constants, loss, normal, gradient = measure(context[0], best, *context[1:])
-    if bool((linear & free).any()):
-        again = measure(context[0], constants, *context[1:])
-        sound = again[1].isfinite()
-        constants, loss, normal, gradient = (
-            torch.where(sound.view(-1, *[1] * (new.dim() - 1)), new, old)
-            for new, old in zip(again, (constants, loss, normal, gradient), strict=True)
-        )
+    used = torch.ones(count, dtype=torch.int64, device=x.device)
+    state = objective.measure(best)
+    if objective.any_linear:
+        # Twice: the derivative by a nonlinear constant scales with the linear ones, which the first pass finds.
+        again = objective.measure(state.constants)
+        state = again.where(again.loss.isfinite(), state)
     damping = torch.full((count,), FIRST_DAMPING, dtype=x.dtype, device=x.device)
-    scale = energy.expand(count) if energy.dim() else energy.repeat(count)
-    valid = loss.isfinite()
-    final_loss.copy_(loss)
-    best = torch.where(valid[:, None], constants, best)
+    scale = energy.expand(count)
+    valid = state.loss.isfinite()
+    final_loss = state.loss.clone()
+    best = torch.where(valid[:, None], state.constants, best)
     reason[~valid] = int(Reason.INVALID_START)
     nonlinear_any = (free & ~linear).any(1)
-    done = ~valid | ~nonlinear_any | (loss <= EXACT**2 * scale)
+    done = ~valid | ~nonlinear_any | (state.loss <= EXACT**2 * scale)
     reason[valid & done] = int(Reason.CONVERGED)
     reason[~free.any(1)] = int(Reason.NO_CONSTANTS)
-    used += 1
     improved_once = torch.zeros(count, dtype=torch.bool, device=x.device)
     for _ in range(steps):
         if bool(done.all()):
             break
         if float(done.float().mean()) > 1 - COMPACT_BELOW:
             keep = ~done
-            final_loss[rows], best[rows] = loss, constants
-            rows = rows[keep]
-            constants, loss, normal, gradient = constants[keep], loss[keep], normal[keep], gradient[keep]
-            damping, scale, improved_once = damping[keep], scale[keep], improved_once[keep]
-            done = done[keep]
-            context = restrict(rows)
-        is_linear = context[4]
-        step = solve_normal(normal, gradient, torch.where(is_linear, 1e-12, damping[:, None]))
-        step = torch.where(context[3], step, 0.0)
-        trial, trial_loss, trial_normal, trial_gradient = measure(context[0], constants + step, *context[1:])
+            final_loss[rows], best[rows] = state.loss, torch.where(valid[rows, None], state.constants, best[rows])
+            rows, state = rows[keep], state[keep]
+            damping, scale, improved_once, done = damping[keep], scale[keep], improved_once[keep], done[keep]
+            objective = _Objective(expressions[rows], linear[rows], x, _rows(y, rows), _rows(root, rows))
+        step = solve_normal(state.normal, state.gradient, torch.where(objective.linear, 1e-12, damping[:, None]))
+        step = torch.where(objective.free, step, 0.0)
+        trial = objective.measure(state.constants + step)
         used[rows] += (~done).long()
-        better = (trial_loss < loss) & ~done
-        fall = 1 - trial_loss / loss.clamp(min=1e-300)
-        flat = better & ((fall < FLAT) | (trial_loss <= EXACT**2 * scale))
-        constants = torch.where(better[:, None], trial, constants)
-        loss = torch.where(better, trial_loss, loss)
-        normal = torch.where(better[:, None, None], trial_normal, normal)
-        gradient = torch.where(better[:, None], trial_gradient, gradient)
+        better = (trial.loss < state.loss) & ~done
+        fall = 1 - trial.loss / state.loss.clamp(min=1e-300)
+        flat = better & ((fall < FLAT) | (trial.loss <= EXACT**2 * scale))
+        # A rejected step that was tiny relative to the constants means that float64 has nothing left to give.
+        tiny = ~better & ~done & (step.abs() <= 1e-12 * state.constants.abs() + 1e-300).all(1)
+        state = trial.where(better, state)
         improved_once |= better
         damping = torch.where(better, damping / 8, damping * 6).clamp(min=LEAST_DAMPING)
         stuck = ~done & (damping > MOST_DAMPING)
-        # A rejected step that was tiny relative to the constants means that float64 has nothing left to give.
-        tiny = ~better & ~done & (step.abs() <= 1e-12 * constants.abs() + 1e-300).all(1)
         ended = flat | stuck | tiny
         reason[rows[ended & ~done]] = int(Reason.CONVERGED)
         reason[rows[stuck & ~improved_once]] = int(Reason.NO_DESCENT)
         done = done | ended
-    final_loss[rows], best[rows] = loss, constants
-    return Refined(expressions.with_constants(best), final_loss, reason, used)
+    final_loss[rows], best[rows] = state.loss, torch.where(valid[rows, None], state.constants, best[rows])
+    return _Descent(best, final_loss, reason, used)
