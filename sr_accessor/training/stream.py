@@ -124,9 +124,9 @@ class Source:
 
     @property
     def block_size(self) -> int:
-        """Examples drawn at once; fewer for smaller batches."""
+        """Examples drawn at once: in proportion to the batches, so that a block fills many of every shape."""
         usual = BLOCK_CUDA if self.device.type == "cuda" else BLOCK
-        return self.block or min(usual, max(256, usual * self.batch_points // BATCH_POINTS))
+        return self.block or min(4 * usual, max(256, usual * self.batch_points // BATCH_POINTS))
 
     def generator(self, block: int) -> torch.Generator:
         """The random numbers of one block."""

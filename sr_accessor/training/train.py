@@ -32,7 +32,7 @@ from sr_accessor.training.operations import operations
 from sr_accessor.training.optimizer import PAPER_PEAK, SCHEDULES, learning_rate, make_optimizer
 from sr_accessor.training.precision import Precision, choose
 from sr_accessor.training.state import Counters, Plan
-from sr_accessor.training.stream import BATCH_POINTS, Batch, Position, Source, batches, held_out, start
+from sr_accessor.training.stream import BATCH_POINTS, Batch, Position, Source, batches, held_out, shapes, start
 from sr_accessor.training.validation import Validation, validate
 from sr_accessor.transformer import checkpoint
 from sr_accessor.transformer.config import preset
@@ -172,7 +172,7 @@ def train(
         model, optimizer, counters = begin(plan, folder, start_from, world)
         streams = open_streams(plan, folder, model, counters, world, how)
         unseen = hold_out(plan, model, world, how)
-        forward = torch.compile(model, dynamic=False) if compiled else model
+        forward = compile_for_shapes(model) if compiled else model
         positions: dict[int, Position] = {}
         clock = Clock(counters, intervals)
         bar = _bar(progress and world.leader, budget, counters)
@@ -188,7 +188,7 @@ def train(
         reason = why_stop(counters, budget, False)
         while reason is None:
             rate = learning_rate(plan.schedule, counters.step, budget.spent(counters), plan.peak)
-            sums = accumulate(model, forward, streams, positions, how, world, clock.seconds(), asked())
+            sums = accumulate(model, forward, streams, positions, how, world, clock.seconds, asked)
             fine = update(model, optimizer, sums, rate, plan.clip, world)
             count(counters, sums, fine)
             since.add(sums)
@@ -275,6 +275,13 @@ def hold_out(plan: Plan, model: Transformer, world: World, how: Precision) -> li
 
 
 # ---------------------------------------------------------------------- 4 learn
+def compile_for_shapes(model: Transformer) -> Callable[..., torch.Tensor]:
+    """The network compiled anew for every batch shape; with its usual limit of 8, torch would give up at the ninth."""
+    limit = torch._dynamo.config.recompile_limit
+    torch._dynamo.config.recompile_limit = max(limit, 2 * len(shapes(model.config)))
+    return torch.compile(model, dynamic=False)
+
+
 @dataclass(frozen=True)
 class Sums:
     """Over all shards of one update."""
@@ -296,8 +303,8 @@ def accumulate(
     positions: dict[int, Position],
     how: Precision,
     world: World,
-    seconds: float,
-    asked: bool,
+    seconds: Callable[[], float],
+    asked: Callable[[], bool],
 ) -> Sums:
     """Add up the gradients of the summed cross-entropy of one batch per shard, and what was done.
 
@@ -314,7 +321,7 @@ def accumulate(
         facts = [batch.real_tokens, len(batch), batch.real_points, operations(model, batch), 0.0, 0.0]
         done[0] += nats.detach().double()
         done[1:] += torch.tensor(facts, dtype=torch.float64, device=world.device)
-    done[5:] += torch.tensor([seconds / world.size, float(asked)], dtype=torch.float64, device=world.device)
+    done[5:] += torch.tensor([seconds() / world.size, float(asked())], dtype=torch.float64, device=world.device)
     total = world.sum(done)
     return Sums(*total.tolist(), divisor=total[1].float())
 

@@ -148,6 +148,15 @@ def test_skeleton_targets(tmp_path):
     assert checkpoint.read_header(tmp_path / "network.safetensors")[1].targets == "skeleton"
 
 
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_on_a_gpu(tmp_path):
+    outcome = train(plan(batch_points=10_000), tmp_path, Budget(steps=20), intervals=OFTEN)
+    lines = read_log(tmp_path)
+    assert outcome.counters.step == 20 and lines[-1]["loss"] < lines[0]["loss"]
+    assert train(plan(batch_points=10_000), tmp_path, Budget(steps=21), intervals=OFTEN).counters.step == 21
+
+
 @pytest.mark.parametrize(
     ("accuracies", "answer"),
     [([], False), ([0.5, 0.5, 0.5], False), ([0.5, 0.5, 0.5004, 0.5], True), ([0.5, 0.6, 0.6, 0.602], False)],
