@@ -28,9 +28,12 @@ from sr_accessor.expressions.rewrite import simplify_batch
 from sr_accessor.expressions.vocabulary import Vocabulary
 from sr_accessor.prior.examples import sample_expressions
 from sr_accessor.refinement.levenberg_marquardt import levenberg_marquardt
+from sr_accessor.search.constants import name_numbers
 from sr_accessor.search.features import Feature, features
 from sr_accessor.search.front import Front
-from sr_accessor.search.library import Library, build_library
+from sr_accessor.search.given import Given
+from sr_accessor.search.guesses import parts_of, refine_guesses
+from sr_accessor.search.library import Library, build_library, extend
 from sr_accessor.search.moves import offspring
 from sr_accessor.search.screens import (
     Rows,
@@ -51,6 +54,7 @@ from sr_accessor.search.screens import (
     screen_sparse,
 )
 from sr_accessor.search.selection import Data, Scored, best_front, score, snap, snap_savings, stack
+from sr_accessor.search.template import Template
 from sr_accessor.search.views import VIEWS, View
 from sr_accessor.transformer.model import Transformer
 
@@ -94,6 +98,7 @@ class Workspace:
     vocabulary: Vocabulary
     order: torch.Tensor  # a fixed permutation of the rows: every subset of points is its beginning
     network: Callable[[], Transformer] | None = None  # loaded when its first round comes
+    given: Given = Given()
 
     @property
     def dimensions(self) -> int:
@@ -114,11 +119,26 @@ class Workspace:
 
     @cached_property
     def small(self) -> Library:
-        return build_library(self.screen.x, self.vocabulary, count=300)
+        return self._guessed(build_library(self.screen.x, self.vocabulary, count=300))
 
     @cached_property
     def large(self) -> Library:
-        return build_library(self.screen.x, self.vocabulary, count=2500)
+        return self._guessed(build_library(self.screen.x, self.vocabulary, count=2500))
+
+    def _guessed(self, library: Library) -> Library:
+        """The library with the sub-expressions of guesses, first."""
+        if self.given.guesses is None:
+            return library
+        more = extend(library, parts_of(self.given.guesses), self.screen.x)
+        index = torch.arange(len(more), device=more.values.device)
+        return more[torch.cat([index[len(library) :], index[: len(library)]])]
+
+    @cached_property
+    def rough(self) -> Scored:
+        """The template with polynomials as parts: from these the search of the parts begins."""
+        generator = torch.Generator().manual_seed(int(self.order[0]))
+        wholes = self.given.template.polynomials(self.wide, generator)
+        return score(wholes, self.data, ("polynomial",) * len(wholes))
 
     @cached_property
     def rows(self) -> Rows:
@@ -182,7 +202,12 @@ class SearchState:
 
 
 def start(
-    data: Data, vocabulary: Vocabulary, *, seed: int, network: Callable[[], Transformer] | None = None
+    data: Data,
+    vocabulary: Vocabulary,
+    *,
+    seed: int,
+    network: Callable[[], Transformer] | None = None,
+    given: Given | None = None,
 ) -> SearchState:
     """A search before its first round; the front holds the mean (the constant law).
 
@@ -192,10 +217,11 @@ def start(
     vocabulary : its active operators are those that may occur
     seed : decides every random choice
     network : returns the network that drafts laws, called when its first round comes; None: no drafts
+    given : constraints, guesses, template and known numbers; None: nothing
     """
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(data), generator=generator).to(data.y.device)
-    workspace = Workspace(data, vocabulary, order, network)
+    workspace = Workspace(data, vocabulary, order, network, given or Given())
     mean = constant([float(data.y.mean())], vocabulary, data.y.device)
     refined = levenberg_marquardt(mean, data.x, data.y, data.weight, steps=2)
     scored = score(refined.expressions, data, ("mean",))
@@ -205,22 +231,26 @@ def start(
 def step(state: SearchState) -> SearchState:
     """One round: propose, polish, keep."""
     work = state.workspace
-    plan = _plan(work)
+    plan, moves = (_plan(work), MOVES) if work.given.template is None else (_plan_of_parts(work), MOVES_OF_PARTS)
     generator = torch.Generator().manual_seed(state.seed * 1_000_003 + state.round + 1)
     moving = state.round >= len(plan)
-    later = MOVES[(state.round - len(plan)) % len(MOVES)]
+    later = moves[(state.round - len(plan)) % len(moves)]
     name, propose = later if moving else plan[state.round]
     proposals = [p for p in propose(state, generator) if len(p[1])]
+    if state.round == 0 and work.given.guesses is not None:
+        guesses = refine_guesses(work.given.guesses.to(work.data.y.device), work.wide, generator)
+        proposals.insert(0, ("guess", guesses))
     done = sum(len(e) for _, e in proposals)
     if not proposals:
         return replace(state, round=state.round + 1, doing=name, waiting=state.waiting + moving)
-    scored = _polish(proposals, work, float(state.front.description_length.min()))
+    kept = [state.front] if work.given.admits(state.front) else []  # the mean may not be what was asked for
+    before = min((float(front.description_length.min()) for front in kept), default=math.inf)
+    scored = _polish(proposals, work, before)
     if not len(scored):
         return replace(state, round=state.round + 1, doing=name, waiting=state.waiting + moving)
-    front = best_front([state.front, scored.front()])
+    front = best_front([*kept, scored.front()])
     population = _best(stack([state.population, scored]), POPULATION)
-    before, after = state.front.description_length.min(), front.description_length.min()
-    shorter = bool(after < before - 0.5)
+    shorter = float(front.description_length.min()) < before - 0.5
     return SearchState(
         workspace=work,
         seed=state.seed,
@@ -542,6 +572,88 @@ MOVES = (
 )
 
 
+# ------------------------------------------------------------------------------------------------ templates
+def _plan_of_parts(work: Workspace) -> list[tuple[str, Callable[[SearchState, torch.Generator], Sequence[Proposal]]]]:
+    """The rounds of the plan for each part in turn: once from the closest candidate, once from the shortest."""
+    plan: list[tuple[str, Callable]] = []
+    for first in range(0, PART_ROUNDS, ROUNDS_TOGETHER):
+        for closest in (True, False):
+            for j, part in enumerate(work.given.template.parts):
+                plan.append((f"part {part.name}", _part(j, slice(first, first + ROUNDS_TOGETHER), closest)))
+    return plan
+
+
+#: Rounds of the plan that search a part, and how many of them make one round.
+PART_ROUNDS, ROUNDS_TOGETHER = 18, 3
+
+
+def _part(j: int, rounds: slice, closest: bool):
+    def propose(state: SearchState, generator: torch.Generator) -> list[Proposal]:
+        work, template = state.workspace, state.workspace.given.template
+        whole = _whole(state, closest)
+        problem = template.problem(whole, j, work.wide)
+        if problem is None:
+            return []
+        inner = start(problem, work.vocabulary, seed=state.seed, network=work.network)
+        contents, numbers = template.contents(whole)
+        found = []
+        for _, round_of_plan in _plan(inner.workspace)[rounds]:
+            for origin, e in round_of_plan(inner, generator):
+                found.append((origin, _in_place(template, contents, j, e, numbers)))
+        return found
+
+    return propose
+
+
+def _whole(state: SearchState, closest: bool) -> Expressions:
+    """One candidate to improve the parts of: of the least loss, or of the shortest description."""
+    fitting = _fitting(state)
+    if closest or not len(fitting):
+        pool = stack([state.workspace.rough, fitting]) if len(fitting) else state.workspace.rough
+        return pool.expressions[int(pool.loss.argmin())]
+    return fitting.expressions[int(fitting.description_length.argmin())]
+
+
+def _fitting(state: SearchState) -> Scored:
+    """Candidates in which the template's parts can still be told."""
+    fits, _, _ = state.workspace.given.template.located(state.population.expressions)
+    return state.population[fits.nonzero()[:, 0]]
+
+
+def _in_place(
+    template: Template, contents: Sequence[Expressions], j: int, e: Expressions, numbers: torch.Tensor
+) -> Expressions:
+    """Proposals for part j (in its own variables) in the template, the other parts as they are."""
+    if not len(e):
+        return e
+    filled = list(contents)
+    filled[j] = template.placed(simplify_batch(e), j)
+    return template.filled(filled, numbers)
+
+
+def _propose_moves_of_parts(state: SearchState, generator: torch.Generator) -> list[Proposal]:
+    """Children of each part, in the shortest candidate."""
+    work, template = state.workspace, state.workspace.given.template
+    fitting = _fitting(state)
+    if not len(fitting):
+        return []
+    contents, numbers = template.contents(fitting.expressions)
+    best = int(fitting.description_length.argmin())
+    chance = torch.exp(-_rank_within(fitting.expressions.complexity) / 3.0)
+    found = []
+    for j, part in enumerate(template.parts):
+        own = list(part.variables)
+        groups = build_library(work.screen.x[:, own], work.vocabulary, count=300).expressions
+        count = CHILDREN // len(template.parts)
+        children = offspring(template.own(contents[j], j), chance, groups, len(own), count, generator)
+        others = [content[best] for content in contents]
+        found.append(("moves", _in_place(template, others, j, children, numbers[best][None])))
+    return found
+
+
+MOVES_OF_PARTS = (("moves of parts", _propose_moves_of_parts),)
+
+
 # ------------------------------------------------------------------------------------------------ polishing
 def _polish(proposals: Sequence[Proposal], work: Workspace, known: float) -> Scored:
     """Everything proposed is refined on few points, the best on more, the last on all.
@@ -549,9 +661,11 @@ def _polish(proposals: Sequence[Proposal], work: Workspace, known: float) -> Sco
     Numbers are snapped where that can make a candidate shorter than the shortest description `known`.
     """
     origins = [name for name, e in proposals for _ in range(len(e))]
-    candidates = simplify_batch(concatenate([e for _, e in proposals]))
+    candidates, given = concatenate([e for _, e in proposals]), work.given
+    if given.template is None:  # the parts of a template are simplified alone, so that the outline stays
+        candidates = simplify_batch(candidates)
     keep = _distinct(candidates)
-    keep = keep[candidates.permitted[keep]]  # a screen may have needed an operator that the user excluded
+    keep = keep[given.formed(candidates[keep])]  # a screen may have needed an operator that the user excluded
     candidates, origins = candidates[keep], [origins[i] for i in keep.tolist()]
     data = work.data
     if not len(candidates):
@@ -563,6 +677,7 @@ def _polish(proposals: Sequence[Proposal], work: Workspace, known: float) -> Sco
         part = data.rows(work.order[:points])
         refined = levenberg_marquardt(candidates, part.x, part.y, part.weight, steps=steps)
         length = _rough_length(refined.expressions, refined.loss, points, count, work)
+        length = torch.where(given.shaped(refined.expressions), length, torch.inf)
         best = length.topk(min(most, len(length)), largest=False)
         keep = best.indices[best.values.isfinite()]
         candidates, origins = refined.expressions[keep], [origins[i] for i in keep.tolist()]
@@ -571,21 +686,25 @@ def _polish(proposals: Sequence[Proposal], work: Workspace, known: float) -> Sco
     rows = data if count <= MOST_ROWS else data.rows(work.order[:MOST_ROWS])
     refined = levenberg_marquardt(candidates, rows.x, rows.y, rows.weight, steps=FINAL_STEPS)
     length = _rough_length(refined.expressions, refined.loss, len(rows), len(rows), work)
+    length = torch.where(given.shaped(refined.expressions), length, torch.inf)
     best = length.topk(min(50, len(length)), largest=False)
     keep = best.indices[best.values.isfinite()]
     if not len(keep):
         return score(refined.expressions[keep], data, ())
     scored = score(refined.expressions[keep], data, tuple(origins[i] for i in keep.tolist()))
+    if given.template is not None:
+        scored = stack([scored, score(simplify_batch(scored.expressions), data, scored.origins)])
     scored = scored[scored.loss.isfinite().nonzero()[:, 0]]
     if not len(scored):
         return scored
     order = torch.argsort(scored.description_length)
     hopeful = scored.description_length - snap_savings(scored) < known
     close = order[hopeful[order]][:MOST_SNAPPED]
-    if not len(close):
-        return scored[order]
-    snapped = snap(scored[close], data)
-    return stack([snapped, scored[order]])
+    final = stack([snap(scored[close], data), scored[order]]) if len(close) else scored[order]
+    if given.named:
+        final = stack([*name_numbers(final, data, given.named), final])
+    # Snapping may have dropped what must stay, or moved a number by a standard error.
+    return final[(given.formed(final.expressions) & given.shaped(final.expressions)).nonzero()[:, 0]]
 
 
 def _rough_length(e: Expressions, loss: torch.Tensor, points: int, rows: int, work: Workspace) -> torch.Tensor:
