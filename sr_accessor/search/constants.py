@@ -27,8 +27,8 @@ from sr_accessor.search.selection import SNAP_BITS, SNAP_VALUES, Data, Scored, s
 
 __all__ = ["check_constants", "name_numbers", "with_constants"]
 
-#: A named number is dearer than a variable and cheaper than a function.
-BITS = 4.0
+#: Who names a number expects it in the law: it is cheaper than a variable.
+BITS = 1.0
 #: A number may be off by this many standard errors, or by this relative distance.
 SIGMAS, RELATIVE = 4.0, 1e-9
 #: Of a number that is already snapped no error is known: the likelihood judges within this relative distance.
@@ -104,11 +104,10 @@ def name_numbers(scored: Scored, data: Data, names: Sequence[str]) -> list[Score
             break
         refined = levenberg_marquardt(named, data.x, data.y, data.weight, steps=8)
         again = score(refined.expressions, data, tuple(current.origins[i] for i in law.tolist()))
-        shorter = again.description_length < current.description_length[law]
-        current = again[(shorter & again.loss.isfinite()).nonzero()[:, 0]]
+        best = torch.argsort(again.description_length, stable=True)[:MOST_LAWS]
+        current = again[best[again.loss[best].isfinite()]]
         if not len(current):
             break
-        current = current[torch.argsort(current.description_length, stable=True)[:MOST_LAWS]]
         found.append(current)
     return found
 
@@ -142,7 +141,7 @@ def _named(scored: Scored, words: Expressions, data: Data) -> tuple[torch.Tensor
     held = torch.arange(e.constants.shape[1], device=e.device) < e.number_counts[:, None]
     close = (moved <= slack[..., None]) & (SNAP_VALUES.to(e.device) > 0) & held[:, :, None, None]
     price = torch.where(close, SNAP_BITS.to(e.device), torch.inf).min(3)
-    cost, order = (price.values + words.complexity).sort(2, stable=True)
+    cost, order = (price.values + words.complexity).sort(dim=2, stable=True)
     law, slot, rank = (cost[:, :, :NAMES_TRIED].isfinite()).nonzero(as_tuple=True)
     word = order[law, slot, rank]
     factor = SNAP_VALUES.to(e.device)[price.indices[law, slot, word]] * torch.sign(ratio[law, slot, word])

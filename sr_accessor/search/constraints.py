@@ -141,12 +141,12 @@ class Admission:
             spread=float(y.std()),
         )
 
-    def formed(self, e: Expressions) -> torch.Tensor:
-        """(B,) whether each candidate has the form asked for, and active operators only."""
+    def formed(self, e: Expressions, *, but: Sequence[int] = ()) -> torch.Tensor:
+        """(B,) whether each candidate has the form asked for (but for the codes `but`), and active operators only."""
         fine = e.permitted & (e.complexity <= self.most_complexity)
         if self.most_depth < math.inf and len(e):
             fine = fine & (e.heights[:, 0] + 1 <= self.most_depth)
-        for code in self.required:
+        for code in set(self.required) - set(but):
             fine = fine & (e.codes == code).any(1)
         for code, most in self.uses:
             fine = fine & ((e.codes == code).sum(1) <= most)

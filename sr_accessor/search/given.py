@@ -31,9 +31,14 @@ class Given:
     template: Template | None = None
     named: tuple[str, ...] = ()
 
-    def formed(self, e: Expressions) -> torch.Tensor:
-        """(B,) whether each candidate has active operators only, and the form asked for."""
-        return e.permitted if self.admission is None else self.admission.formed(e)
+    def formed(self, e: Expressions, *, nameless: bool = False) -> torch.Tensor:
+        """(B,) whether each candidate has active operators only, and the form asked for.
+
+        `nameless`: numbers do not have their names yet, so that a known number that is required may be missing.
+        """
+        if self.admission is None:
+            return e.permitted
+        return self.admission.formed(e, but=[e.vocabulary.id(name) for name in self.named] if nameless else ())
 
     def shaped(self, e: Expressions) -> torch.Tensor:
         """(B,) whether each candidate, with its numbers, has the shape asked for."""

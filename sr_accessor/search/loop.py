@@ -88,6 +88,7 @@ MOST_MONOMIALS, MOST_RATIO = 90, 130
 MOST_FACTORS, MOST_SECOND, MOST_SPAN, MOST_BASE = 1000, 2500, 60, 30
 
 Proposal = tuple[str, Expressions]
+NOTHING_GIVEN = Given()
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ class Workspace:
     vocabulary: Vocabulary
     order: torch.Tensor  # a fixed permutation of the rows: every subset of points is its beginning
     network: Callable[[], Transformer] | None = None  # loaded when its first round comes
-    given: Given = Given()
+    given: Given = NOTHING_GIVEN
 
     @property
     def dimensions(self) -> int:
@@ -221,7 +222,7 @@ def start(
     """
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(data), generator=generator).to(data.y.device)
-    workspace = Workspace(data, vocabulary, order, network, given or Given())
+    workspace = Workspace(data, vocabulary, order, network, given or NOTHING_GIVEN)
     mean = constant([float(data.y.mean())], vocabulary, data.y.device)
     refined = levenberg_marquardt(mean, data.x, data.y, data.weight, steps=2)
     scored = score(refined.expressions, data, ("mean",))
@@ -232,6 +233,8 @@ def step(state: SearchState) -> SearchState:
     """One round: propose, polish, keep."""
     work = state.workspace
     plan, moves = (_plan(work), MOVES) if work.given.template is None else (_plan_of_parts(work), MOVES_OF_PARTS)
+    if work.given.admission is not None:  # screens look for the best law of all, moves for the best admissible one
+        plan = [entry for first in plan for entry in (first, moves[0])]
     generator = torch.Generator().manual_seed(state.seed * 1_000_003 + state.round + 1)
     moving = state.round >= len(plan)
     later = moves[(state.round - len(plan)) % len(moves)]
@@ -574,33 +577,36 @@ MOVES = (
 
 # ------------------------------------------------------------------------------------------------ templates
 def _plan_of_parts(work: Workspace) -> list[tuple[str, Callable[[SearchState, torch.Generator], Sequence[Proposal]]]]:
-    """The rounds of the plan for each part in turn: once from the closest candidate, once from the shortest."""
+    """The rounds of the plan for each part in turn: once from the closest candidate, once from the shortest.
+
+    What was just found for the first part is in the shortest candidate, and the others continue from there.
+    """
     plan: list[tuple[str, Callable]] = []
     for first in range(0, PART_ROUNDS, ROUNDS_TOGETHER):
-        for closest in (True, False):
+        for turn in (True, False):
             for j, part in enumerate(work.given.template.parts):
-                plan.append((f"part {part.name}", _part(j, slice(first, first + ROUNDS_TOGETHER), closest)))
+                closest = turn == (j == 0)
+                plan.append((f"part {part.name}", _part(j, range(first, first + ROUNDS_TOGETHER), closest)))
     return plan
 
 
-#: Rounds of the plan that search a part, and how many of them make one round.
-PART_ROUNDS, ROUNDS_TOGETHER = 18, 3
+#: Rounds of the plan that search a part, how many of them make one round, and the parts that it proposes.
+PART_ROUNDS, ROUNDS_TOGETHER, MOST_PARTS = 18, 3, 60
 
 
-def _part(j: int, rounds: slice, closest: bool):
+def _part(j: int, rounds: range, closest: bool):
     def propose(state: SearchState, generator: torch.Generator) -> list[Proposal]:
         work, template = state.workspace, state.workspace.given.template
         whole = _whole(state, closest)
         problem = template.problem(whole, j, work.wide)
         if problem is None:
             return []
-        inner = start(problem, work.vocabulary, seed=state.seed, network=work.network)
+        inner = replace(start(problem, work.vocabulary, seed=state.seed, network=work.network), round=rounds.start)
+        while inner.round < rounds.stop and not inner.exact:
+            inner = step(inner)
         contents, numbers = template.contents(whole)
-        found = []
-        for _, round_of_plan in _plan(inner.workspace)[rounds]:
-            for origin, e in round_of_plan(inner, generator):
-                found.append((origin, _in_place(template, contents, j, e, numbers)))
-        return found
+        best = _shortest(inner, MOST_PARTS)
+        return [(f"part {template.parts[j].name}", _in_place(template, contents, j, best.expressions, numbers))]
 
     return propose
 
@@ -665,7 +671,7 @@ def _polish(proposals: Sequence[Proposal], work: Workspace, known: float) -> Sco
     if given.template is None:  # the parts of a template are simplified alone, so that the outline stays
         candidates = simplify_batch(candidates)
     keep = _distinct(candidates)
-    keep = keep[given.formed(candidates[keep])]  # a screen may have needed an operator that the user excluded
+    keep = keep[given.formed(candidates[keep], nameless=True)]  # a screen may have needed an operator that the user excluded
     candidates, origins = candidates[keep], [origins[i] for i in keep.tolist()]
     data = work.data
     if not len(candidates):
