@@ -234,7 +234,7 @@ def step(state: SearchState) -> SearchState:
     work = state.workspace
     plan, moves = (_plan(work), MOVES) if work.given.template is None else (_plan_of_parts(work), MOVES_OF_PARTS)
     if work.given.admission is not None:  # screens look for the best law of all, moves for the best admissible one
-        plan = [entry for first in plan for entry in (first, moves[0])]
+        plan = [entry for i, first in enumerate(plan) for entry in ((first, moves[0]) if i % 2 else (first,))]
     generator = torch.Generator().manual_seed(state.seed * 1_000_003 + state.round + 1)
     moving = state.round >= len(plan)
     later = moves[(state.round - len(plan)) % len(moves)]
@@ -671,7 +671,9 @@ def _polish(proposals: Sequence[Proposal], work: Workspace, known: float) -> Sco
     if given.template is None:  # the parts of a template are simplified alone, so that the outline stays
         candidates = simplify_batch(candidates)
     keep = _distinct(candidates)
-    keep = keep[given.formed(candidates[keep], nameless=True)]  # a screen may have needed an operator that the user excluded
+    keep = keep[
+        given.formed(candidates[keep], nameless=True)
+    ]  # a screen may have needed an operator that the user excluded
     candidates, origins = candidates[keep], [origins[i] for i in keep.tolist()]
     data = work.data
     if not len(candidates):

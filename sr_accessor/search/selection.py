@@ -227,9 +227,10 @@ def stack(parts: list[Scored]) -> Scored:
 
 
 def best_front(fronts: list[Front]) -> Front:
-    """For each complexity the shortest description; kept where it fits better, or is shorter, than everything simpler.
+    """For each complexity the shortest description; kept where it fits better, or is shorter, than all simpler ones.
 
-    More symbols in fewer bits are rare: known numbers by their names (`constants.py`) are. Within one complexity the description length decides, not the loss: 2·x must not lose to 2.0000001·x.
+    Within one complexity the description length decides, not the loss: 2·x must not lose to 2.0000001·x. More symbols
+    in fewer bits are rare: known numbers written by their names (`constants.py`) are.
     """
     expressions = concatenate([f.expressions for f in fronts])
     loss = torch.cat([f.loss for f in fronts])

@@ -99,6 +99,12 @@ class Template:
             if code >= VARIABLE + self.dimensions:
                 positions.append(here)
                 at = wholes.ends[index, here]
+                own = torch.tensor(
+                    [VARIABLE + d for d in self.parts[len(positions) - 1].variables], device=found.device
+                )
+                strange = (wholes.codes >= VARIABLE) & ~torch.isin(wholes.codes, own)
+                place = torch.arange(length, device=found.device)
+                fits = fits & ~(strange & (place >= here[:, None]) & (place < at[:, None])).any(1)
                 continue
             if code in (CONSTANT, LITERAL):
                 slots.append(wholes.number_slot[index, here])
