@@ -122,7 +122,7 @@ class Workspace:
 
     @cached_property
     def rows(self) -> Rows:
-        return linear_rows(self.large, self.features, self.vocabulary, count=3500)
+        return linear_rows(self.large, self.features, self.vocabulary)
 
     @cached_property
     def monomials(self) -> Rows:
@@ -131,6 +131,19 @@ class Workspace:
         few = self.large[self.large.is_monomial.nonzero()[:, 0][:MOST_FACTORS]]
         values = torch.cat([torch.ones_like(few.values[:1]), few.values])
         return Rows(concatenate([one, few.expressions]), values)
+
+    @cached_property
+    def every(self) -> Rows:
+        """Monomials and all rows."""
+        few, rows = self.monomials, self.rows
+        return Rows(concatenate([few.expressions, rows.expressions]), torch.cat([few.values, rows.values]))
+
+    @cached_property
+    def outer(self) -> Rows:
+        """Monomials, and the simplest rows with a feature: what a sum may be multiplied with."""
+        dressed = self.rows[self.rows.expressions.free.any(1).nonzero()[:, 0][:MOST_FACTORS]]
+        few = self.monomials[: MOST_FACTORS // 2]
+        return Rows(concatenate([few.expressions, dressed.expressions]), torch.cat([few.values, dressed.values]))
 
     def target(self, view: View, relative: bool, data: Data | None = None) -> Target | None:
         """A view of y at the screening points; weights relative to |y|, or from sigma (equal without)."""
@@ -414,12 +427,11 @@ def _factors(view: str, relative: bool):
         target = work.target(_view(view), relative)
         if target is None:
             return []
-        found = [(f"screen factor, {view}", screen_factor(target, work.monomials, work.rows))]
+        found = [(f"screen factor, {view}", screen_factor(target, work.every, work.rows[: 2 * MOST_SECOND]))]
         degree = 2 if _terms(work.dimensions, 2) <= MOST_SPAN else 1
         if _terms(work.dimensions, degree) <= MOST_SPAN:
             span = _dictionary(work.screen.x, work.vocabulary, degree)
-            found.append((f"screen span, {view}", screen_span(target, span, work.monomials)))
-            found.append((f"screen span, {view}", screen_span(target, span, work.rows)))
+            found.append((f"screen span, {view}", screen_span(target, span, work.outer)))
         return found
 
     return propose

@@ -16,6 +16,7 @@ the screening points only. Rows whose projection rests on a few points are degen
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -25,7 +26,7 @@ from sr_accessor.expressions.batch import Expressions, concatenate, constant, em
 from sr_accessor.expressions.build import heads, linear_combination, monomials, power
 from sr_accessor.expressions.vocabulary import Vocabulary
 from sr_accessor.refinement.levenberg_marquardt import solve_normal
-from sr_accessor.search.features import Feature, inner_grid
+from sr_accessor.search.features import DEAR, Feature, inner_grid
 from sr_accessor.search.library import Library, effective_points, least_points
 from sr_accessor.search.views import View
 
@@ -58,6 +59,11 @@ EXPONENT_STEP, MOST_EXPONENT, MOST_FEATURE_POWER = 0.5, 6.0, 4.0
 MOST_TERMS = 16
 #: What a symbol costs roughly, to order proposals that fit equally well.
 SYMBOL_BITS = 4.0
+#: Rows of the linear screens: plain groups; groups that meet the features with many starts of c, with several, with
+#: two; features that each variable multiplies.
+PLAIN_ROWS, LEAST_GROUPS, FEW_GROUPS, MANY_GROUPS, DRESSED = 1200, 8, 30, 110, 300
+#: Rows u that a factor screen tries.
+MOST_ALIKE = 600
 #: Feature rows computed at once; with 200 points 2,000 rows are 3 MB.
 PIECE_ROWS = 2000
 
@@ -65,7 +71,7 @@ PIECE_ROWS = 2000
 #: A ratio is proposed when the smallest singular value of its unit columns is below this; 3 % is noise's share.
 NO_NULL_VECTOR = 3e-2
 #: Columns that are eliminated one by one at most; more only where the null vector is unique.
-MOST_COLUMNS = 60
+MOST_COLUMNS = 44
 
 
 @dataclass(frozen=True)
@@ -459,22 +465,49 @@ def _power_with_feature(
 
 
 # ---------------------------------------------------------------------------------------------- linear screens
-def linear_rows(library: Library, kinds: Sequence[Feature], vocabulary: Vocabulary, *, count: int = 3000) -> Rows:
-    """Groups and features of groups, simplest first, as rows for `screen_one` and `screen_pair`."""
-    parts_e, parts_v = [library.expressions], [library.values]
-    plain = (1.0, -1.0, 0.5, 2.0)
-    dear = max(1, len(kinds))
-    each = max(8, (count - len(library)) // (2 * dear))
-    for kind in kinds:
-        groups = library[:each]
+def linear_rows(library: Library, kinds: Sequence[Feature], vocabulary: Vocabulary) -> Rows:
+    """Groups, features of groups, and variables times features: the rows of the linear screens, simplest first.
+
+    The simplest groups meet every feature with several inner constants, more groups meet the cheap features with two,
+    and each variable multiplies the simplest features.
+    """
+    library = library[torch.argsort(library.expressions.complexity, stable=True)]
+    groups = library[:PLAIN_ROWS]
+    parts_e, parts_v = [groups.expressions], [groups.values]
+
+    def add(kind: Feature, groups: Library, starts: Sequence[float], reaches: Sequence[float]) -> None:
         largest = groups.values.abs().amax(1)
-        starts = [torch.full_like(largest, c) for c in (plain if kind.signed else (1.0, 0.5, 2.0))]
-        starts += [torch.full_like(largest, reach) / largest for reach in (0.6, 3.0)]
-        for c in starts:
-            values = kind.value(c[:, None] * groups.values)
-            parts_e.append(kind.build(constant(c, vocabulary, c.device) * groups.expressions))
-            parts_v.append(values)
-    expressions, values = concatenate(parts_e), torch.cat(parts_v)
+        inner = [torch.full_like(largest, c) for c in starts] + [r / largest for r in reaches]
+        c = torch.cat(inner)
+        many = groups[torch.arange(len(groups), device=c.device).repeat(len(inner))]
+        parts_e.append(kind.build(constant(c, vocabulary, c.device) * many.expressions))
+        parts_v.append(kind.value(c[:, None] * many.values))
+
+    for kind in kinds:
+        if kind.bits >= DEAR:
+            add(kind, library[: FEW_GROUPS // 4], (1.0, 2.0), (0.6,))
+        else:
+            signs = (1.0, -1.0, 0.5, 2.0) if kind.signed else (1.0, 0.5, 2.0)
+            add(kind, library[:FEW_GROUPS], signs, (0.6, 3.0))
+            add(kind, library[:LEAST_GROUPS], (0.25, 0.75, 1.5, 3.0, math.pi, 2 * math.pi), (1.5, 6.0, 12.0))
+            add(kind, library[FEW_GROUPS:MANY_GROUPS], (1.0,), (1.5,))
+    rows = _sound_rows(concatenate(parts_e), torch.cat(parts_v))
+    simple = rows[(rows.expressions.free.any(1)).nonzero()[:, 0][:DRESSED]]
+    single = (library.exponents.nan_to_num(9.0).abs().sum(1) == 1) & (library.exponents.nan_to_num(0.0).sum(1) == 1)
+    variables = library[single]
+    if not len(simple) or not len(variables) or "mul" not in vocabulary:
+        return rows
+    i, j = torch.cartesian_prod(
+        torch.arange(len(variables), device=rows.values.device), torch.arange(len(simple), device=rows.values.device)
+    ).T
+    return _sound_rows(
+        concatenate([rows.expressions, variables.expressions[i] * simple.expressions[j]]),
+        torch.cat([rows.values, variables.values[i] * simple.values[j]]),
+    )
+
+
+def _sound_rows(expressions: Expressions, values: torch.Tensor) -> Rows:
+    """Rows that are finite, not constant and rest on enough points, simplest first."""
     finite = values.isfinite().all(1)
     values = torch.where(finite[:, None], values, 0.0)
     size = values.abs().amax(1)
@@ -619,12 +652,14 @@ def screen_product(target: Target, bases: Sequence[Rows], first: Rows, second: R
 
 
 def screen_factor(target: Target, first: Rows, second: Rows, *, keep: int = 20) -> Expressions:
-    """T ≈ u·(a + b·v) for every u of `first` and v of `second`."""
+    """T ≈ u·(a + b·v) for every v of `second` and the u of `first` that resemble T most."""
     whole = target.values * target.weight
     whole = whole / whole.norm().clamp(min=1e-300)
     u, v = _scaled(first.values) * target.weight, _scaled(second.values)
     u = u / u.norm(dim=1, keepdim=True).clamp(min=1e-300)
     along = u @ whole
+    alike = along.abs().topk(min(MOST_ALIKE, len(along))).indices
+    first, u, along = first[alike], u[alike], along[alike]
     u32, v32 = u.float(), v.float()
     across = (u32 * (whole - along[:, None] * u).float()) @ v32.T
     before = u32.square() @ v32.square().T
