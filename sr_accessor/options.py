@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from numbers import Integral, Real
+from os import PathLike
 from typing import Any
 
 from sr_accessor.errors import InputError, OptionError, nearest
@@ -23,6 +24,7 @@ class FitOptions:
     ----------
     noise : how y scatters about the law: name of a noise model, or a NoiseModel
     operators : which operators may stand in the law: name of a vocabulary, list of names and Operators, or a Vocabulary
+    network : name of the network that drafts laws ("default" is the bundled one), a path to its weights, or None
     select : name of the rule that chooses one law of the front
     validation : share of the rows (0 to 0.5) held out to judge the front; None holds out none;
         "auto" holds out a fifth if 20 rows or more are left to learn from, else none
@@ -42,6 +44,7 @@ class FitOptions:
 
     noise: Any = "gaussian"
     operators: Any = "default"
+    network: Any = None
     select: str = "mdl"
     validation: float | str | None = "auto"
     timeout: float = 10.0
@@ -57,6 +60,7 @@ class FitOptions:
             object.__setattr__(self, "operators", tuple(self.operators))
         for name, value, right, wanted in (
             ("operators", self.operators, _is(Iterable), "a name, a list of names or a Vocabulary"),
+            ("network", self.network, _is((str, PathLike), None), "a name, a path or None"),
             ("select", self.select, _is(str), "a name"),
             ("callbacks", self.callbacks, lambda given: all(map(callable, given)), "functions of the state"),
             ("progress", self.progress, _is(bool, "auto"), "True, False or 'auto'"),
@@ -109,7 +113,7 @@ def _several(value: Any) -> tuple[Any, ...]:
     return tuple(value) if isinstance(value, Iterable) and not isinstance(value, str) else (value,)
 
 
-def _is(kind: type, *words: Any) -> Callable[[Any], bool]:
+def _is(kind: type | tuple[type, ...], *words: Any) -> Callable[[Any], bool]:
     """Whether a value is of this kind, or one of these words; a bool is not a number here."""
     return lambda value: (
         (isinstance(value, kind) and (kind is bool or not isinstance(value, bool)))

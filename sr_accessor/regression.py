@@ -11,6 +11,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,8 @@ from sr_accessor.result import FitResult
 from sr_accessor.search.loop import SearchState, start, step
 from sr_accessor.search.rules import check_rule
 from sr_accessor.search.selection import Data
+from sr_accessor.transformer.checkpoint import find, load
+from sr_accessor.transformer.model import Transformer
 from sr_accessor.version import __version__
 
 __all__ = ["fit"]
@@ -56,7 +59,7 @@ def fit(observations: Observations, options: FitOptions) -> FitResult:
     training, held_out = _split(observations, options.rows_held_out(len(observations.y)), seed)
     data = _data(training, noise, device)
     noise.check_data(data.y, observations.target, data.sigma)
-    state = start(data, operators, seed=seed)
+    state = start(data, operators, seed=seed, network=_network(options.network, device))
     state, status = _search(state, options, began)
     result = FitResult(
         observations=training,
@@ -125,6 +128,19 @@ def _data(observations: Observations, noise: Any, device: torch.device) -> Data:
     return Data(tensor(observations.x), tensor(observations.y), sigma, noise)
 
 
+def _network(name: Any, device: torch.device) -> Callable[[], Transformer] | None:
+    """A function that loads the network once, when it is first needed; whether it is there is checked now.
+
+    Raises
+    ------
+    ModelNotFoundError : there is none of that name.
+    """
+    if name is None:
+        return None
+    path = find(name)
+    return cache(lambda: load(path, device=device).model.eval())
+
+
 def _progress(options: FitOptions) -> Callable[[SearchState | None], None]:
     """A tqdm bar on a terminal (or with progress=True); nothing otherwise."""
     if options.progress is False or (options.progress == "auto" and not sys.stderr.isatty()):
@@ -154,6 +170,7 @@ def _provenance(
         "device": str(device),
         "threads": torch.get_num_threads(),
         "random_state": seed,
+        "network": None if options.network is None else str(options.network),
         "operators": [o.name for o in operators],
         "candidates_refined": state.refined,
         "timeout": options.timeout,

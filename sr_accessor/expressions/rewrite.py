@@ -16,7 +16,7 @@ from collections.abc import Callable
 
 import torch
 
-from sr_accessor.expressions.batch import Expressions
+from sr_accessor.expressions.batch import Expressions, concatenate
 from sr_accessor.expressions.paired import lay_out
 from sr_accessor.expressions.vocabulary import CONSTANT, FIRST_OPERATOR, LITERAL, PAD, VARIABLE
 
@@ -59,7 +59,7 @@ def simplify_batch(expressions: Expressions) -> Expressions:
     -------
     Expressions, B rows. Numbers only -> one number; 0 and 1 vanish; scales and offsets merge (c₁(c₂x + c₃) + c₄ ->
     a·x + b); x·x -> square(x), x/x -> 1, x − x -> 0; inverse functions cancel; arguments of commutative operators
-    stand in one canonical order.
+    stand in one canonical order. A row whose simpler form needs an inactive operator stays as it is.
     """
     if not len(expressions) or not expressions.codes.shape[1]:
         return expressions
@@ -67,7 +67,12 @@ def simplify_batch(expressions: Expressions) -> Expressions:
     heights = forms.heights
     for height in range(1, int(heights.max()) + 1):
         forms.rewrite((heights == height).nonzero()[:, 0])
-    return forms.written()
+    written = forms.written()
+    excluded = expressions.permitted & ~written.permitted  # x + x + x is no product where `mul` is excluded
+    if not bool(excluded.any()):
+        return written
+    rows = torch.arange(len(written), device=excluded.device)
+    return concatenate([written, expressions])[torch.where(excluded, len(written) + rows, rows)]
 
 
 class _Forms:

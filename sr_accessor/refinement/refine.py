@@ -18,6 +18,9 @@ METHODS = {"lm": levenberg_marquardt, "bfgs": bfgs}
 NEAR = 0.7
 #: ... and restarts anywhere draw magnitudes from these decades, log-uniform.
 DECADES = (-3.0, 3.0)
+#: Levenberg–Marquardt begins again from the best, with fresh damping, while this fraction of the loss still falls:
+#: it stops at 1e-9, which on problems of large residuals (Gauss–Newton halves the error at best) is five digits.
+STILL_FALLS, MOST_AGAIN = 1e-12, 10
 
 
 def refine(
@@ -66,15 +69,39 @@ def refine(
     found = METHODS[method](starts, x, target, weights, steps=steps)
     loss = found.loss.view(1 + restarts, count)
     best = loss.argmin(0) * count + torch.arange(count, device=loss.device)
+    used = found.steps.view(1 + restarts, count).sum(0)
+    found = Refined(found.expressions[best], found.loss[best], found.reason[best], used)
+    if method == "lm":
+        found = _again(found, x, y, weight, steps)
     before = _loss(expressions, x, y, weight)
-    worse = ~(found.loss[best] <= before) & before.isfinite()
-    constants = torch.where(worse[:, None], expressions.constants, found.expressions.constants[best])
-    return Refined(
-        expressions.with_constants(constants),
-        torch.where(worse, before, found.loss[best]),
-        found.reason[best],
-        found.steps.view(1 + restarts, count).sum(0),
+    worse = ~(found.loss <= before) & before.isfinite()
+    constants = torch.where(worse[:, None], expressions.constants, found.expressions.constants)
+    loss = torch.where(worse, before, found.loss)
+    return Refined(expressions.with_constants(constants), loss, found.reason, found.steps)
+
+
+def _again(found: Refined, x: torch.Tensor, y: torch.Tensor, weight: torch.Tensor | None, steps: int) -> Refined:
+    """Levenberg–Marquardt from where it stopped, for the candidates whose loss still falls."""
+    constants, loss, reason, used = (
+        found.expressions.constants.clone(),
+        *map(torch.clone, (found.loss, found.reason, found.steps)),
     )
+    rows = (found.converged & found.expressions.free.any(1)).nonzero()[:, 0]
+    for _ in range(MOST_AGAIN):
+        if not len(rows):
+            break
+        target = y[rows] if y.dim() == 2 else y
+        weights = weight[rows] if weight is not None and weight.dim() == 2 else weight
+        more = levenberg_marquardt(
+            found.expressions[rows].with_constants(constants[rows]), x, target, weights, steps=steps
+        )
+        used[rows] += more.steps
+        better = more.loss < loss[rows]
+        falls = more.loss < loss[rows] * (1 - STILL_FALLS)
+        at = rows[better]
+        constants[at], loss[at], reason[at] = more.expressions.constants[better], more.loss[better], more.reason[better]
+        rows = rows[falls]
+    return Refined(found.expressions.with_constants(constants), loss, reason, used)
 
 
 def _drawn(expressions: Expressions, restarts: int, generator: torch.Generator | None) -> list[Expressions]:

@@ -18,6 +18,7 @@ from functools import cached_property
 
 import torch
 
+from sr_accessor.decoding.draft import draft
 from sr_accessor.expressions.batch import Expressions, concatenate, constant, literal, variable
 from sr_accessor.expressions.build import linear_combination, monomials, writable
 from sr_accessor.expressions.description import structure_bits
@@ -45,11 +46,13 @@ from sr_accessor.search.screens import (
     screen_powers,
     screen_product,
     screen_ratio,
+    screen_residual,
     screen_span,
     screen_sparse,
 )
-from sr_accessor.search.selection import Data, Scored, best_front, score, snap, stack
+from sr_accessor.search.selection import Data, Scored, best_front, score, snap, snap_savings, stack
 from sr_accessor.search.views import VIEWS, View
+from sr_accessor.transformer.model import Transformer
 
 __all__ = ["SearchState", "start", "step"]
 
@@ -57,8 +60,8 @@ SCREEN_POINTS = 200  # search_findings.md §8: 200-300 points rank as well as al
 #: (points, Levenberg–Marquardt steps, candidates kept) of each stage of polishing; then all rows.
 STAGES = ((64, 8, 160), (256, 10, 50))
 FINAL_STEPS, MOST_ROWS = 16, 20_000
-#: Candidates within this many bits of the best of a round are snapped, at most so many.
-SNAP_WITHIN, MOST_SNAPPED = 150.0, 8
+#: Candidates of one round whose numbers are snapped.
+MOST_SNAPPED = 8
 #: A law with this relative error (root mean square) is exact in float64 arithmetic.
 EXACT, MOST_FREE = 1e-12, 3
 #: Rows that a law must leave over beyond its free constants.
@@ -66,14 +69,19 @@ SPARE_ROWS = 3
 #: Moves end when this many rounds of them in a row did not shorten the description.
 PATIENCE = 12
 #: Not before so many rounds do residuals that pass as noise end a search: a simpler law may still come.
-LEAST_ROUNDS = 6
+LEAST_ROUNDS = 10
 #: Above 2·ln M this much (χ² units) is left to chance: M rows are not independent, so the true excess is smaller.
 NOISE_MARGIN = 4.0
-POPULATION = 300
+#: Correlations of neighbours above this many standard errors are structure.
+NOISE_SIGMAS = 2.5
+POPULATION, CHILDREN = 8, 1500
+#: Parents kept of every complexity; children of one round.
+#: Sequences the network draws in one round; laws whose residuals are screened in one round.
+DRAFTS, IMPROVED = 64, 6
 #: Monomials of one dictionary at most.
 MOST_MONOMIALS, MOST_RATIO = 90, 130
-#: Rows u and v of the product screens, and terms of the spans.
-MOST_FACTORS, MOST_SECOND, MOST_SPAN = 1000, 2500, 60
+#: Rows u and v of the product screens; terms of the spans; terms of a base.
+MOST_FACTORS, MOST_SECOND, MOST_SPAN, MOST_BASE = 1000, 2500, 60, 30
 
 Proposal = tuple[str, Expressions]
 
@@ -85,6 +93,7 @@ class Workspace:
     data: Data
     vocabulary: Vocabulary
     order: torch.Tensor  # a fixed permutation of the rows: every subset of points is its beginning
+    network: Callable[[], Transformer] | None = None  # loaded when its first round comes
 
     @property
     def dimensions(self) -> int:
@@ -147,7 +156,7 @@ class SearchState:
     seed : int
     round : rounds done
     front : Front over all rounds
-    population : candidates with the shortest descriptions, parents of moves
+    population : the best fits of every complexity, parents of moves
     refined : candidates refined so far
     waiting : rounds of moves since the description last became shorter
     exact : whether a law fits to float64 arithmetic
@@ -172,11 +181,21 @@ class SearchState:
         return self.exact or self.quiet or self.waiting >= PATIENCE
 
 
-def start(data: Data, vocabulary: Vocabulary, *, seed: int) -> SearchState:
-    """A search before its first round; the front holds the mean (the constant law)."""
+def start(
+    data: Data, vocabulary: Vocabulary, *, seed: int, network: Callable[[], Transformer] | None = None
+) -> SearchState:
+    """A search before its first round; the front holds the mean (the constant law).
+
+    Parameters
+    ----------
+    data : the rows
+    vocabulary : its active operators are those that may occur
+    seed : decides every random choice
+    network : returns the network that drafts laws, called when its first round comes; None: no drafts
+    """
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(data), generator=generator).to(data.y.device)
-    workspace = Workspace(data, vocabulary, order)
+    workspace = Workspace(data, vocabulary, order, network)
     mean = constant([float(data.y.mean())], vocabulary, data.y.device)
     refined = levenberg_marquardt(mean, data.x, data.y, data.weight, steps=2)
     scored = score(refined.expressions, data, ("mean",))
@@ -189,12 +208,13 @@ def step(state: SearchState) -> SearchState:
     plan = _plan(work)
     generator = torch.Generator().manual_seed(state.seed * 1_000_003 + state.round + 1)
     moving = state.round >= len(plan)
-    name, propose = ("moves", _propose_moves) if moving else plan[state.round]
+    later = MOVES[(state.round - len(plan)) % len(MOVES)]
+    name, propose = later if moving else plan[state.round]
     proposals = [p for p in propose(state, generator) if len(p[1])]
     done = sum(len(e) for _, e in proposals)
     if not proposals:
         return replace(state, round=state.round + 1, doing=name, waiting=state.waiting + moving)
-    scored = _polish(proposals, work)
+    scored = _polish(proposals, work, float(state.front.description_length.min()))
     if not len(scored):
         return replace(state, round=state.round + 1, doing=name, waiting=state.waiting + moving)
     front = best_front([state.front, scored.front()])
@@ -230,6 +250,7 @@ def _plan(work: Workspace) -> list[tuple[str, Callable[[SearchState, torch.Gener
         ("power × feature, small library, absolute errors", _power("small", ["y"], True)),
         ("power × feature, large library", _power("large", logs, False)),
         ("products, y", _products("y", False)),
+        ("network", _drafts),
         ("factors, y", _factors("y", False)),
         ("ratios", _ratios(("y", "y²"))),
     ]
@@ -355,7 +376,7 @@ def _bases(work: Workspace) -> list[Rows]:
     """Constant; constant and variables; and their squares and products."""
     x = work.screen.x
     bases = [_dictionary(x, work.vocabulary, 0), _dictionary(x, work.vocabulary, 1)]
-    if _terms(work.dimensions, 2) <= 15:
+    if _terms(work.dimensions, 2) <= MOST_BASE:
         bases.append(_dictionary(x, work.vocabulary, 2))
     return bases
 
@@ -369,7 +390,7 @@ def _pairs(view: str, relative: bool):
         found = []
         for base in _bases(work):
             found.append((f"screen one, {view}", screen_one(target, base, work.rows)))
-        found.append((f"screen pair, {view}", screen_pair(target, _bases(work)[0], work.rows)))
+        found.append((f"screen pair, {view}", screen_pair(target, _bases(work)[0], work.rows[:MOST_SECOND])))
         return found
 
     return propose
@@ -410,7 +431,8 @@ def _log_pairs(weighted: bool):
         target = work.target(_view("y"), not weighted)
         if target is None:
             return []
-        law = screen_log_pair(target, work.screen.x, work.rows, work.vocabulary, weighted=weighted)
+        rows = work.rows[:MOST_SECOND]
+        law = screen_log_pair(target, work.screen.x, rows, work.vocabulary, weighted=weighted)
         return [("screen log pair", law)]
 
     return propose
@@ -419,13 +441,13 @@ def _log_pairs(weighted: bool):
 def _chains(state: SearchState, generator: torch.Generator) -> list[Proposal]:
     """Sums and products of several rows, joined greedily."""
     work = state.workspace
-    found = []
+    found, rows = [], work.rows[:MOST_SECOND]
     relative, absolute = work.target(_view("y"), True), work.target(_view("y"), False)
     if relative is not None:
-        laws = screen_log_chain(relative, work.screen.x, work.rows, work.vocabulary)
+        laws = screen_log_chain(relative, work.screen.x, rows, work.vocabulary)
         found.append(("screen log chain", laws))
     if absolute is not None:
-        found.append(("screen chain", screen_chain(absolute, _bases(work)[0], work.rows)))
+        found.append(("screen chain", screen_chain(absolute, _bases(work)[0], rows)))
     return found
 
 
@@ -435,22 +457,97 @@ def _propose_prior(state: SearchState, generator: torch.Generator) -> list[Propo
     return [("prior", drawn.to(work.data.y.device))]
 
 
+def _drafts(state: SearchState, generator: torch.Generator) -> list[Proposal]:
+    """What the network writes for the observations."""
+    work = state.workspace
+    if work.network is None:
+        return []
+    return [("network", _drafted(work, work.data.x, work.data.y, DRAFTS, generator))]
+
+
+def _drafted(
+    work: Workspace, x: torch.Tensor, y: torch.Tensor, samples: int, generator: torch.Generator
+) -> Expressions:
+    model = work.network()
+    own = torch.Generator(device=model.device).manual_seed(int(torch.randint(2**31, (1,), generator=generator)))
+    written = draft(model, x, y, vocabulary=work.vocabulary, generator=own, samples=samples)
+    return written.expressions.to(work.data.y.device)
+
+
+def _propose_drafts_of_residuals(state: SearchState, generator: torch.Generator) -> list[Proposal]:
+    """What the network writes for what the best laws leave over, added to them or multiplied with them."""
+    work = state.workspace
+    if work.network is None:
+        return _propose_moves(state, generator)
+    found = []
+    best = _shortest(state, 2).expressions
+    values, valid = evaluate(best, work.data.x)
+    for i in range(len(best)):  # two laws
+        for join_by, rest in (("add", work.data.y - values[i]), ("mul", work.data.y / values[i])):
+            if join_by not in work.vocabulary or not bool(valid[i].all() & rest.isfinite().all()):
+                continue
+            if not float(rest.std()) > 1e-12 * float(rest.abs().mean()):
+                continue
+            written = _drafted(work, work.data.x, rest, DRAFTS // 4, generator)
+            found.append(("network, residual", best[i].apply(join_by, written)))
+    return found
+
+
 def _propose_moves(state: SearchState, generator: torch.Generator) -> list[Proposal]:
     work = state.workspace
+    rank = _rank_within(state.population.expressions.complexity)
     children = offspring(
         state.population.expressions,
-        state.population.description_length,
+        torch.exp(-rank / 3.0),
         work.small.expressions,
         work.dimensions,
-        1500,
+        CHILDREN,
         generator,
     )
     return [("moves", children)]
 
 
+def _propose_residuals(state: SearchState, generator: torch.Generator) -> list[Proposal]:
+    """One more term, or one more factor 1 + a·u, for the best laws: the row that explains most of what they leave."""
+    work = state.workspace
+    best = _shortest(state, IMPROVED).expressions
+    data = work.screen
+    values, columns, valid = jacobian(best, data.x)
+    free = best.free
+    one = constant([1.0], work.vocabulary, data.y.device)
+    found = []
+    for i in range(len(best)):  # a handful of laws
+        if not bool(valid[i].all() & columns[i].isfinite().all()):
+            continue
+        tangent = torch.cat([torch.ones_like(data.y)[None], columns[i][free[i]]])
+        for factor, rows in ((None, work.rows.values), (values[i], work.rows.values * values[i])):
+            at = screen_residual(data.y - values[i], tangent, rows, keep=10)
+            term = one * work.rows.expressions[at]
+            law = best[i] + term if factor is None else best[i] * (one + term)
+            found.append(("residual", law))
+    return found
+
+
+def _shortest(state: SearchState, count: int) -> Scored:
+    """The candidates with the shortest descriptions."""
+    return state.population[torch.argsort(state.population.description_length, stable=True)[:count]]
+
+
+#: After the plan: these rounds in turn, until the time is spent or nothing is found any more.
+MOVES = (
+    ("moves", _propose_moves),
+    ("residuals", _propose_residuals),
+    ("moves", _propose_moves),
+    ("network, residuals", _propose_drafts_of_residuals),
+)
+
+
 # ------------------------------------------------------------------------------------------------ polishing
-def _polish(proposals: Sequence[Proposal], work: Workspace) -> Scored:
-    """Everything proposed is refined on few points, the best on more, the last on all; then snapped."""
+def _polish(proposals: Sequence[Proposal], work: Workspace, known: float) -> Scored:
+    """Everything proposed is refined on few points, the best on more, the last on all.
+
+    Numbers are snapped where that can make a candidate shorter than the shortest description `known`.
+    """
     origins = [name for name, e in proposals for _ in range(len(e))]
     candidates = simplify_batch(concatenate([e for _, e in proposals]))
     keep = _distinct(candidates)
@@ -483,9 +580,11 @@ def _polish(proposals: Sequence[Proposal], work: Workspace) -> Scored:
     if not len(scored):
         return scored
     order = torch.argsort(scored.description_length)
-    length = scored.description_length[order]
-    close = (length < length[0] + SNAP_WITHIN)[:MOST_SNAPPED]
-    snapped = snap(scored[order[:MOST_SNAPPED][close]], data)
+    hopeful = scored.description_length - snap_savings(scored) < known
+    close = order[hopeful[order]][:MOST_SNAPPED]
+    if not len(close):
+        return scored[order]
+    snapped = snap(scored[close], data)
     return stack([snapped, scored[order]])
 
 
@@ -514,11 +613,27 @@ def _distinct(e: Expressions) -> torch.Tensor:
     return torch.sort(first).values
 
 
-def _best(scored: Scored, count: int) -> Scored:
-    """The shortest descriptions, one of each structure and numbers."""
+def _best(scored: Scored, each: int) -> Scored:
+    """The `each` best fits of every complexity, one of each structure and numbers, simple ones first.
+
+    Not the shortest descriptions overall: on smooth data these are a dozen near-equal polynomials, and nothing new
+    comes from crossing them.
+    """
     scored = scored[_distinct(scored.expressions)]
-    order = torch.argsort(scored.description_length, stable=True)[:count]
-    return scored[order]
+    order = torch.argsort(scored.loss, stable=True)
+    complexity = scored.expressions.complexity[order]
+    order = order[torch.argsort(complexity, stable=True)]
+    rank = _rank_within(scored.expressions.complexity[order])
+    kept = order[(rank < each) & scored.loss[order].isfinite()]
+    return scored[kept]
+
+
+def _rank_within(group: torch.Tensor) -> torch.Tensor:
+    """Position of each entry among equal neighbours of a sorted tensor: 5 5 7 9 9 9 -> 0 1 0 0 1 2."""
+    index = torch.arange(len(group), device=group.device)
+    first = torch.ones_like(group, dtype=torch.bool)
+    first[1:] = group[1:] != group[:-1]
+    return index - torch.where(first, index, 0).cummax(0).values
 
 
 def _is_exact(front: Front, data: Data) -> bool:
@@ -536,14 +651,15 @@ def _is_exact(front: Front, data: Data) -> bool:
 
 
 def _passes_as_noise(front: Front, work: Workspace) -> bool:
-    """Whether no row of the linear screens still explains anything of the best law's residuals.
+    """Whether the best law's residuals look like independent noise.
 
-    The largest of M squared correlations of pure noise is about 2·ln M / N; the law's own tangent space is
-    projected out first. A screen of the residual is what would find the next term, so this is the test that counts.
+    Two tests, the law's own tangent space projected out first. No row of the linear screens explains anything (the
+    largest of M squared correlations of pure noise is about 2·ln M / N). And neighbours do not resemble each other,
+    along any variable or in all together: structure that no row has shows there.
     """
     best = int(front.description_length.argmin())
     law = front.expressions[best]
-    data = work.screen
+    data = work.wide
     values, columns, _ = jacobian(law, data.x)
     weight = torch.ones_like(data.y) if data.sigma is None else 1 / data.sigma
     residual = (data.y - values[0]) * weight
@@ -551,12 +667,32 @@ def _passes_as_noise(front: Front, work: Workspace) -> bool:
     if not bool(base.isfinite().all()) or not bool(residual.isfinite().all()):
         return False
     q = torch.linalg.qr((base / base.norm(dim=1, keepdim=True).clamp(min=1e-300)).T).Q
-    rows = work.rows.values * weight
-    rows = rows - (rows @ q) @ q.T
     residual = residual - q @ (q.T @ residual)
     left = len(residual) - q.shape[1]
-    if left < 3:
+    spread = residual.square().sum() / max(left, 1)
+    if left < 3 or not bool(spread > 0):
         return True
-    spread = residual.square().sum() / left
-    heard = (rows @ residual).square() / torch.linalg.vecdot(rows, rows).clamp(min=1e-300) / spread.clamp(min=1e-300)
-    return float(heard.max()) < 2 * math.log(len(rows)) + NOISE_MARGIN
+    unit = residual / spread.sqrt()
+    few = work.rows[:MOST_SECOND]
+    rows = evaluate(few.expressions, data.x)[0] * weight
+    rows = rows[rows.isfinite().all(1)]
+    rows = rows - (rows @ q) @ q.T
+    heard = (rows @ unit).square() / torch.linalg.vecdot(rows, rows).clamp(min=1e-300)
+    if float(heard.max()) > 2 * math.log(len(rows)) + NOISE_MARGIN:
+        return False
+    return float(_neighbours_alike(data.x, unit)) < NOISE_SIGMAS
+
+
+def _neighbours_alike(x: torch.Tensor, unit: torch.Tensor) -> torch.Tensor:
+    """Largest correlation, in standard errors, of neighbouring residuals: along each variable, and in all of them."""
+    n = len(unit)
+    order = torch.argsort(x, dim=0)
+    along = unit[order]  # (N, D)
+    serial = (along[1:] * along[:-1]).sum(0) / n**0.5
+    scaled = (x - x.mean(0)) / x.std(0).clamp(min=1e-300)
+    distance = torch.cdist(scaled, scaled)
+    distance.fill_diagonal_(torch.inf)
+    nearest = distance.argmin(1)
+    # Mutual nearest neighbours count twice: the variance of the sum is up to twice that of independent pairs.
+    together = (unit * unit[nearest]).sum() / (1.5 * n) ** 0.5
+    return torch.cat([serial, together[None]]).max()

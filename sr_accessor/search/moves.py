@@ -45,7 +45,7 @@ def splice(parents: Expressions, position: torch.Tensor, donors: Expressions) ->
 
 def offspring(
     parents: Expressions,
-    price: torch.Tensor,
+    weight: torch.Tensor,
     groups: Expressions,
     dimensions: int,
     count: int,
@@ -56,7 +56,7 @@ def offspring(
     Parameters
     ----------
     parents : Expressions, candidates in any order
-    price : (P,) description lengths; the shorter, the more children
+    weight : (P,) how often each becomes a parent, relatively
     groups : sub-expressions that may be put in (the library)
     dimensions : number of variables
     count : children, before those that are too large are dropped
@@ -67,8 +67,7 @@ def offspring(
     Expressions, at most `count` rows; new constants start at random, old ones keep their values
     """
     device, vocabulary = parents.device, parents.vocabulary
-    rank = torch.argsort(torch.argsort(price, stable=True), stable=True).double()
-    chance = torch.exp(-rank.cpu() / max(4.0, len(parents) / 12))
+    chance = weight.cpu().double()
     mother = torch.multinomial(chance, count, replacement=True, generator=generator).to(device)
     father = torch.multinomial(chance, count, replacement=True, generator=generator).to(device)
     bodies = parents[mother]
@@ -84,7 +83,8 @@ def offspring(
     leaf = _random_leaves(count, dimensions, vocabulary, generator, device)
     picked = groups[torch.randint(0, len(groups), (count,), generator=generator).to(device)]
     scale = constant(torch.randn(count, generator=generator, dtype=torch.float64), vocabulary, device)
-    fresh = _mixed([leaf, picked, scale * picked, donor_cross], count, generator, device)
+    new = [leaf, picked, scale * picked, donor_cross] if "mul" in vocabulary else [leaf, picked, donor_cross]
+    fresh = _mixed(new, count, generator, device)
 
     donors: list[Expressions] = [donor_cross, fresh]
     donors.append(_wrapped(below, fresh, binary, count, generator, device) if binary else fresh)

@@ -43,6 +43,7 @@ __all__ = [
     "screen_powers",
     "screen_product",
     "screen_ratio",
+    "screen_residual",
     "screen_span",
     "screen_sparse",
 ]
@@ -305,7 +306,7 @@ def screen_log_pair(
 
 
 def screen_log_chain(
-    target: Target, x: torch.Tensor, rows: Rows, vocabulary: Vocabulary, *, beams: int = 8, depth: int = 4
+    target: Target, x: torch.Tensor, rows: Rows, vocabulary: Vocabulary, *, beams: int = 6, depth: int = 4
 ) -> Expressions:
     """T ≈ K·Π x_d^β · u₁^p₁ · u₂^p₂ ⋯: factors joined greedily, from each of the best first ones."""
     fit = _regress([target], x, False)
@@ -508,7 +509,7 @@ def screen_one(target: Target, base: Rows, rows: Rows, *, keep: int = 20) -> Exp
     return _combined(target, base, [rows[best]])
 
 
-def screen_chain(target: Target, base: Rows, rows: Rows, *, beams: int = 8, depth: int = 6) -> Expressions:
+def screen_chain(target: Target, base: Rows, rows: Rows, *, beams: int = 6, depth: int = 5) -> Expressions:
     """T ≈ B·β + Σ aₖ·uₖ: terms joined greedily, from each of the best first ones."""
     q, _ = _basis(base.values, target.weight)
     whole = target.values * target.weight
@@ -519,6 +520,15 @@ def screen_chain(target: Target, base: Rows, rows: Rows, *, beams: int = 8, dept
         for chain in _chains(rows.values, target.weight, q, residual, beams, depth)
     ]
     return concatenate(out) if out else empty(rows.expressions.vocabulary, whole.device)
+
+
+def screen_residual(residual: torch.Tensor, tangent: torch.Tensor, rows: torch.Tensor, *, keep: int) -> torch.Tensor:
+    """(keep,) indices of the rows (R, N) that explain most of a law's residual (N,) beside its tangents (k, N)."""
+    weight = torch.ones_like(residual)
+    q, _ = _basis(tangent, weight)
+    left = residual - q @ (q.T @ residual)
+    share = _unexplained(rows, weight, q, (left / left.norm().clamp(min=1e-300))[:, None])[0]
+    return share.topk(min(keep, len(share)), largest=False).indices
 
 
 def screen_pair(target: Target, base: Rows, rows: Rows, *, keep: int = 60, block: int = 1024) -> Expressions:
@@ -713,7 +723,9 @@ def eliminate(
 
     def solve(used):
         masked = torch.where(used[:, :, None] & used[:, None, :], gram, 0.0) + eye * (~used)[:, :, None]
-        inverse = torch.linalg.pinv(masked, hermitian=True, rtol=1e-14)
+        value, vector = torch.linalg.eigh(masked)
+        # Not a pseudo-inverse: it would share a coefficient between equal terms, and then neither could be dropped.
+        inverse = (vector / value.clamp(min=1e-14 * value[:, -1:])[:, None, :]) @ vector.transpose(1, 2)
         beta = (inverse @ (right * used)[:, :, None])[:, :, 0] * used
         rest = (goal - (beta[:, None, :] @ unit)[:, 0]).square().sum(1)
         return beta, inverse.diagonal(dim1=1, dim2=2), rest

@@ -29,7 +29,7 @@ from sr_accessor.noise.model import NoiseModel
 from sr_accessor.refinement.levenberg_marquardt import levenberg_marquardt
 from sr_accessor.search.front import Front
 
-__all__ = ["Data", "Scored", "best_front", "score", "snap", "stack"]
+__all__ = ["Data", "Scored", "best_front", "score", "snap", "snap_savings", "stack"]
 
 
 @dataclass(frozen=True)
@@ -161,6 +161,12 @@ def _snap_targets(scored: Scored) -> tuple[torch.Tensor, torch.Tensor]:
     target = torch.sign(c) * values.gather(2, best.indices[:, :, None])[:, :, 0]
     saved = constant_bits(c, se) - best.values + torch.where(target == 0, 8.0, 0.0)  # a term that goes saves symbols
     return target, torch.where(scored.expressions.free & best.values.isfinite(), saved, -torch.inf)
+
+
+def snap_savings(scored: Scored) -> torch.Tensor:
+    """(B,) bits that `snap` may save at most, roughly: every promising snap and a few symbols."""
+    _, saved = _snap_targets(scored)
+    return saved.clamp(min=0).sum(1) + 20.0
 
 
 def snap(scored: Scored, data: Data, *, rounds: int = 8, steps: int = 8) -> Scored:

@@ -1,0 +1,277 @@
+"""evaluation network: what a network reads from points, what it writes, and what that finds beside the prior alone.
+
+`--gate OLD NEW` decides whether new weights replace old ones: they must recover more held-out functions and more of
+the visible pack at equal seconds.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import click
+import pandas as pd
+import torch
+
+from sr_accessor.device import DTYPE, generator
+from sr_accessor.evaluation.finders import (
+    PRIOR,
+    Finder,
+    Found,
+    find_within,
+    finder,
+    network_proposals,
+    prior_proposals,
+)
+from sr_accessor.evaluation.intervals import wilson
+from sr_accessor.evaluation.machine import provenance
+from sr_accessor.evaluation.metrics import SOLVED_R2, r2
+from sr_accessor.evaluation.problems import Problem, select, stratified
+from sr_accessor.evaluation.scoring import Answer, Method
+from sr_accessor.evaluation.visible import evaluate_methods
+from sr_accessor.expressions.batch import Expressions
+from sr_accessor.expressions.evaluate import evaluate
+from sr_accessor.expressions.symbolic import to_sympy
+from sr_accessor.expressions.vocabulary import Vocabulary
+from sr_accessor.plugins.manager import vocabulary as registered
+from sr_accessor.prior.examples import PRESETS, sample_examples
+from sr_accessor.training.distributed import World
+from sr_accessor.training.precision import choose
+from sr_accessor.training.stream import HELD_OUT_SEED, Batch, Source, held_out
+from sr_accessor.training.validation import validate
+from sr_accessor.transformer.checkpoint import load
+from sr_accessor.transformer.model import Transformer
+from sr_accessor.transformer.tokenizer import Tokenizer, layout
+
+__all__ = ["Function", "constants_within", "functions_of", "network", "recovered", "verdict"]
+
+#: A constant counts as right within this part of itself; refinement mends the rest.
+CONSTANT_TOLERANCE = 0.1
+#: A law is recovered when the squared error at fresh points is at most this part of Σy².
+RECOVERED = 1e-12
+#: Rows of a visible problem that finders see; SRBench's tables have thousands.
+ROWS = 300
+#: Least number of points of a held-out function: two thirds to learn from, one third fresh.
+LEAST_POINTS = 30
+
+
+@dataclass(frozen=True)
+class Function:
+    """A held-out law with its values, without noise, at points to learn from and at fresh ones.
+
+    Parameters
+    ----------
+    x, y : (N, D), (N,) to learn from
+    fresh_x, fresh_y : of the same distribution
+    """
+
+    law: Expressions
+    x: torch.Tensor
+    y: torch.Tensor
+    fresh_x: torch.Tensor
+    fresh_y: torch.Tensor
+
+
+def functions_of(prior: str, count: int, known: Vocabulary, *, seed: int, variables: int = 10) -> list[Function]:
+    """`count` functions of the prior with at most `variables` variables, from a seed that no training uses."""
+    random = generator(HELD_OUT_SEED + 1 + seed)
+    found: list[Function] = []
+    while len(found) < count:
+        e = sample_examples(prior, count, random, known)
+        for row in ((e.points >= LEAST_POINTS) & (e.dimensions <= variables)).nonzero()[:, 0].tolist():
+            n = int(e.points[row])
+            x = e.x[row, torch.randperm(n, generator=random), : int(e.dimensions[row])]
+            y = evaluate(e.expressions[row], x)[0][0]
+            cut = 2 * n // 3
+            found.append(Function(e.expressions[row].trimmed(), x[:cut], y[:cut], x[cut:], y[cut:]))
+    return found[:count]
+
+
+def recovered(law: Expressions | None, function: Function) -> tuple[bool, bool]:
+    """Whether a law is the function at fresh points to rounding, and whether its R² there is above 0.999."""
+    if law is None:
+        return False, False
+    values, valid = evaluate(law, function.fresh_x)
+    if not bool(valid.all()):
+        return False, False
+    y = function.fresh_y
+    exact = bool(((values[0] - y) ** 2).sum() <= RECOVERED * (y * y).sum())
+    return exact, exact or r2(y.numpy(), values[0].numpy()) > SOLVED_R2
+
+
+@torch.no_grad()
+def constants_within(model: Transformer, batches: Sequence[Batch], tolerance: float = CONSTANT_TOLERANCE) -> float:
+    """Share of the numbers that the likeliest three tokens, each after the right ones before it, write within
+    `tolerance` of the truth; NaN where none are written.
+    """
+    tokenizer, ids = Tokenizer(model.config, registered()), layout(model.config)
+    right = total = 0
+    for batch in batches:
+        likeliest = model(batch.points, batch.tokens[:, :-1]).argmax(-1)
+        truth = batch.tokens[:, 1:]
+        row, at = ((truth >= ids.sign) & (truth < ids.sign + 2)).nonzero(as_tuple=True)
+        places = at[:, None] + torch.arange(3, device=at.device)
+        wrote, meant = likeliest[row[:, None], places], truth[row[:, None], places]
+        bounds = torch.tensor(
+            [[ids.sign, ids.sign + 2], [ids.mantissa, ids.exponent], [ids.exponent, ids.variable]], device=at.device
+        ).T
+        if model.config.layout == "published":
+            bounds[1, 2] = ids.exponent + model.config.highest_exponent - model.config.lowest_exponent + 1
+        is_number = ((wrote >= bounds[0]) & (wrote < bounds[1])).all(1)
+        value, target = (tokenizer.decode_numbers(torch.where(is_number[:, None], t, meant)) for t in (wrote, meant))
+        right += int((is_number & ((value - target).abs() <= tolerance * target.abs())).sum())
+        total += len(row)
+    return right / total if total else float("nan")
+
+
+def greedy(model: Transformer, functions: Sequence[Function], known: Vocabulary) -> tuple[int, int]:
+    """Of the functions, how many greedy sequences are complete expressions, and how many of those are finite at all
+    fresh points."""
+    complete = finite = 0
+    random = generator(0)
+    for f in functions:
+        law = network_proposals(model, known, temperature=0.0)(f.x, f.y, random)()
+        complete += len(law) == 1 and bool(law.well_formed.all())
+        finite += len(law) == 1 and bool(evaluate(law, f.fresh_x)[1].all())
+    return complete, finite
+
+
+# ---------------------------------------------------------------------- the command
+@click.command()
+@click.option("--weights", default="default", show_default=True, help="A network's name or file.")
+@click.option(
+    "--prior", type=click.Choice(PRESETS), default="science", show_default=True, help="Of held-out functions."
+)
+@click.option("--functions", type=click.IntRange(min=1), default=50, show_default=True, help="To recover.")
+@click.option("--seconds", type=click.FloatRange(min=0), default=2.0, show_default=True, help="For each of them.")
+@click.option("--validation", type=click.IntRange(min=20), default=1000, show_default=True, help="For nats per token.")
+@click.option("--gate", nargs=2, metavar="OLD NEW", help=f"Compare two networks; OLD may be {PRIOR!r}, for no network.")
+@click.option("--visible", type=click.IntRange(min=1), default=60, show_default=True, help="--gate: visible problems.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the held-out functions.")
+@click.option("--report", type=click.Path(dir_okay=False, path_type=Path), help="Write the table here too.")
+def network(weights, prior, functions, seconds, validation, gate, visible, seed, report) -> None:
+    """Print nats per token, constants, validity and recovery of a network; or decide between two with --gate."""
+    passed = True
+    if gate:
+        text, passed = verdict(gate[0], gate[1], prior, functions, visible, seconds, seed)
+    else:
+        text = describe(weights, prior, functions, seconds, validation, seed)
+    text += "\n" + provenance(seed=seed, budget=f"{seconds:g} s")
+    if report is not None:
+        report.write_text(text + "\n", encoding="utf-8")
+    click.echo(text)
+    if not passed:
+        sys.exit(1)
+
+
+def describe(weights: str, prior: str, count: int, seconds: float, validation: int, seed: int) -> str:
+    """The table of one network."""
+    model = load(weights).model
+    known = registered().restricted(model.config.operators)
+    batches = held_out(Source(prior, Tokenizer(model.config, known), torch.device("cpu")), validation)
+    found = validate(model, batches, World(0, 1, torch.device("cpu")), choose(torch.device("cpu"), "float32"))
+    some = functions_of(prior, count, known, seed=seed, variables=model.config.variables)
+    complete, finite = greedy(model, some, known)
+    lines = {
+        f"nats/token given own points ({found.functions} functions)": f"{found.own:.3f}",
+        "nats/token given another function's points": f"{found.other:.3f}",
+        "difference": f"{found.gap:.3f}",
+        "tokens right": f"{found.accuracy:.1%}",
+        f"constants within {CONSTANT_TOLERANCE:.0%}": f"{constants_within(model, batches):.1%}",
+        "greedy: complete expressions": f"{complete}/{count}",
+        "greedy: finite at all fresh points": f"{finite}/{count}",
+    }
+    width = max(map(len, lines))
+    head = "\n".join(f"{what:<{width}}  {value}" for what, value in lines.items())
+    drawn, written = prior_proposals(prior, known), network_proposals(model, known)
+    finders = {
+        "network": partial(find_within, written, refine=False),
+        "network + refinement": partial(find_within, written),
+        "prior samples": partial(find_within, drawn, refine=False),
+        "prior samples + refinement": partial(find_within, drawn),
+    }
+    rows = recovery(finders, some, seconds, seed)
+    note = (
+        f"recovery of {count} held-out functions of `{prior}`, without noise, at {seconds:g} s each;\n"
+        f"exact: squared error at fresh points <= {RECOVERED:g} of Σy²"
+    )
+    return f"{head}\n\n{note}\n{recovery_table(rows).to_string(index=False)}"
+
+
+def recovery(finders: Mapping[str, Finder], some: Sequence[Function], seconds: float, seed: int) -> pd.DataFrame:
+    """One row per function and finder; finders alternate, so that a machine that slows down slows all of them."""
+    rows = []
+    for place, function in enumerate(some):
+        for name, find in finders.items():
+            found: Found = find(function.x, function.y, seconds, generator(seed + place))
+            exact, close = recovered(found.law, function)
+            facts = dict(exact=exact, close=close, candidates=found.candidates, seconds=found.seconds)
+            rows.append(dict(finder=name, function=place, **facts))
+    return pd.DataFrame(rows)
+
+
+def recovery_table(rows: pd.DataFrame) -> pd.DataFrame:
+    """Shares with Wilson's 95 % interval, and means."""
+    lines = []
+    for name, group in rows.groupby("finder", sort=False):
+        lines.append(
+            {
+                "finder": name,
+                "exact": _share(int(group["exact"].sum()), len(group)),
+                f"R2>{SOLVED_R2}": _share(int(group["close"].sum()), len(group)),
+                "candidates": f"{group['candidates'].mean():,.0f}",
+                "mean s": f"{group['seconds'].mean():.2f}",
+            }
+        )
+    return pd.DataFrame(lines)
+
+
+def verdict(old: str, new: str, prior: str, count: int, visible: int, seconds: float, seed: int) -> tuple[str, bool]:
+    """The gate's table and whether NEW may replace OLD: more exact laws of both kinds."""
+    known = registered()
+    finders = {"old": finder(old, known, prior=prior), "new": finder(new, known, prior=prior)}
+    rows = recovery(finders, functions_of(prior, count, known, seed=seed), seconds, seed)
+    methods: dict[str, Method] = {name: partial(_answer, find) for name, find in finders.items()}
+    records = stratified([r for r in select() if r.formula is not None], seed)[:visible]
+    with tempfile.TemporaryDirectory() as folder:
+        seen = evaluate_methods(methods, records, Path(folder) / "rows.csv", budget=seconds)
+    on_functions = {name: int(rows.loc[rows["finder"] == name, "exact"].sum()) for name in finders}
+    on_visible = {name: int(seen.loc[seen["method"] == name, "exact"].astype(bool).sum()) for name in finders}
+    passed = on_functions["new"] > on_functions["old"] and on_visible["new"] > on_visible["old"]
+    suites = Counter(r.suite for r in records)
+    lines = [
+        f"old: {old}    new: {new}    each with refinement, {seconds:g} s per law, no search",
+        recovery_table(rows).to_string(index=False),
+        f"held-out {prior}: {on_functions['old']} -> {on_functions['new']} of {count} exact",
+        f"visible pack: {on_visible['old']} -> {on_visible['new']} of {sum(suites.values())} exact",
+        f"gate: {'PASSED' if passed else 'NOT PASSED'} (both must rise)",
+    ]
+    return "\n".join(lines), passed
+
+
+def _answer(find: Finder, problem: Problem, seconds: float) -> Answer:
+    """A finder on a visible problem."""
+    record, began = problem.record, time.perf_counter()
+    table = problem.train.sample(min(ROWS, len(problem.train)), random_state=problem.seed)
+    x, y = (torch.tensor(table[c].to_numpy(float), dtype=DTYPE) for c in (record.features, record.target))
+    law = find(x, y, seconds, generator(problem.seed)).law
+    took = time.perf_counter() - began
+
+    def predict(inputs: pd.DataFrame):
+        points = torch.tensor(inputs[record.features].to_numpy(float), dtype=DTYPE)
+        values = evaluate(law, points)[0][0] if law is not None else torch.full((len(points),), torch.nan)
+        return values.numpy()
+
+    expression = None if law is None else to_sympy(law, record.features)[0]
+    return Answer(predict, expression, "done", took, None if law is None else int(law.complexity))
+
+
+def _share(hits: int, of: int) -> str:
+    low, high = wilson(hits, of)
+    return f"{hits}/{of} {hits / of:4.0%} ({100 * low:.0f}-{100 * high:.0f})"

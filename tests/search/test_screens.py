@@ -1,0 +1,242 @@
+"""Screens: planted laws are found without noise and with 1 %, and elimination agrees with trying all subsets."""
+
+import itertools
+import math
+
+import pytest
+import torch
+
+from sr_accessor.expressions.batch import Expressions, concatenate, literal
+from sr_accessor.expressions.build import monomials
+from sr_accessor.expressions.elementary import ELEMENTARY
+from sr_accessor.expressions.evaluate import evaluate
+from sr_accessor.expressions.parse import parse
+from sr_accessor.expressions.vocabulary import Vocabulary
+from sr_accessor.refinement.levenberg_marquardt import levenberg_marquardt
+from sr_accessor.search.features import features
+from sr_accessor.search.library import build_library
+from sr_accessor.search.screens import (
+    Rows,
+    Target,
+    eliminate,
+    linear_rows,
+    screen_one,
+    screen_pair,
+    screen_power,
+    screen_powers,
+    screen_ratio,
+    screen_sparse,
+)
+from sr_accessor.search.views import VIEWS
+
+VOCABULARY = Vocabulary(ELEMENTARY)
+N, NAMES = 150, ["a", "b", "c"]
+GENERATOR = torch.Generator().manual_seed(2)
+X = torch.rand(N, 3, dtype=torch.float64, generator=GENERATOR) * 2 + 0.5
+NOISE = torch.randn(N, dtype=torch.float64, generator=GENERATOR)
+
+
+@pytest.fixture(scope="module")
+def library():
+    return build_library(X, VOCABULARY, count=300)
+
+
+@pytest.fixture(scope="module")
+def rows(library):
+    return linear_rows(library, features(VOCABULARY), VOCABULARY, count=1500)
+
+
+def values_of(formula: str, noise: float) -> torch.Tensor:
+    y = evaluate(parse(formula, VOCABULARY, NAMES), X)[0][0]
+    return y * (1 + noise * NOISE)
+
+
+def view(name: str):
+    return next(v for v in VIEWS if v.name == name)
+
+
+def target(y: torch.Tensor, name: str = "y", relative: bool = False) -> Target:
+    return Target.of(view(name), y, y.abs() if relative else torch.ones_like(y))
+
+
+def monomial_rows(degree: int) -> Rows:
+    grid = torch.tensor([e for e in itertools.product(range(degree + 1), repeat=3) if sum(e) <= degree])
+    expressions = monomials(grid.double(), VOCABULARY)
+    return Rows(expressions, evaluate(expressions, X)[0])
+
+
+ONE = Rows(literal([1.0], VOCABULARY), torch.ones(1, N, dtype=torch.float64))
+
+
+def fits(laws: Expressions, formula: str, noise: float, relative: bool = True) -> bool:
+    """Whether the best proposal, refined, is the law to rounding; with noise, whether it fits as well as the truth."""
+    assert len(laws) and bool(laws.well_formed.all())
+    y = values_of(formula, noise)
+    weight = y**-2 if relative else torch.ones_like(y)
+    found = levenberg_marquardt(laws, X, y, weight, steps=30)
+    of_truth = ((values_of(formula, 0.0) - y).square() * weight).sum()
+    limit = 1.02 * float(of_truth) if noise else 1e-18 * float((y.square() * weight).sum())
+    return float(found.loss.min()) < limit
+
+
+NOISES = pytest.mark.parametrize("noise", [0.0, 0.01], ids=["exact", "1 %"])
+
+
+# -------------------------------------------------------------------------------------------- power laws
+@NOISES
+@pytest.mark.parametrize("formula", ["3*a*b**2/c", "sqrt(a)/b", "0.2*a**-2*c"])
+def test_power_laws(formula, noise):
+    y = values_of(formula, noise)
+    assert fits(screen_powers([target(y, relative=True)], X, VOCABULARY, weighted=False), formula, noise)
+
+
+def test_real_exponents_stay_free():
+    formula = "2*a**1.31*b**-0.27"
+    y = values_of(formula, 0.0)
+    assert fits(screen_powers([target(y, relative=True)], X, VOCABULARY, weighted=False), formula, 0.0)
+
+
+@NOISES
+@pytest.mark.parametrize(
+    "formula, name",
+    [
+        ("2*a*exp(-0.7*b*c)", "y"),
+        ("a*b/(1 + 3*c)", "y"),
+        ("1.5*sin(2*a)**2*b", "y"),
+        ("c/sqrt(1 - 0.1*a**2)", "y"),
+        ("4*b*(a - c)**2", "y"),
+        ("1/(1 + 2*a*exp(-1.5*b))", "1/y−1"),
+        ("1 + 2*a*b*exp(-c)", "y−1"),
+    ],
+)
+def test_power_times_feature(formula, name, noise, library):
+    y = values_of(formula, noise)
+    found = screen_power([target(y, name, relative=True)], X, library, features(VOCABULARY), VOCABULARY)
+    ((which, laws),) = found
+    assert which.name == name
+    assert fits(laws, formula, noise)
+
+
+def test_power_screen_of_several_views_gives_each_its_own(library):
+    y = values_of("1 + 2*a*b*exp(-c)", 0.0)
+    targets = [target(y, name, relative=True) for name in ("y", "y−1")]
+    found = dict(screen_power(targets, X, library, features(VOCABULARY), VOCABULARY))
+    assert {v.name for v in found} == {"y", "y−1"}
+    assert fits(found[view("y−1")], "1 + 2*a*b*exp(-c)", 0.0)
+
+
+# -------------------------------------------------------------------------------------------- sums
+@NOISES
+@pytest.mark.parametrize("formula", ["2 + 3*a*b", "1 - 0.5*sin(a)", "0.3 + 2*(a - b)**2"])
+def test_one_row(formula, noise, rows):
+    y = values_of(formula, noise)
+    assert fits(screen_one(target(y), ONE, rows), formula, noise, relative=False)
+
+
+@NOISES
+@pytest.mark.parametrize("formula", ["2 + 3*a*b - c/b", "a*b + 4*sqrt(c)", "5*exp(-a) + 0.5*b*c"])
+def test_pair_of_rows(formula, noise, rows):
+    y = values_of(formula, noise)
+    assert fits(screen_pair(target(y), ONE, rows), formula, noise, relative=False)
+
+
+def test_pair_screen_in_a_view(rows):
+    formula = "sqrt(2*a*b + 3*c**2)"
+    assert fits(screen_pair(target(values_of(formula, 0.0), "y²"), ONE, rows), formula, 0.0)
+
+
+def test_pair_screen_in_blocks_is_the_same(rows):
+    formula = "5*exp(-a) + 0.5*b*c"
+    for block in (4096, 100):
+        assert fits(screen_pair(target(values_of(formula, 0.01)), ONE, rows, block=block), formula, 0.01, False)
+
+
+def test_the_base_is_part_of_the_fit(rows):
+    base = Rows(concatenate([ONE.expressions, monomial_rows(1).expressions[1:]]), monomial_rows(1).values)
+    formula = "1 + 2*a - 3*b + 0.7*c + exp(a*b/3)"
+    y = values_of(formula, 0.0)
+    assert fits(screen_one(target(y), base, rows), formula, 0.0)
+    assert not fits(screen_one(target(y), ONE, rows), formula, 0.0)
+
+
+# -------------------------------------------------------------------------------------------- dictionaries
+@NOISES
+def test_sparse_polynomial(noise):
+    formula = "1 + 2*a**2*b - 3*b*c + 0.5*c**3"
+    y = values_of(formula, noise)
+    law = screen_sparse(target(y), [monomial_rows(2), monomial_rows(3), monomial_rows(4)])
+    assert len(law) == 1 and fits(law, formula, noise, relative=False)
+    if not noise:
+        assert int(law.free.sum()) == 4
+
+
+@pytest.mark.parametrize("noise", [0.0, 1e-4, 1e-3])  # at 1 % its null vector is no longer the law
+def test_ratio_of_polynomials(noise):
+    formula = "(1 + 2*a)/(3 + b*c)"
+    y = values_of(formula, noise)
+    law = screen_ratio(target(y, relative=True), monomial_rows(2), monomial_rows(2))
+    assert law is not None and fits(law, formula, noise)
+    if not noise:
+        assert int(law.complexity[0]) <= 15
+
+
+def test_no_ratio_for_noise():
+    y = torch.randn(N, dtype=torch.float64, generator=torch.Generator().manual_seed(9))
+    assert screen_ratio(target(y), monomial_rows(1), monomial_rows(1)) is None
+
+
+# -------------------------------------------------------------------------------------------- elimination
+def subset_losses(columns, goal):
+    """{subset of term numbers: N/2 ln of what it leaves}"""
+    out = {}
+    for size in range(1, len(columns) + 1):
+        for subset in itertools.combinations(range(len(columns)), size):
+            a = columns[list(subset)].T
+            rest = goal - a @ torch.linalg.lstsq(a, goal[:, None]).solution[:, 0]
+            out[subset] = 0.5 * len(goal) * math.log(float(rest.square().sum()) + 1e-13 * float(goal.square().sum()))
+    return out
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.1])
+def test_elimination_finds_the_best_subset(noise):
+    """Fifty problems of six terms of which some matter: price per term as in the best of all 63 subsets."""
+    generator = torch.Generator().manual_seed(3)
+
+    def draw(*shape):
+        return torch.randn(*shape, dtype=torch.float64, generator=generator)
+
+    columns = draw(50, 6, 60)
+    truth = draw(50, 6) * (torch.rand(50, 6, generator=generator) < 0.5) + torch.eye(6, dtype=torch.float64)[0]
+    goal = (truth[:, :, None] * columns).sum(1) + noise * draw(50, 60)
+    coefficients, used = eliminate(columns, goal, price=6.0)
+    for row in range(50):
+        losses = subset_losses(columns[row], goal[row])
+        best = min(losses, key=lambda subset, losses=losses: losses[subset] + 6.0 * len(subset))
+        assert tuple(used[row].nonzero()[:, 0].tolist()) == best
+        a = columns[row][list(best)].T
+        expected = torch.linalg.lstsq(a, goal[row][:, None]).solution[:, 0]
+        torch.testing.assert_close(coefficients[row, list(best)], expected, rtol=1e-8, atol=1e-9)
+    assert bool((coefficients[~used] == 0).all())
+
+
+def test_elimination_keeps_one_of_equal_terms():
+    columns = torch.stack([X[:, 0], 2 * X[:, 0], torch.zeros(N, dtype=torch.float64)])[None]
+    coefficients, used = eliminate(columns, 6 * X[:, 0])
+    assert int(used.sum()) == 1 and not bool(used[0, 2])
+    torch.testing.assert_close((coefficients[0, :, None] * columns[0]).sum(0), 6 * X[:, 0], rtol=1e-10, atol=0.0)
+
+
+# -------------------------------------------------------------------------------------------- weights
+def test_weights_of_a_view_follow_the_delta_method():
+    y = torch.tensor([1.0, 2.0, 4.0], dtype=torch.float64)
+    found = Target.of(view("log y"), y, torch.ones_like(y))
+    torch.testing.assert_close(found.weight / found.weight[0], y, rtol=1e-12, atol=0.0)
+    assert float(found.weight.square().mean()) == pytest.approx(1.0)
+    relative = Target.of(view("log y"), y, y)
+    torch.testing.assert_close(relative.weight, torch.ones_like(y))
+
+
+def test_no_point_weighs_more_than_six_times_the_median():
+    y = torch.linspace(1, 1e3, 101, dtype=torch.float64)
+    found = Target.of(view("exp y"), y / 100, torch.ones_like(y))
+    assert found.sound and float(found.weight.max() / found.weight.median()) == pytest.approx(6.0)

@@ -1,0 +1,163 @@
+"""Selection: what is snapped and what is not, the true law against richer ones, and the order of a front."""
+
+import math
+
+import pytest
+import torch
+
+from sr_accessor.expressions.batch import Expressions, concatenate, constant, literal, variable
+from sr_accessor.expressions.elementary import ELEMENTARY
+from sr_accessor.expressions.evaluate import evaluate
+from sr_accessor.expressions.parse import parse
+from sr_accessor.expressions.text import to_text
+from sr_accessor.expressions.vocabulary import Vocabulary
+from sr_accessor.noise.gaussian import GAUSSIAN
+from sr_accessor.refinement.levenberg_marquardt import levenberg_marquardt
+from sr_accessor.search.front import Front, merge
+from sr_accessor.search.selection import Data, best_front, score, snap, stack
+
+VOCABULARY = Vocabulary(ELEMENTARY)
+NAMES = ["x", "z"]
+GENERATOR = torch.Generator().manual_seed(4)
+X = torch.rand(200, 2, dtype=torch.float64, generator=GENERATOR) * 2 + 0.5
+EPSILON = torch.randn(200, dtype=torch.float64, generator=GENERATOR)
+
+
+def law(text: str) -> Expressions:
+    """Written numbers are free constants."""
+    return parse(text, VOCABULARY, NAMES, numbers="constant")
+
+
+def data(y: torch.Tensor, sigma: float | None = None) -> Data:
+    return Data(X, y, None if sigma is None else torch.full_like(y, sigma), GAUSSIAN)
+
+
+def scored(texts: list[str], rows: Data):
+    found = levenberg_marquardt(concatenate([law(t) for t in texts]), rows.x, rows.y, rows.weight, steps=60)
+    return score(found.expressions, rows, ("test",) * len(texts))
+
+
+# -------------------------------------------------------------------------------------------- snapping
+@pytest.mark.parametrize("value", [2.0, -3.0, 1 / 3, 1.25, math.pi / 4, 0.54, 2 * math.pi, math.sqrt(2)])
+@pytest.mark.parametrize("noise", [0.0, 1e-4], ids=["exact", "1e-4"])
+def test_simple_numbers_are_snapped(value, noise):
+    rows = data(value * X[:, 0] * X[:, 1] + noise * EPSILON)
+    before = scored(["7*x*z"], rows)
+    after = snap(before, rows)
+    assert not bool(after.expressions.free.any())
+    # 1/3 may be written as a division by 3
+    torch.testing.assert_close(evaluate(after.expressions, X)[0][0], value * X[:, 0] * X[:, 1], rtol=2e-15, atol=0.0)
+    assert float(after.description_length[0]) < float(before.description_length[0])
+
+
+def test_a_number_that_is_almost_two_becomes_two():
+    rows = data(2 * X[:, 0] + 1e-4 * EPSILON)
+    almost = score(law("2.0000001*x"), rows, ("test",))
+    (text,) = to_text(snap(almost, rows).expressions, NAMES)
+    assert text in ("2*x", "x + x")
+
+
+def test_nothing_is_snapped_where_the_data_can_tell():
+    rows = data(2.0371942 * X[:, 0] + 0.7118367 + 1e-9 * EPSILON)
+    before = scored(["1*x + 1"], rows)
+    after = snap(before, rows)
+    assert bool(after.expressions.free.sum() == 2)
+    torch.testing.assert_close(after.expressions.constants, before.expressions.constants, rtol=1e-9, atol=0.0)
+
+
+def test_a_term_that_is_zero_is_dropped():
+    rows = data(2 * X[:, 0] + 0.05 * EPSILON)
+    after = snap(scored(["2*x + 0.01*z + 0.3"], rows), rows)
+    assert to_text(after.expressions, NAMES) == ["2*x"]
+
+
+def test_snapping_keeps_its_place_in_a_batch():
+    rows = data(2 * X[:, 0] + 0.05 * EPSILON)
+    texts = ["2*x + 0.01*z", "0.3*x*z + 1", "1.7*x**2 + 0.4"]
+    together = snap(scored(texts, rows), rows)
+    alone = stack([snap(scored([t], rows), rows) for t in texts])
+    assert to_text(together.expressions, NAMES) == to_text(alone.expressions, NAMES)
+    torch.testing.assert_close(together.description_length, alone.description_length, rtol=1e-9, atol=0.0)
+
+
+def test_no_snap_makes_a_description_longer():
+    rows = data(1.3 * X[:, 0] ** 2 + torch.exp(-0.31 * X[:, 1]) + 0.02 * EPSILON)
+    before = scored(["1*x**2 + exp(-0.5*z)", "2*x + 1.5*z", "1*exp(0.4*x)", "3.1 + 0*x"], rows)
+    assert bool((snap(before, rows).description_length <= before.description_length + 1e-9).all())
+
+
+# -------------------------------------------------------------------------------------------- prices
+@pytest.mark.parametrize("noise", [1e-3, 0.03, 0.3])
+def test_the_true_law_is_shorter_than_richer_and_poorer_ones(noise):
+    y = 2.37 * X[:, 0] * torch.exp(-0.61 * X[:, 1])
+    rows = data(y + noise * y.std() * EPSILON)
+    found = scored(
+        [
+            "1*x*exp(-0.5*z)",
+            "1*x*exp(-0.5*z) + 0.1",
+            "1*x*exp(-0.5*z) + 0.1*x + 0.1*z",
+            "(1*x + 0.1*x**2)*exp(-0.5*z)",
+            "1*x + 1*z + 0.5",
+            "1*x",
+        ],
+        rows,
+    )
+    assert int(found.description_length.argmin()) == 0
+    assert (
+        int(found.loss.argmin()) == 2 or int(found.loss.argmin()) == 3
+    )  # the likelihood alone would take a richer one
+
+
+def test_score_is_the_sum_of_its_parts():
+    rows = data(1.5 * X[:, 0] + 0.2 * EPSILON, sigma=0.2)
+    found = scored(["1*x"], rows)
+    slope = float((X[:, 0] * rows.y).sum() / X[:, 0].square().sum())
+    residual = rows.y - slope * X[:, 0]
+    nats = 0.5 * float((residual / 0.2).square().sum()) + 200 * math.log(0.2 * math.sqrt(2 * math.pi))
+    assert float(found.loss[0]) == pytest.approx(nats)
+    assert float(found.stderr[0, 0]) == pytest.approx(0.2 / float(X[:, 0].square().sum().sqrt()))
+    assert float(found.description_length[0]) == pytest.approx(nats / math.log(2) + float(found.bits[0]))
+
+
+def test_an_invalid_candidate_costs_infinity():
+    rows = data(X[:, 0])
+    found = score(law("1*log(x - 1)"), rows, ("test",))
+    assert math.isinf(float(found.loss[0]))
+
+
+def test_error_bars_weigh():
+    """Twice the error bars, half the digits: one bit less for each constant."""
+    y = 1.5 * X[:, 0] + 0.2 * EPSILON
+    one, two = scored(["1*x"], data(y, sigma=0.1)), scored(["1*x"], data(y, sigma=0.2))
+    assert float(one.bits[0] - two.bits[0]) == pytest.approx(1.0, abs=0.02)
+
+
+# -------------------------------------------------------------------------------------------- fronts
+def front(texts: list[str], loss: list[float], bits: list[float]) -> Front:
+    tensors = (torch.tensor(values, dtype=torch.float64) for values in (loss, bits))
+    return Front(concatenate([law(t) for t in texts]), *tensors, tuple(texts))
+
+
+def test_best_front_is_ordered_and_falls():
+    found = best_front(
+        [
+            front(["x*z", "x + z + x"], [5.0, 4.0], [3.0, 3.0]),
+            front(["x", "sin(x)", "x - z"], [9.0, 9.0, 2.0], [1.0, 1.0, 4.0]),
+            front(["exp(x + z)", "z"], [math.inf, 9.5], [1.0, 1.0]),
+        ]
+    )
+    assert found.complexity.tolist() == sorted(set(found.complexity.tolist()))
+    assert found.loss.tolist() == sorted(found.loss.tolist(), reverse=True)
+    assert found.origins == ("x", "x - z")
+
+
+def test_within_one_complexity_the_description_length_decides():
+    """2·x costs a bit of likelihood and saves the digits of 2.0000001·x."""
+    two = literal([2.0], VOCABULARY) * variable([0], VOCABULARY)
+    almost = constant([2.0000001], VOCABULARY) * variable([0], VOCABULARY)
+    tensors = (torch.tensor(v, dtype=torch.float64) for v in ([10.5, 10.0], [4.0, 30.0]))
+    found = best_front([Front(concatenate([two, almost]), *tensors, ("literal", "free"))])
+    assert found.origins == ("literal",)
+    # `merge` goes by loss alone
+    tensors = (torch.tensor(v, dtype=torch.float64) for v in ([10.5, 10.0], [4.0, 30.0]))
+    assert merge([Front(concatenate([two, almost]), *tensors, ("literal", "free"))]).origins == ("free",)
