@@ -33,6 +33,7 @@ from sr_accessor.search.views import View
 __all__ = [
     "Rows",
     "Target",
+    "join_rows",
     "linear_rows",
     "screen_chain",
     "screen_factor",
@@ -47,6 +48,7 @@ __all__ = [
     "screen_residual",
     "screen_span",
     "screen_sparse",
+    "sharp_rows",
 ]
 
 #: A row is dropped where projecting the base out leaves less than this share of its squared norm.
@@ -64,6 +66,9 @@ SYMBOL_BITS = 4.0
 PLAIN_ROWS, LEAST_GROUPS, FEW_GROUPS, MANY_GROUPS, DRESSED = 1200, 8, 30, 110, 300
 #: Rows u that a factor screen tries.
 MOST_ALIKE = 600
+#: Groups, and powers of each variable, whose features get the inner constant that suits the target best; degree of
+#: the polynomials that stand for the other variables meanwhile.
+SHARP_GROUPS, SHARP_POWERS, SMOOTH_DEGREE = 16, 4, 6
 #: Feature rows computed at once; with 200 points 2,000 rows are 3 MB.
 PIECE_ROWS = 2000
 
@@ -146,6 +151,15 @@ def _unexplained(rows: torch.Tensor, weight: torch.Tensor, q: torch.Tensor, resi
 
 # ---------------------------------------------------------------------------------------------- power laws
 @dataclass(frozen=True)
+class _Projection:
+    """What a base leaves of V targets: weight (N,), its orthonormal basis q (N, k), the rest of unit norm (N, V)."""
+
+    weight: torch.Tensor
+    q: torch.Tensor
+    unit: torch.Tensor
+
+
+@dataclass(frozen=True)
 class _Regression:
     """log|T| of V views over the power-law base (1, log|x_d|), projected; all with the same weights."""
 
@@ -158,6 +172,10 @@ class _Regression:
     whole: torch.Tensor  # (V, N) weighted log|T|
     unit: torch.Tensor  # (N, V) what the base leaves, of unit norm
     left: torch.Tensor  # (V,) bool: something is left to explain
+
+    @property
+    def projection(self) -> _Projection:
+        return _Projection(self.weight, self.q, self.unit)
 
     def power_laws(self) -> torch.Tensor:
         """(V, d) exponents of the base alone."""
@@ -250,7 +268,7 @@ def _screen_power(
             scores = _unexplained(_scaled(library.values), fit.weight, fit.q, fit.unit)
             inner = torch.ones_like(scores)
         else:
-            scores, inner = _best_inner(kind, library.values, fit)
+            scores, inner = _best_inner(kind, library.values, fit.projection, True)
         found.append(_least(scores, inner, None, number, keep))
     sums = (~library.is_monomial).nonzero()[:, 0]
     if len(sums):  # |g| itself to a power, for groups that the base does not hold
@@ -286,7 +304,7 @@ def _times_power(lead: Expressions, factor: Expressions, p: torch.Tensor, vocabu
 
 
 def screen_log_pair(
-    target: Target, x: torch.Tensor, rows: Rows, vocabulary: Vocabulary, *, weighted: bool = False, keep: int = 60
+    target: Target, x: torch.Tensor, rows: Rows, vocabulary: Vocabulary, *, weighted: bool = False, keep: int = 250
 ) -> Expressions:
     """T ≈ K·Π x_d^β · u^p · v^q for all pairs of rows u, v, from the logarithms."""
     fit = _regress([target], x, weighted)
@@ -303,7 +321,7 @@ def screen_log_pair(
     if len(rows) < 2:
         return empty(vocabulary, x.device)
     residual = fit.unit[:, 0]
-    i, j = _best_pairs(unit.float(), residual.float(), 16 * keep, 1024)
+    i, j = _best_pairs(unit.float(), residual.float(), 8 * keep, 1024)
     share = _pair_share(unit, unit @ residual, i, j)
     symbols = rows.expressions.complexity[i] + rows.expressions.complexity[j]
     length = 0.5 * len(residual) * torch.log2(share.clamp(min=1e-24)) + SYMBOL_BITS * symbols
@@ -380,19 +398,22 @@ def _scaled(rows: torch.Tensor) -> torch.Tensor:
     return rows / rows.abs().amax(1, keepdim=True).clamp(min=1e-300)
 
 
-def _log_rows(kind: Feature, groups: torch.Tensor, inner: torch.Tensor) -> torch.Tensor:
-    """log|F(c·g)|: (M, C, N) for groups (M, N) and inner (M, C)."""
-    return kind.value(inner[:, :, None] * groups[:, None, :]).abs().clamp(min=1e-300).log()
+def _feature_rows(kind: Feature, groups: torch.Tensor, inner: torch.Tensor, logarithm: bool) -> torch.Tensor:
+    """F(c·g), or log|F(c·g)|: (M, C, N) for groups (M, N) and inner (M, C)."""
+    values = kind.value(inner[:, :, None] * groups[:, None, :])
+    return values.abs().clamp(min=1e-300).log() if logarithm else values
 
 
-def _best_inner(kind: Feature, groups: torch.Tensor, fit: _Regression) -> tuple[torch.Tensor, torch.Tensor]:
+def _best_inner(
+    kind: Feature, groups: torch.Tensor, fit: _Projection, logarithm: bool
+) -> tuple[torch.Tensor, torch.Tensor]:
     """(V, M) least unexplained share over the grid of c for each view and group, and that c."""
     scores, chosen = [], []
     piece = max(1, PIECE_ROWS // inner_grid(kind, groups[:1]).shape[1])
     for start in range(0, len(groups), piece):  # pieces that stay in cache
         part = groups[start : start + piece]
         inner = inner_grid(kind, part)
-        rows = _log_rows(kind, part, inner)
+        rows = _feature_rows(kind, part, inner, logarithm)
         share = _unexplained(rows.flatten(0, 1), fit.weight, fit.q, fit.unit).view(-1, *inner.shape)
         least = share.min(2)
         scores.append(least.values)
@@ -401,13 +422,14 @@ def _best_inner(kind: Feature, groups: torch.Tensor, fit: _Regression) -> tuple[
 
 
 def _zoom(
-    kind: Feature, groups: torch.Tensor, inner: torch.Tensor, view: torch.Tensor, fit: _Regression
+    kind: Feature, groups: torch.Tensor, inner: torch.Tensor, view: torch.Tensor, fit: _Projection, logarithm: bool
 ) -> torch.Tensor:
     """Inner constants moved to the best of nine factors, four times narrower each round: from 60 % to 0.01 %."""
     steps = torch.linspace(-1, 1, 9, dtype=groups.dtype, device=groups.device)
     for width in (0.5, 0.15, 0.04, 0.01, 0.0025, 0.0006):
         trial = inner[:, None] * torch.exp(width * steps)
-        share = _unexplained(_log_rows(kind, groups, trial).flatten(0, 1), fit.weight, fit.q, fit.unit)
+        rows = _feature_rows(kind, groups, trial, logarithm)
+        share = _unexplained(rows.flatten(0, 1), fit.weight, fit.q, fit.unit)
         own = share.view(-1, *trial.shape)[view, torch.arange(len(view), device=view.device)]
         inner = trial.gather(1, own.argmin(1, keepdim=True))[:, 0]
     return inner
@@ -438,8 +460,8 @@ def _power_with_feature(
     elif kind.exponential:
         rows = _scaled(groups.values)
     else:
-        inner = _zoom(kind, groups.values, inner, view, fit)
-        rows = _log_rows(kind, groups.values, inner[:, None])[:, 0]
+        inner = _zoom(kind, groups.values, inner, view, fit.projection, True)
+        rows = _feature_rows(kind, groups.values, inner[:, None], True)[:, 0]
     weighted = rows * fit.weight
     projected = weighted - (weighted @ fit.q) @ fit.q.T
     whole = fit.whole[view]
@@ -506,6 +528,56 @@ def linear_rows(library: Library, kinds: Sequence[Feature], vocabulary: Vocabula
     )
 
 
+def sharp_rows(
+    target: Target, x: torch.Tensor, library: Library, kinds: Sequence[Feature], vocabulary: Vocabulary, *, log: bool
+) -> Rows:
+    """Every feature of the simplest groups with the inner constant that explains most of T.
+
+    For powers of a single variable, polynomials in all other variables are projected out first: of a sum (or with
+    `log` a product, beside a power law) of functions of different variables each is then found sharply without the
+    others, and pairs and chains of these rows need no grid of inner constants.
+    """
+    library = library[torch.argsort(library.expressions.complexity, stable=True)]
+    used = library.exponents.nan_to_num(1.0) != 0
+    alone = used.sum(1) == 1
+    whole = _regress([target], x, False) if log else None
+    weight = whole.weight if log else target.weight
+    goal = whole.whole[0] if log else target.values * weight
+    base = [torch.ones_like(weight)[None]]
+    if log:
+        base.append(x.T[whole.columns].abs().log())
+    scaled = x / x.abs().amax(0).clamp(min=1e-300)
+    powers = torch.stack([scaled**k for k in range(1, SMOOTH_DEGREE + 1)], 2)  # (N, D, degree)
+    batches = [((~alone).nonzero()[:, 0][:SHARP_GROUPS], torch.cat(base))]
+    if 1 < x.shape[1] and (x.shape[1] - 1) * SMOOTH_DEGREE < len(weight) / 4:
+        for d in range(x.shape[1]):  # variables
+            others = torch.cat([powers[:, :d], powers[:, d + 1 :]], 1).flatten(1).T
+            rows = (alone & used[:, d]).nonzero()[:, 0][:SHARP_POWERS]
+            batches.append((rows, torch.cat([*base, others])))
+    else:
+        batches.append((alone.nonzero()[:, 0][:SHARP_GROUPS], torch.cat(base)))
+    parts_e, parts_v = [], []
+    for rows, columns in batches:
+        if not len(rows):
+            continue
+        groups = library[rows]
+        q, _ = _basis(columns, weight)
+        rest = goal - q @ (q.T @ goal)
+        fit = _Projection(weight, q, (rest / rest.norm().clamp(min=1e-300))[:, None])
+        view = torch.zeros(len(groups), dtype=torch.int64, device=x.device)
+        for kind in kinds:
+            _, inner = _best_inner(kind, groups.values, fit, log)
+            inner = _zoom(kind, groups.values, inner[0], view, fit, log)
+            parts_e.append(kind.build(constant(inner, vocabulary, x.device) * groups.expressions))
+            parts_v.append(_feature_rows(kind, groups.values, inner[:, None], False)[:, 0])
+    return _sound_rows(concatenate(parts_e), torch.cat(parts_v))
+
+
+def join_rows(first: Rows, second: Rows) -> Rows:
+    """The rows of both."""
+    return Rows(concatenate([first.expressions, second.expressions]), torch.cat([first.values, second.values]))
+
+
 def _sound_rows(expressions: Expressions, values: torch.Tensor) -> Rows:
     """Rows that are finite, not constant and rest on enough points, simplest first."""
     finite = values.isfinite().all(1)
@@ -564,7 +636,7 @@ def screen_residual(residual: torch.Tensor, tangent: torch.Tensor, rows: torch.T
     return share.topk(min(keep, len(share)), largest=False).indices
 
 
-def screen_pair(target: Target, base: Rows, rows: Rows, *, keep: int = 60, block: int = 1024) -> Expressions:
+def screen_pair(target: Target, base: Rows, rows: Rows, *, keep: int = 250, block: int = 1024) -> Expressions:
     """T ≈ B·β + a·u + b·v for all pairs of rows, from the Gram matrix in closed form.
 
     With unit projected rows and correlations b = ⟨u, r⟩, G = ⟨u, v⟩ two rows explain
@@ -574,7 +646,7 @@ def screen_pair(target: Target, base: Rows, rows: Rows, *, keep: int = 60, block
     unit, rows = unit[sound], rows[sound]
     if len(rows) < 2:
         return empty(rows.expressions.vocabulary, residual.device)
-    i, j = _best_pairs(unit.float(), residual.float(), 16 * keep, block)
+    i, j = _best_pairs(unit.float(), residual.float(), 8 * keep, block)
     # float32 only ranks: a thousand pairs within its rounding of each other are ordered again, simple ones first
     share = _pair_share(unit, unit @ residual, i, j)
     symbols = rows.expressions.complexity[i] + rows.expressions.complexity[j]
