@@ -6,15 +6,17 @@ arithmetic carries it upward; nothing raises, and no input is changed.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 
 import torch
 
 from sr_accessor.device import DTYPE
 from sr_accessor.expressions.batch import Expressions
 from sr_accessor.expressions.operator import Operator
-from sr_accessor.expressions.program import BEARING, NUMBER, ONES, SHARED, ZEROS, Argument, Program, compile_program
+from sr_accessor.expressions.program import BEARING, NUMBER, ONES, SHARED, ZEROS, Program, Slab, compile_program
 from sr_accessor.expressions.vocabulary import CONSTANT, LITERAL, PAD, VARIABLE
 
 __all__ = ["Bound", "bind", "evaluate", "read_prefix", "run"]
@@ -54,6 +56,17 @@ def evaluate(expressions: Expressions, x: torch.Tensor) -> tuple[torch.Tensor, t
 
 
 @dataclass(frozen=True)
+class Gathered:
+    """Rows of a table copied to memory of their own, those of many slabs in one call."""
+
+    index: torch.Tensor
+    memory: torch.Tensor
+
+    def read(self, table: torch.Tensor) -> None:
+        torch.index_select(table, 0, self.index, out=self.memory)
+
+
+@dataclass(frozen=True)
 class Bound:
     """A program at the points x, the shared rows evaluated; reused while constants change.
 
@@ -63,7 +76,9 @@ class Bound:
 
     program: Program
     table: torch.Tensor  # (size, N)
-    arguments: list[list[torch.Tensor]]  # of each bearing slab: (n, N) rows, or (n, 1) free constants
+    arguments: list[list[torch.Tensor]]  # of each bearing slab: (n, N) rows, or (n, 1) free constants; views of
+    numbers: Gathered  # all free constants that are arguments
+    rows: list[Gathered]  # of each level, the rows that are arguments and change with the constants
 
     @property
     def shared(self) -> torch.Tensor:
@@ -97,12 +112,22 @@ def bind(program: Program, x: torch.Tensor) -> Bound:
     for slab in program.shared:
         apply(slab.operator, [table.index_select(0, a.index) for a in slab.arguments], table[slab.start : slab.stop])
 
-    def memory(argument: Argument) -> torch.Tensor:
-        if argument.kind == SHARED:
-            return table.index_select(0, argument.index)
-        return table.new_empty(len(argument.index), 1 if argument.kind == NUMBER else x.shape[0])
+    numbers, number_parts = _gathered(program.bearing, NUMBER, table.new_empty(0, 1))
+    rows = [_gathered(program.bearing[level], BEARING, table) for level in program.levels]
+    parts = {NUMBER: iter(number_parts), BEARING: chain.from_iterable(parts for _, parts in rows)}
+    arguments = [
+        [table.index_select(0, a.index) if a.kind == SHARED else next(parts[a.kind]) for a in slab.arguments]
+        for slab in program.bearing
+    ]
+    return Bound(program, table, arguments, numbers, [gathered for gathered, _ in rows])
 
-    return Bound(program, table, [[memory(a) for a in slab.arguments] for slab in program.bearing])
+
+def _gathered(slabs: Sequence[Slab], kind: int, like: torch.Tensor) -> tuple[Gathered, Sequence[torch.Tensor]]:
+    """Memory for all arguments of this kind, and the part of each."""
+    indices = [a.index for slab in slabs for a in slab.arguments if a.kind == kind]
+    index = torch.cat(indices) if indices else torch.zeros(0, dtype=torch.int64, device=like.device)
+    memory = like.new_empty(len(index), like.shape[1])
+    return Gathered(index, memory), memory.split([len(i) for i in indices]) if indices else ()
 
 
 def apply(operator: Operator | None, arguments: list[torch.Tensor], out: torch.Tensor) -> None:
@@ -124,14 +149,11 @@ def run(bound: Bound, constants: torch.Tensor) -> tuple[torch.Tensor, torch.Tens
     two are the bound memory: the next run overwrites them.
     """
     program, table = bound.program, bound.table
-    flat = constants.reshape(-1).to(table)
-    for slab, arguments in zip(program.bearing, bound.arguments, strict=True):
-        for argument, memory in zip(slab.arguments, arguments, strict=True):
-            if argument.kind == NUMBER:
-                torch.index_select(flat, 0, argument.index, out=memory.view(-1))
-            elif argument.kind == BEARING:
-                torch.index_select(table, 0, argument.index, out=memory)
-        apply(slab.operator, arguments, table[slab.start : slab.stop])
+    bound.numbers.read(constants.reshape(-1, 1).to(table))
+    for level, rows in zip(program.levels, bound.rows, strict=True):
+        rows.read(table)
+        for slab, arguments in zip(program.bearing[level], bound.arguments[level], strict=True):
+            apply(slab.operator, arguments, table[slab.start : slab.stop])
     return table.index_select(0, program.roots), table, bound.arguments
 
 

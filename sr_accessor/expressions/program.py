@@ -72,6 +72,7 @@ class Program:
     named: tuple[Operator, ...]  # operators of arity 0, one row each after the literals
     shared: tuple[Slab, ...]
     bearing: tuple[Slab, ...]
+    levels: tuple[slice, ...]  # of `bearing`: slabs of one height, whose arguments are all computed before
     roots: torch.Tensor  # (B,) row of each expression's value
     first_bearing: int  # first row of the bearing slabs
     size: int  # rows of the value table
@@ -151,14 +152,17 @@ def compile_program(expressions: Expressions) -> Program:
 
     # ---- inner nodes with free constants: no two alike; grouped by operator and by the kinds of their arguments
     bearing_slabs: list[Slab] = []
+    levels: list[slice] = []
     bare = is_free[:, 0].nonzero()[:, 0] if rows else torch.zeros(0, dtype=torch.int64, device=device)
     if len(bare):
         bearing_slabs.append(Slab(None, size, size + len(bare), (Argument(NUMBER, node[bare, 0]),)))
         node[bare, 0] = torch.arange(size, size + len(bare), device=device)
         size += len(bare)
+        levels.append(slice(0, 1))
     for r, p in bearing_levels:
         if not len(r):
             continue
+        first_slab = len(bearing_slabs)
         code, binary = codes[r, p], e.arities[r, p] == 2
         one, two = first[r, p], second[r, p]
         kind_one = kind[r, one]
@@ -175,6 +179,7 @@ def compile_program(expressions: Expressions) -> Program:
             bearing_slabs.append(Slab(operator, size + begin, size + begin + count, arguments[: operator.arity]))
             begin += count
         size += len(r)
+        levels.append(slice(first_slab, len(bearing_slabs)))
     roots = node[:, 0] if rows else torch.zeros(0, dtype=torch.int64, device=device)
     reverse, columns, flows = _reverse(bearing_slabs, roots, first_bearing, size, rows * slots)
     return Program(
@@ -184,6 +189,7 @@ def compile_program(expressions: Expressions) -> Program:
         named=tuple(vocabulary.operator(symbol) for symbol in named.tolist()),
         shared=tuple(shared_slabs),
         bearing=tuple(bearing_slabs),
+        levels=tuple(levels),
         roots=roots,
         first_bearing=first_bearing,
         size=size,

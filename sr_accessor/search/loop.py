@@ -38,6 +38,7 @@ from sr_accessor.search.moves import offspring
 from sr_accessor.search.screens import (
     Rows,
     Target,
+    join_rows,
     linear_rows,
     screen_chain,
     screen_factor,
@@ -52,6 +53,7 @@ from sr_accessor.search.screens import (
     screen_residual,
     screen_span,
     screen_sparse,
+    sharp_rows,
 )
 from sr_accessor.search.selection import Data, Scored, best_front, score, snap, snap_savings, stack
 from sr_accessor.search.template import Template
@@ -143,7 +145,7 @@ class Workspace:
 
     @cached_property
     def rows(self) -> Rows:
-        return linear_rows(self.large, self.features, self.vocabulary, count=3500)
+        return linear_rows(self.large, self.features, self.vocabulary)
 
     @cached_property
     def monomials(self) -> Rows:
@@ -152,6 +154,23 @@ class Workspace:
         few = self.large[self.large.is_monomial.nonzero()[:, 0][:MOST_FACTORS]]
         values = torch.cat([torch.ones_like(few.values[:1]), few.values])
         return Rows(concatenate([one, few.expressions]), values)
+
+    @cached_property
+    def every(self) -> Rows:
+        """Monomials and all rows."""
+        few, rows = self.monomials, self.rows
+        return Rows(concatenate([few.expressions, rows.expressions]), torch.cat([few.values, rows.values]))
+
+    @cached_property
+    def outer(self) -> Rows:
+        """Monomials, and the simplest rows with a feature: what a sum may be multiplied with."""
+        dressed = self.rows[self.rows.expressions.free.any(1).nonzero()[:, 0][:MOST_FACTORS]]
+        few = self.monomials[: MOST_FACTORS // 2]
+        return Rows(concatenate([few.expressions, dressed.expressions]), torch.cat([few.values, dressed.values]))
+
+    def sharp(self, target: Target, log: bool) -> Rows:
+        """`sharp_rows` of a target, for sums or (log) for products."""
+        return sharp_rows(target, self.screen.x, self.small, self.features, self.vocabulary, log=log)
 
     def target(self, view: View, relative: bool, data: Data | None = None) -> Target | None:
         """A view of y at the screening points; weights relative to |y|, or from sigma (equal without)."""
@@ -285,7 +304,7 @@ def _plan(work: Workspace) -> list[tuple[str, Callable[[SearchState, torch.Gener
         ("products, y", _products("y", False)),
         ("network", _drafts),
         ("factors, y", _factors("y", False)),
-        ("ratios", _ratios(("y", "y²"))),
+        ("ratios", _ratios(("y", "y²"), MOST_RATIO // 4)),
     ]
     sums = [v for v in ("y", "y²", "1/y") if v in usable]
     plan += [(f"products, {v}", _products(v, False)) for v in sums[1:2]]
@@ -297,7 +316,7 @@ def _plan(work: Workspace) -> list[tuple[str, Callable[[SearchState, torch.Gener
     plan += [(f"pairs, {v}, relative errors", _pairs(v, True)) for v in LINEAR_VIEWS if v in usable]
     plan += [(f"products, {v}, relative errors", _products(v, True)) for v in sums[:2]]
     plan += [(f"factors, {v}, relative errors", _factors(v, True)) for v in sums]
-    plan.append(("prior", _propose_prior))
+    plan += [("large ratios", _ratios(("y", "y²"), MOST_RATIO)), ("prior", _propose_prior)]
     return plan
 
 
@@ -386,12 +405,12 @@ def _dictionaries(views: Sequence[str]):
     return propose
 
 
-def _ratios(views: Sequence[str]):
+def _ratios(views: Sequence[str], most: int):
     def propose(state: SearchState, generator: torch.Generator) -> list[Proposal]:
         work = state.workspace
         data, found = work.wide, []
         for degree in range(1, 8):
-            if 2 * _terms(work.dimensions, degree) > min(len(data) / 3, MOST_RATIO):
+            if 2 * _terms(work.dimensions, degree) > min(len(data) / 3, most):
                 break
             dictionary = _dictionary(data.x, work.vocabulary, degree)
             for name in views:
@@ -420,10 +439,14 @@ def _pairs(view: str, relative: bool):
         target = work.target(_view(view), relative)
         if target is None:
             return []
-        found = []
+        rows, found = join_rows(work.sharp(target, False), work.rows), []
         for base in _bases(work):
-            found.append((f"screen one, {view}", screen_one(target, base, work.rows)))
-        found.append((f"screen pair, {view}", screen_pair(target, _bases(work)[0], work.rows[:MOST_SECOND])))
+            found.append((f"screen one, {view}", screen_one(target, base, rows)))
+        bases = _bases(work)
+        if _terms(work.dimensions, 3) <= MOST_BASE:
+            bases.append(_dictionary(work.screen.x, work.vocabulary, 3))
+        for base in (bases[0], bases[-1]):
+            found.append((f"screen pair, {view}", screen_pair(target, base, rows[:MOST_SECOND])))
         return found
 
     return propose
@@ -447,12 +470,11 @@ def _factors(view: str, relative: bool):
         target = work.target(_view(view), relative)
         if target is None:
             return []
-        found = [(f"screen factor, {view}", screen_factor(target, work.monomials, work.rows))]
+        found = [(f"screen factor, {view}", screen_factor(target, work.every, work.rows[: 2 * MOST_SECOND]))]
         degree = 2 if _terms(work.dimensions, 2) <= MOST_SPAN else 1
         if _terms(work.dimensions, degree) <= MOST_SPAN:
             span = _dictionary(work.screen.x, work.vocabulary, degree)
-            found.append((f"screen span, {view}", screen_span(target, span, work.monomials)))
-            found.append((f"screen span, {view}", screen_span(target, span, work.rows)))
+            found.append((f"screen span, {view}", screen_span(target, span, work.outer)))
         return found
 
     return propose
@@ -464,7 +486,7 @@ def _log_pairs(weighted: bool):
         target = work.target(_view("y"), not weighted)
         if target is None:
             return []
-        rows = work.rows[:MOST_SECOND]
+        rows = join_rows(work.sharp(target, True), work.rows)[:MOST_SECOND]
         law = screen_log_pair(target, work.screen.x, rows, work.vocabulary, weighted=weighted)
         return [("screen log pair", law)]
 
@@ -474,12 +496,13 @@ def _log_pairs(weighted: bool):
 def _chains(state: SearchState, generator: torch.Generator) -> list[Proposal]:
     """Sums and products of several rows, joined greedily."""
     work = state.workspace
-    found, rows = [], work.rows[:MOST_SECOND]
+    found, x = [], work.screen.x
     relative, absolute = work.target(_view("y"), True), work.target(_view("y"), False)
     if relative is not None:
-        laws = screen_log_chain(relative, work.screen.x, rows, work.vocabulary)
-        found.append(("screen log chain", laws))
+        rows = join_rows(work.sharp(relative, True), work.rows)[:MOST_SECOND]
+        found.append(("screen log chain", screen_log_chain(relative, x, rows, work.vocabulary)))
     if absolute is not None:
+        rows = join_rows(work.sharp(absolute, False), work.rows)[:MOST_SECOND]
         found.append(("screen chain", screen_chain(absolute, _bases(work)[0], rows)))
     return found
 
