@@ -16,13 +16,8 @@ from collections.abc import Callable
 
 import torch
 
-<<<<<<< HEAD
 from sr_accessor.expressions.batch import Expressions, concatenate
-from sr_accessor.expressions.paired import lay_out
-=======
-from sr_accessor.expressions.batch import Expressions
 from sr_accessor.expressions.paired import depths, lay_out
->>>>>>> fastprior
 from sr_accessor.expressions.vocabulary import CONSTANT, FIRST_OPERATOR, LITERAL, PAD, VARIABLE
 
 __all__ = ["simplify_batch"]
@@ -69,21 +64,14 @@ def simplify_batch(expressions: Expressions) -> Expressions:
     if not len(expressions) or not expressions.codes.shape[1]:
         return expressions
     forms = _Forms(expressions)
-<<<<<<< HEAD
-    heights = forms.heights
-    for height in range(1, int(heights.max()) + 1):
-        forms.rewrite((heights == height).nonzero()[:, 0])
+    for depth in range(int(forms.depths.max()), -1, -1):
+        forms.rewrite((forms.depths == depth).nonzero()[:, 0])
     written = forms.written()
     excluded = expressions.permitted & ~written.permitted  # x + x + x is no product where `mul` is excluded
     if not bool(excluded.any()):
         return written
     rows = torch.arange(len(written), device=excluded.device)
     return concatenate([written, expressions])[torch.where(excluded, len(written) + rows, rows)]
-=======
-    for depth in range(int(forms.depths.max()), -1, -1):
-        forms.rewrite((forms.depths == depth).nonzero()[:, 0])
-    return forms.written()
->>>>>>> fastprior
 
 
 class _Forms:
