@@ -6,7 +6,7 @@ arithmetic carries it upward; nothing raises, and no input is changed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
@@ -21,9 +21,10 @@ from sr_accessor.expressions.vocabulary import CONSTANT, LITERAL, PAD, VARIABLE
 
 __all__ = ["Bound", "bind", "evaluate", "read_prefix", "run"]
 
-#: Bytes of one value table. Larger batches are cut into pieces of about this size, which keeps the table in the
-#: processor's caches (measured on two AVX-512 cores, 200 points: 2-8 MB best, 100 MB 1.5 times slower).
-TABLE_BYTES = 8 * 2**20
+#: Bytes of one value table, if every place of the padded codes had a row. Larger batches are cut into pieces of about
+#: this size. A batch of mixed structure needs hundreds of calls whatever its rows: 2,000 candidates at 200 points took
+#: 270, 183, 130 and 93 ms in pieces of 8, 16, 32 and 64 MB (2026-11-21, one core).
+TABLE_BYTES = 64 * 2**20
 TABLE_BYTES_CUDA = 2 * 2**30
 #: Functions that can write to given memory.
 _WRITES = {
@@ -76,6 +77,7 @@ class Bound:
 
     program: Program
     table: torch.Tensor  # (size, N)
+    values: list[torch.Tensor]  # of each bearing slab: its rows of the table
     arguments: list[list[torch.Tensor]]  # of each bearing slab: (n, N) rows, or (n, 1) free constants; views of
     numbers: Gathered  # all free constants that are arguments
     rows: list[Gathered]  # of each level, the rows that are arguments and change with the constants
@@ -93,10 +95,38 @@ class Bound:
         return flow
 
     @cached_property
-    def above(self) -> torch.Tensor:
-        """(n, N) of the largest bearing slab, for the adjoints of one slab."""
-        most = max((slab.stop - slab.start for slab in self.program.bearing), default=0)
-        return self.table.new_empty(most, self.table.shape[1])
+    def backward(self) -> list[tuple[Gathered, list[Backward]]]:
+        """What `jacobian.sweep` does level by level, from the roots down."""
+        found = []
+        reverse = self.program.reverse[::-1]
+        widest = max((sum(len(step.above) for step in reverse[level]) for level in self.program.levels), default=0)
+        memory = self.table.new_empty(widest, self.table.shape[1])  # of one level after the other
+        for level in reversed(self.program.levels):
+            slabs = [i for i in range(level.start, level.stop) if any(at is not None for at in reverse[i].below)]
+            gathered, parts = gather([reverse[i].above for i in slabs], memory)
+            works = []
+            for i, above in zip(slabs, parts, strict=True):
+                for k, at in enumerate(reverse[i].below):
+                    if at is not None:
+                        partial = reverse[i].slab.operator.partial(k)
+                        out = self.flow[at : at + len(above)]
+                        works.append(Backward(partial, self.values[i], self.arguments[i], above, out))
+            found.append((gathered, works))
+        return found
+
+
+@dataclass(frozen=True)
+class Backward:
+    """A slab's adjoints times one of its partial derivatives; all but the function are views of a bound program."""
+
+    partial: Callable[..., torch.Tensor | float]
+    value: torch.Tensor
+    arguments: list[torch.Tensor]
+    above: torch.Tensor
+    out: torch.Tensor
+
+    def run(self) -> None:
+        torch.mul(self.above, self.partial(self.value, *self.arguments), out=self.out)
 
 
 def bind(program: Program, x: torch.Tensor) -> Bound:
@@ -112,21 +142,24 @@ def bind(program: Program, x: torch.Tensor) -> Bound:
     for slab in program.shared:
         apply(slab.operator, [table.index_select(0, a.index) for a in slab.arguments], table[slab.start : slab.stop])
 
-    numbers, number_parts = _gathered(program.bearing, NUMBER, table.new_empty(0, 1))
-    rows = [_gathered(program.bearing[level], BEARING, table) for level in program.levels]
+    def changing(slabs: Sequence[Slab], kind: int) -> list[torch.Tensor]:
+        return [a.index for slab in slabs for a in slab.arguments if a.kind == kind]
+
+    numbers, number_parts = gather(changing(program.bearing, NUMBER), table.new_empty(0, 1))
+    rows = [gather(changing(program.bearing[level], BEARING), table[:0]) for level in program.levels]
     parts = {NUMBER: iter(number_parts), BEARING: chain.from_iterable(parts for _, parts in rows)}
     arguments = [
         [table.index_select(0, a.index) if a.kind == SHARED else next(parts[a.kind]) for a in slab.arguments]
         for slab in program.bearing
     ]
-    return Bound(program, table, arguments, numbers, [gathered for gathered, _ in rows])
+    values = [table[slab.start : slab.stop] for slab in program.bearing]
+    return Bound(program, table, values, arguments, numbers, [gathered for gathered, _ in rows])
 
 
-def _gathered(slabs: Sequence[Slab], kind: int, like: torch.Tensor) -> tuple[Gathered, Sequence[torch.Tensor]]:
-    """Memory for all arguments of this kind, and the part of each."""
-    indices = [a.index for slab in slabs for a in slab.arguments if a.kind == kind]
-    index = torch.cat(indices) if indices else torch.zeros(0, dtype=torch.int64, device=like.device)
-    memory = like.new_empty(len(index), like.shape[1])
+def gather(indices: list[torch.Tensor], memory: torch.Tensor) -> tuple[Gathered, Sequence[torch.Tensor]]:
+    """Rows to copy to the beginning of this memory, or to new memory if it has no rows; and the part of each index."""
+    index = torch.cat(indices) if indices else torch.zeros(0, dtype=torch.int64, device=memory.device)
+    memory = memory[: len(index)] if len(memory) else memory.new_empty(len(index), memory.shape[1])
     return Gathered(index, memory), memory.split([len(i) for i in indices]) if indices else ()
 
 
@@ -134,7 +167,7 @@ def apply(operator: Operator | None, arguments: list[torch.Tensor], out: torch.T
     """Write an operator's values to rows of the table, without a copy where torch can; None copies the argument."""
     if operator is None:
         out.copy_(arguments[0])
-    elif operator.torch in _WRITES and any(a.shape == out.shape for a in arguments):
+    elif operator.torch in _WRITES and (arguments[0].shape == out.shape or arguments[-1].shape == out.shape):
         operator.torch(*arguments, out=out)
     else:
         out.copy_(operator.torch(*arguments))
@@ -152,8 +185,8 @@ def run(bound: Bound, constants: torch.Tensor) -> tuple[torch.Tensor, torch.Tens
     bound.numbers.read(constants.reshape(-1, 1).to(table))
     for level, rows in zip(program.levels, bound.rows, strict=True):
         rows.read(table)
-        for slab, arguments in zip(program.bearing[level], bound.arguments[level], strict=True):
-            apply(slab.operator, arguments, table[slab.start : slab.stop])
+        for i in range(level.start, level.stop):
+            apply(program.bearing[i].operator, bound.arguments[i], bound.values[i])
     return table.index_select(0, program.roots), table, bound.arguments
 
 

@@ -41,19 +41,12 @@ def sweep(bound: Bound, constants: torch.Tensor) -> tuple[torch.Tensor, torch.Te
 
 def adjoints(bound: Bound, constants: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Values (B, N), and the flow table, whose rows `program.columns` are the Jacobian; overwritten by the next."""
-    program, flow = bound.program, bound.flow
-    values, table, kept = run(bound, constants)
-    for step, arguments in zip(program.reverse, reversed(kept), strict=True):
-        slab, count = step.slab, step.slab.stop - step.slab.start
-        above = None
-        for i, start in enumerate(step.below):
-            if start is None:
-                continue
-            if above is None:
-                above = torch.index_select(flow, 0, step.above, out=bound.above[:count])
-            partial = slab.operator.partial(i)(table[slab.start : slab.stop], *arguments)
-            torch.mul(above, partial, out=flow[start : start + count])
-    return values, flow
+    values, _, _ = run(bound, constants)
+    for gathered, works in bound.backward:
+        gathered.read(bound.flow)
+        for work in works:
+            work.run()
+    return values, bound.flow
 
 
 def input_derivative(expressions: Expressions, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -11,7 +11,14 @@ from sr_accessor.errors import UnknownNameError
 from sr_accessor.evaluation import speed as module
 from sr_accessor.evaluation.__main__ import commands
 from sr_accessor.evaluation.cold_fit import table
-from sr_accessor.evaluation.speed import MEASUREMENTS, Measurement, best_seconds, measure, ten_constants
+from sr_accessor.evaluation.speed import (
+    MEASUREMENTS,
+    Measurement,
+    best_seconds,
+    measure,
+    mixed_structures,
+    ten_constants,
+)
 from sr_accessor.expressions.evaluate import evaluate
 from sr_accessor.refinement.levenberg_marquardt import levenberg_marquardt
 
@@ -25,6 +32,12 @@ def test_refinement_problem_has_ten_constants_and_a_known_optimum():
     assert (after < before).all() and ((after / noise - 0.95).abs() < 0.4).all()  # ten of 200 degrees are fitted
     again = ten_constants(10, 200)
     assert torch.equal(again[1], x) and torch.equal(again[2], y)
+
+
+def test_mixed_structures_are_six_constants_each_and_no_two_alike():
+    start, x, y = mixed_structures(20, 50)
+    assert len(start) == 20 and (start.free.sum(1) == 6).all() and len(start.codes.unique(dim=0)) == 20
+    assert x.shape == (50, 3) and y.isfinite().all() and evaluate(start, x)[1].all()
 
 
 def test_best_seconds_warms_up_and_repeats():
@@ -62,4 +75,4 @@ def test_a_measurement_runs_in_a_process_of_its_own():
 def test_unknown_measurement():
     with pytest.raises(UnknownNameError, match="did you mean 'jacobian'"):
         measure("jacobean")
-    assert set(MEASUREMENTS) == {"generator", "refinement", "jacobian", "pairs", "fit"}
+    assert set(MEASUREMENTS) == {"generator", "refinement", "candidates", "jacobian", "pairs", "fit"}
