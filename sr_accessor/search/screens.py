@@ -556,7 +556,7 @@ def sharp_rows(
             batches.append((rows, torch.cat([*base, others])))
     else:
         batches.append((alone.nonzero()[:, 0][:SHARP_GROUPS], torch.cat(base)))
-    parts_e, parts_v = [], []
+    parts_e, parts_v = [empty(vocabulary, x.device)], [x.new_zeros(0, len(x))]
     for rows, columns in batches:
         if not len(rows):
             continue
