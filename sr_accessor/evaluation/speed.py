@@ -175,7 +175,7 @@ def measure_pairs() -> list[Measurement]:
     y = x[:, 0] * x[:, 1] + 0.3 * torch.exp(-x[:, 2]) / x[:, 3]
     target = Target.of(VIEWS[0], y, torch.ones_like(y))
     base = Rows(literal([1.0], vocabulary), torch.ones(1, points, dtype=DTYPE))
-    rows = linear_rows(build_library(x, vocabulary, count=4000), features(vocabulary), vocabulary, count=10_000)
+    rows = linear_rows(build_library(x, vocabulary, count=4000), features(vocabulary), vocabulary)
     hypotheses = len(rows) * (len(rows) - 1) // 2
     ours = hypotheses / best_seconds(partial(screen_pair, target, base, rows), repeats=3)
     table, goal = rows.values.numpy(), y.numpy()
