@@ -20,8 +20,9 @@ from sr_accessor.refinement.solution import Reason, Refined
 
 __all__ = ["levenberg_marquardt", "solve_normal"]
 
-#: Bytes of one piece's value table. Candidates of mixed structure need about 200 calls a sweep whatever their number:
-#: pieces of 16 MB refine 1,900 candidates a second, of 64 MB 3,000, of 256 MB 3,300 (2026-11-21).
+#: Bytes of one piece's value table, if every place of the padded codes had a row. Candidates of mixed structure need
+#: hundreds of calls a sweep whatever their number: pieces of 16, 32, 64 and 96 MB refine 2,300, 2,900, 3,600 and 3,800
+#: candidates a second (2026-11-21, one core).
 PIECE_BYTES = 64 * 2**20
 PIECE_BYTES_CUDA = 4 * 2**30
 #: A step is done when the loss falls by less than this fraction, or the fit is exact to this relative error.
