@@ -11,6 +11,7 @@ import importlib
 from typing import Any
 
 from sr_accessor import errors
+from sr_accessor.constraints import Constraints, limit, monotone, positive
 from sr_accessor.frontends.functions import fit, predict
 from sr_accessor.frontends.register import register_accessors
 from sr_accessor.version import __version__
@@ -27,6 +28,7 @@ _ON_FIRST_USE = {
 }
 
 __all__ = [
+    "Constraints",
     "Equation",
     "FitResult",
     "Operator",
@@ -34,8 +36,11 @@ __all__ = [
     "errors",
     "fit",
     "hookimpl",
+    "limit",
+    "monotone",
     "operators",
     "plugins",
+    "positive",
     "predict",
     "register_operator",
 ]

@@ -8,6 +8,7 @@ from numbers import Integral, Real
 from os import PathLike
 from typing import Any
 
+from sr_accessor.constraints import Constraints, Shape
 from sr_accessor.errors import InputError, OptionError, nearest
 
 __all__ = ["FitOptions"]
@@ -23,9 +24,16 @@ class FitOptions:
     Parameters
     ----------
     noise : how y scatters about the law: name of a noise model, or a NoiseModel
-    operators : which operators may stand in the law: name of a vocabulary, list of names and Operators, or a Vocabulary
+    operators : which operators may stand in the law: name of a vocabulary, list of names and Operators, or a
+        Vocabulary; ["-tan", "-abs"] means the default ones without these
     network : name of the network that drafts laws ("default" is the bundled one), a path to its weights, or None
     select : name of the rule that chooses one law of the front
+    constraints : limits of the law's form, a `Constraints`, or None
+    guesses : laws to start from: texts such as "a*x**2 + b" (unknown names are free constants) or sympy expressions
+    constants : {name: value} of known numbers that the law may use, such as {"g": 9.81}
+    template : known outer form such as "A*exp(-k*t) + f(T)"; what is called like an unknown function of features is
+        searched, other unknown names are free constants
+    shape : `monotone`, `positive`, `limit`: what the law must be like in the box that the data span
     validation : share of the rows (0 to 0.5) held out to judge the front; None holds out none;
         "auto" holds out a fifth if 20 rows or more are left to learn from, else none
     timeout : seconds after which no new round begins (math.inf: only `max_rounds` ends the search)
@@ -46,6 +54,11 @@ class FitOptions:
     operators: Any = "default"
     network: Any = None
     select: str = "mdl"
+    constraints: Constraints | None = None
+    guesses: tuple[Any, ...] = ()
+    constants: Mapping[str, float] | None = None
+    template: str | None = None
+    shape: tuple[Shape, ...] = ()
     validation: float | str | None = "auto"
     timeout: float = 10.0
     max_rounds: int | None = None
@@ -56,12 +69,18 @@ class FitOptions:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "callbacks", _several(self.callbacks))
+        object.__setattr__(self, "guesses", _several(self.guesses))
+        object.__setattr__(self, "shape", _several(self.shape))
         if isinstance(self.operators, list):
             object.__setattr__(self, "operators", tuple(self.operators))
         for name, value, right, wanted in (
             ("operators", self.operators, _is(Iterable), "a name, a list of names or a Vocabulary"),
             ("network", self.network, _is((str, PathLike), None), "a name, a path or None"),
             ("select", self.select, _is(str), "a name"),
+            ("constraints", self.constraints, _is(Constraints, None), "sr_accessor.Constraints(...) or None"),
+            ("constants", self.constants, _is(Mapping, None), 'a dictionary such as {"g": 9.81} or None'),
+            ("template", self.template, _is(str, None), "text such as 'A*exp(-k*t) + f(T)', or None"),
+            ("shape", self.shape, lambda given: all(map(_is(Shape), given)), "monotone(...), positive(), limit(...)"),
             ("callbacks", self.callbacks, lambda given: all(map(callable, given)), "functions of the state"),
             ("progress", self.progress, _is(bool, "auto"), "True, False or 'auto'"),
             ("timeout", self.timeout, _is(Real), "a number of seconds"),
@@ -79,6 +98,9 @@ class FitOptions:
         ):
             if isinstance(value, Real) and not right(value):
                 raise InputError(f"{name}={value!r} is out of range; give {wanted}")
+
+        if self.guesses and self.template is not None:
+            raise InputError("guesses and a template exclude each other; write the guess as the template, or leave one")
 
     @classmethod
     def from_keywords(cls, keywords: Mapping[str, Any], others: Iterable[str] = ()) -> FitOptions:

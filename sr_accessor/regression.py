@@ -10,21 +10,29 @@ import platform
 import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Sequence
 from functools import cache
 from typing import Any
 
 import numpy as np
 import torch
 
+from sr_accessor.constraints import Constraints
 from sr_accessor.device import DTYPE, resolve
+from sr_accessor.errors import InputError, OptionError, SymRegWarning
+from sr_accessor.expressions.vocabulary import Vocabulary
 from sr_accessor.observations import Observations
 from sr_accessor.options import FitOptions
 from sr_accessor.plugins.manager import noise_model, vocabulary
 from sr_accessor.result import FitResult
+from sr_accessor.search.constants import check_constants, with_constants
+from sr_accessor.search.constraints import Admission, constrained
+from sr_accessor.search.given import Given
+from sr_accessor.search.guesses import read_guesses
 from sr_accessor.search.loop import SearchState, start, step
 from sr_accessor.search.rules import check_rule
 from sr_accessor.search.selection import Data
+from sr_accessor.search.template import read_template
 from sr_accessor.transformer.checkpoint import find, load
 from sr_accessor.transformer.model import Transformer
 from sr_accessor.version import __version__
@@ -44,23 +52,35 @@ def fit(observations: Observations, options: FitOptions) -> FitResult:
     -------
     FitResult
         Status "converged" (an exact law, the noise floor, or nothing more to find), "timeout", "rounds"
-        (`max_rounds` spent) or "interrupted" (Ctrl-C: the best so far).
+        (`max_rounds` spent), "interrupted" (Ctrl-C: the best so far), or "no_model": nothing that the constraints
+        allow was found, and the mean stands in.
 
     Raises
     ------
-    UnknownNameError : no such noise model, operator or rule.
+    UnknownNameError : no such noise model, operator or rule, or a constraint on what is not there.
+    ParseError : a guess or a template that is no expression.
     DeviceError : no such device.
     """
     began = time.perf_counter()
-    noise, operators = noise_model(options.noise), vocabulary(options.operators)
+    noise, operators = noise_model(options.noise), _operators(options.operators)
     check_rule(options.select)
     device = resolve(options.device)
     seed = int(np.random.SeedSequence().entropy % 2**31) if options.random_state is None else int(options.random_state)
+    constraints = options.constraints or Constraints()
+    operators = constrained(operators, constraints, observations.names)
+    observations = _without(observations, constraints.forbid)
+    operators = with_constants(operators, check_constants(options.constants or {}), observations.names)
     training, held_out = _split(observations, options.rows_held_out(len(observations.y)), seed)
     data = _data(training, noise, device)
     noise.check_data(data.y, observations.target, data.sigma)
-    state = start(data, operators, seed=seed, network=_network(options.network, device))
+    given = _given(options, constraints, operators, observations.names, data)
+    state = start(data, operators, seed=seed, network=_network(options.network, device), given=given)
     state, status = _search(state, options, began)
+    remarks = ()
+    if not given.admits(state.front):
+        words = "; ".join(_asked(options)["constraints"]) or f"template {options.template!r}"
+        why = f"no law was found that is as asked for ({words}), so the mean stands here; ask for less, or for longer"
+        status, remarks = "no_model", (SymRegWarning("NO_MODEL", why),)
     result = FitResult(
         observations=training,
         held_out=held_out,
@@ -70,11 +90,66 @@ def fit(observations: Observations, options: FitOptions) -> FitResult:
         status=status,
         rounds=state.round,
         seconds=time.perf_counter() - began,
+        remarks=remarks,
         provenance=_provenance(options, seed, device, state, operators),
     )
     for remark in result.warnings[len(observations.remarks) :]:
         warnings.warn(remark, stacklevel=4)
     return result
+
+
+def _operators(spec: Any) -> Vocabulary:
+    """The vocabulary of `operators=`; names that begin with "-" are taken out of the default one.
+
+    Raises
+    ------
+    OptionError : names with and without "-".
+    """
+    if isinstance(spec, Vocabulary):
+        return vocabulary(spec)
+    entries = [spec] if isinstance(spec, str) else list(spec)
+    excluded = [entry[1:] for entry in entries if isinstance(entry, str) and entry.startswith("-")]
+    if not excluded:
+        return vocabulary(spec)
+    if len(excluded) < len(entries):
+        raise OptionError(f"operators={entries!r}: name either those to use, or with '-' those to leave out")
+    default = vocabulary("default")
+    for name in excluded:
+        default.id(name)  # raises where there is none
+    return default.restricted([o.name for o in default if o.name not in excluded])
+
+
+def _without(observations: Observations, forbidden: Sequence[Hashable]) -> Observations:
+    """The observations without forbidden features."""
+    kept = [i for i, name in enumerate(observations.names) if name not in forbidden]
+    if len(kept) == len(observations.names):
+        return observations
+    if not kept:
+        raise InputError("the constraints forbid every feature; allow at least one")
+    names, units = (tuple(given[i] for i in kept) for given in (observations.names, observations.units))
+    return dataclasses.replace(observations, x=np.ascontiguousarray(observations.x[:, kept]), names=names, units=units)
+
+
+def _given(
+    options: FitOptions, constraints: Constraints, operators: Vocabulary, names: Sequence[Hashable], data: Data
+) -> Given:
+    """Constraints, guesses and template bound to the operators and the features."""
+    guesses = read_guesses(options.guesses, operators, names, constraints.forbid)
+    template = None if options.template is None else read_template(options.template, operators, names)
+    bound = options.constraints is not None or bool(options.shape)
+    admission = Admission.bind(constraints, options.shape, operators, names, data.x, data.y) if bound else None
+    return Given(admission, guesses, template, tuple(options.constants or ()))
+
+
+def _asked(options: FitOptions) -> dict[str, Any]:
+    """What was asked for, in words."""
+    form = () if options.constraints is None else options.constraints.words
+    return {
+        "constraints": [*form, *(shape.words for shape in options.shape)],
+        "guesses": [str(guess) for guess in options.guesses],
+        "constants": dict(options.constants or {}),
+        "template": options.template,
+    }
 
 
 def _search(state: SearchState, options: FitOptions, began: float) -> tuple[SearchState, str]:
@@ -172,6 +247,7 @@ def _provenance(
         "random_state": seed,
         "network": None if options.network is None else str(options.network),
         "operators": [o.name for o in operators],
+        **_asked(options),
         "candidates_refined": state.refined,
         "timeout": options.timeout,
         "max_rounds": options.max_rounds,

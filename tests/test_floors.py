@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parents[1] / "sr_accessor"
 #: stands before it. A room of "" holds the files beside the rooms. "*" stands for all other files of the room;
 #: these may import each other as long as there is no cycle. A NEW FILE is a new word in its place here.
 FLOORS = [
-    ("", "version errors device options tables units observations"),
+    ("", "version errors device constraints options tables units observations"),
     ("expressions", "operator elementary vocabulary batch build program evaluate paired jacobian linear rewrite"),
     ("expressions", "description text parse symbolic simplify latex dimensions"),
     ("noise", "model *"),
@@ -24,7 +24,10 @@ FLOORS = [
     ("refinement", "solution levenberg_marquardt bfgs refine"),
     ("decoding", "scaling grammar sampling beam draft"),
     ("training", "*"),
-    ("search", "front rules features library views screens moves selection loop"),
+    (
+        "search",
+        "front rules features library views screens moves selection constants constraints guesses template given loop",
+    ),
     ("uncertainty", "*"),
     ("", "equation result regression"),
     ("frontends", "functions pandas_accessor xarray_accessor register *"),

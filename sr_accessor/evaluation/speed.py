@@ -145,14 +145,14 @@ def mixed_structures(count: int, points: int, seed: int = 0) -> tuple[Expression
 
 def measure_generator() -> list[Measurement]:
     """Both presets in large batches, against the per-example reference of preset `paper`."""
-    count, few = 2000, 60
+    count, few = 30_000, 300  # as many a call as training draws
     vocabulary = Vocabulary(ELEMENTARY)
     reference_example(0, vocabulary)
     reference = few / seconds_of(lambda: [reference_example(seed, vocabulary) for seed in range(1, few + 1)])
     lines = []
     for preset, goal in (("paper", 30 * reference), ("science", 1000.0)):
         random = generator(0)
-        seconds = best_seconds(partial(sample_examples, preset, count, random, vocabulary), repeats=3)
+        seconds = best_seconds(partial(sample_examples, preset, count, random, vocabulary), repeats=2)
         rate = count / seconds
         lines.append(
             Measurement(

@@ -1,9 +1,9 @@
 """Simplification of a whole batch by array rewriting: folding, affine merging, inverse pairs, canonical order.
 
 Every sub-expression is held as ``a · core + b`` with numbers a, b, so that scales and offsets merge by arithmetic
-instead of by pattern. One pass per height from the leaves computes these forms; one pass from the root writes them
-down again. A free constant absorbs the numbers it meets; the number of free constants never grows, and rules never
-turn a fixed relation between two literals into two free constants.
+instead of by pattern. One pass per depth from the deepest operators computes these forms; one pass from the root
+writes them down again. A free constant absorbs the numbers it meets; the number of free constants never grows, and
+rules never turn a fixed relation between two literals into two free constants.
 
 The result equals the original wherever the original is valid, up to rounding; it may be valid where the original is
 not (exp(log(x)) becomes x). Only active operators of the vocabulary are introduced. It knows operators by name, since
@@ -17,7 +17,7 @@ from collections.abc import Callable
 import torch
 
 from sr_accessor.expressions.batch import Expressions, concatenate
-from sr_accessor.expressions.paired import lay_out
+from sr_accessor.expressions.paired import depths, lay_out
 from sr_accessor.expressions.vocabulary import CONSTANT, FIRST_OPERATOR, LITERAL, PAD, VARIABLE
 
 __all__ = ["simplify_batch"]
@@ -64,9 +64,8 @@ def simplify_batch(expressions: Expressions) -> Expressions:
     if not len(expressions) or not expressions.codes.shape[1]:
         return expressions
     forms = _Forms(expressions)
-    heights = forms.heights
-    for height in range(1, int(heights.max()) + 1):
-        forms.rewrite((heights == height).nonzero()[:, 0])
+    for depth in range(int(forms.depths.max()), -1, -1):
+        forms.rewrite((forms.depths == depth).nonzero()[:, 0])
     written = forms.written()
     excluded = expressions.permitted & ~written.permitted  # x + x + x is no product where `mul` is excluded
     if not bool(excluded.any()):
@@ -84,9 +83,10 @@ class _Forms:
         self.rows, self.length = layout.codes.shape
         base = torch.arange(self.rows, device=self.device)[:, None] * self.length
         self.code = layout.codes.reshape(-1).clone()
-        self.left = (base + layout.first).reshape(-1)
+        self.left = (base + torch.arange(1, self.length + 1, device=self.device).clamp(max=self.length - 1)).reshape(-1)
         self.right = (base + layout.second).reshape(-1)
-        self.heights = layout.heights.reshape(-1)
+        inner = layout.arity > 0
+        self.depths = torch.where(inner, depths(layout.ends, inner), -1).reshape(-1)
         number = (self.code == CONSTANT) | (self.code == LITERAL)
         position = torch.arange(len(self.code), device=self.device)
         self.core = torch.where(number, NUMBER, position)
@@ -126,7 +126,7 @@ class _Forms:
         out[[self.known[n] for n in names if n in self.known]] = True
         return out
 
-    # ------------------------------------------------------------------ one height
+    # ------------------------------------------------------------------ one depth
     def rewrite(self, at: torch.Tensor) -> None:
         """Forms of the nodes `at`, whose arguments have theirs."""
         self._name_powers(at)

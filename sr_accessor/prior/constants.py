@@ -10,8 +10,9 @@ import math
 import torch
 
 from sr_accessor.expressions.batch import Expressions
+from sr_accessor.expressions.paired import ends
 from sr_accessor.expressions.vocabulary import CONSTANT, FIRST_OPERATOR, LITERAL, PAD, VARIABLE, Vocabulary
-from sr_accessor.prior.trees import EXPONENT, NUMBER, ends, parents, splice
+from sr_accessor.prior.trees import EXPONENT, NUMBER, parents, splice
 
 __all__ = ["draw_paper_numbers", "paper_prefactors", "science_numbers", "with_values"]
 

@@ -43,9 +43,7 @@ NOISE_FREE = 0.5  # of the examples; the others have
 NOISE = (1e-4, 0.1)  # ... a relative level in this range, log-uniform
 
 #: Attempts drawn at once: large tensors, yet few enough to stay near the caches of one core.
-ATTEMPTS, ATTEMPTS_CUDA = 4096, 65536
-#: A screen on few points throws most invalid functions away before the full evaluation.
-SCREEN = 12
+ATTEMPTS, ATTEMPTS_CUDA = 2048, 65536
 SIMPLIFIED = 16384  # rows rewritten together
 
 
@@ -191,7 +189,7 @@ def _until_accepted(
     """
     count, device = len(dimensions), dimensions.device
     size = ATTEMPTS if device.type == "cpu" else ATTEMPTS_CUDA
-    pending = torch.arange(count, device=device)
+    pending = dimensions.argsort(stable=True)  # alike together: short trees and few columns are not padded to long
     most = int(dimensions.max()) if count else 1
     x = torch.zeros(count, most, POINTS, dtype=DTYPE, device=device)  # in memory the points of a column lie together
     y = torch.zeros(count, POINTS, dtype=DTYPE, device=device)
@@ -202,14 +200,16 @@ def _until_accepted(
         copies = max(1, min(64, size // 4 // len(asked)))
         examples, which, good = attempt(asked.repeat_interleave(copies))
         accepted = good.nonzero()[:, 0]
-        slot, order = torch.sort(torch.div(which[accepted], copies, rounding_mode="floor"), stable=True)
+        number, order = torch.sort(which[accepted])
+        slot = torch.div(number, copies, rounding_mode="floor")
         is_first = torch.ones_like(slot, dtype=torch.bool)
         is_first[1:] = slot[1:] != slot[:-1]
         first, slot = accepted[order[is_first]], slot[is_first]
         owner = asked[slot]
         done = torch.zeros(len(asked), dtype=torch.bool, device=device).index_fill(0, slot, True)
-        x[owner, : examples.x.shape[2], : examples.x.shape[1]] = examples.x.transpose(1, 2)[first].to(DTYPE)
-        y[owner, : examples.y.shape[1]] = examples.y[first]
+        drawn = examples.x.transpose(1, 2).index_select(0, first).to(DTYPE)
+        x[:, : drawn.shape[1], : drawn.shape[2]].index_copy_(0, owner, drawn)
+        y[:, : examples.y.shape[1]].index_copy_(0, owner, examples.y.index_select(0, first))
         points[owner] = examples.points[first]
         laws.append(examples.expressions[first])
         owners.append(owner)
@@ -223,19 +223,15 @@ def _evaluate(
     expressions: Expressions, x: torch.Tensor, points: torch.Tensor, largest: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """y (B, N), 0 beyond the points and where rejected, and whether every value is valid and not too large (B,)."""
-    layout = lay_out(expressions)
-    steps = torch.arange(SCREEN, device=x.device) * points[:, None] // SCREEN  # spread over the clusters
-    few = x.transpose(1, 2).gather(2, steps[:, None].expand(-1, x.shape[2], -1)).transpose(1, 2)
-    good = (run_paired(layout, few, points.clamp(max=SCREEN)).abs() <= largest).all(1)
-    rows = good.nonzero()[:, 0]
-    rows = rows[points[rows].argsort()]
-    values = run_paired(layout[rows], x.transpose(1, 2)[rows].transpose(1, 2), points[rows])
-    inside = torch.arange(x.shape[1], device=x.device) < points[rows, None]
-    fine = ((values.abs() <= largest) | ~inside).all(1)  # NaN compares as false
-    good[rows] = fine
-    y = values.new_zeros(x.shape[:2])
-    y[rows] = torch.where(inside & fine[:, None], values, 0.0)
-    return y, good
+    values = run_paired(lay_out(expressions), x, points)
+    inside = torch.arange(x.shape[1], device=x.device) < points[:, None]
+    good = ((values.abs() <= largest) | ~inside).all(1)  # NaN compares as false
+    return torch.where(inside & good[:, None], values, 0.0), good
+
+
+def _by_size(dimensions: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
+    """Rows in the order of their dimensions, then points: what is computed together has one size."""
+    return (dimensions * (POINTS + 1) + points).argsort(stable=True)
 
 
 # ---------------------------------------------------------------- paper
@@ -246,9 +242,10 @@ def _paper_expressions(dimensions, unaries, vocabulary: Vocabulary, generator) -
 
 def _attempt_paper(dimensions, unaries, vocabulary: Vocabulary, generator) -> Attempts:
     expressions = _paper_expressions(dimensions, unaries, vocabulary, generator)
-    which = (~_hopeless(expressions)).nonzero()[:, 0]
-    expressions, dimensions = expressions[which], dimensions[which]
     points = sample_paper_points(dimensions, generator)
+    which = (~_hopeless(expressions)).nonzero()[:, 0]
+    which = which[_by_size(dimensions[which], points[which])]
+    expressions, dimensions, points = expressions[which], dimensions[which], points[which]
     x = paper_clusters(points, dimensions, generator)
     y, good = _evaluate(expressions, x, points, PAPER_LARGEST)
     return Examples(expressions, x, y, points, dimensions), which, good
@@ -275,8 +272,10 @@ def _hopeless(e: Expressions) -> torch.Tensor:
 
 # ---------------------------------------------------------------- science
 def _attempt_science(dimensions, vocabulary: Vocabulary, generator) -> Attempts:
-    raw = science_numbers(science_trees(dimensions, vocabulary, generator), vocabulary, generator)
     points = sample_science_points(dimensions, generator)
+    which = _by_size(dimensions, points)
+    dimensions, points = dimensions[which], points[which]
+    raw = science_numbers(science_trees(dimensions, vocabulary, generator), vocabulary, generator)
     x = mixed(points, dimensions, generator)
     y, good = _evaluate(raw, x, points, SCIENCE_LARGEST)
     good &= raw.lengths <= SCIENCE_LENGTH
@@ -292,7 +291,6 @@ def _attempt_science(dimensions, vocabulary: Vocabulary, generator) -> Attempts:
     scale_x, scale_y = torch.where(scale_x > 0, scale_x, 1.0), torch.where(good, scale_y, 1.0)
     laws = _in_scaled_variables(raw, scale_x, scale_y)
     y = _noisy(y / scale_y[:, None], generator) * inside
-    which = torch.arange(len(good), device=y.device)
     return Examples(laws, x / scale_x[:, None], y, points, dimensions), which, good
 
 

@@ -35,39 +35,22 @@ def _uniform_integers(low_B: torch.Tensor, generator: torch.Generator) -> torch.
 
 
 def _by_dimension(
-    points_B: torch.Tensor,
-    dimensions_B: torch.Tensor,
-    draw: Callable[[torch.Tensor, torch.Tensor, int], tuple[torch.Tensor, torch.Tensor]],
-    *,
-    standardise: bool,
+    points_B: torch.Tensor, dimensions_B: torch.Tensor, draw: Callable[[torch.Tensor, int, int], torch.Tensor]
 ) -> torch.Tensor:
     """(B, max N, max D), padded with zeros, in memory (B, D, N): rows of each number of dimensions in turn.
 
-    `draw(rows, owner_P, D)` gives coordinates (Q, D) and for each of the P points of these rows, one row after the
-    other, which of the Q it is; `owner` says to which row a point belongs. With `standardise` each row has mean 0 and
-    standard deviation 1 per coordinate over its own points.
+    `draw(rows, D, width)` gives the points of these rows as (rows, D, width), 0 beyond their own.
     """
-    device = points_B.device
     width, most = (int(t.max()) for t in (points_B, dimensions_B))
-    out = torch.zeros(len(points_B), most, width, dtype=DRAWN, device=device)
-    columns = torch.arange(width, device=device)
-    for d in range(1, most + 1):
+    present = torch.bincount(dimensions_B).nonzero()[:, 0].tolist()
+    if len(present) == 1:
+        rows = torch.arange(len(points_B), device=points_B.device)
+        return draw(rows, most, width).transpose(1, 2)
+    out = torch.zeros(len(points_B), most, width, dtype=DRAWN, device=points_B.device)
+    for d in present:
         rows = (dimensions_B == d).nonzero()[:, 0]
-        if not len(rows):
-            continue
-        n = points_B[rows, None]
-        owner = torch.repeat_interleave(torch.arange(len(rows), device=device), n[:, 0])
-        x, which = draw(rows, owner, d)
-        # Padding repeats a row's last point until the mask below.
-        place = (n.cumsum(0) - n) + torch.minimum(columns, n - 1)
-        x = x.index_select(0, which[place.view(-1)]).view(len(rows), width, d).transpose(1, 2).contiguous()
-        outside = (columns >= n)[:, None]
-        x.masked_fill_(outside, 0.0)
-        if standardise:
-            x -= x.sum(2, keepdim=True) / n[:, None]
-            x.masked_fill_(outside, 0.0)
-            x *= n[:, None].sqrt() / torch.linalg.vector_norm(x, dim=2, keepdim=True).clamp(min=1e-15)
-        out[rows, :d] = x
+        n = int(points_B[rows].max())
+        out[rows, :d, :n] = draw(rows, d, n)
     return out.transpose(1, 2)
 
 
@@ -86,34 +69,45 @@ def paper_clusters(points_B: torch.Tensor, dimensions_B: torch.Tensor, generator
     count = _multinomial(points_B, share, generator)
     gaussian = torch.rand(rows, generator=generator, device=device) < 0.5
 
-    def draw(rows: torch.Tensor, owner: torch.Tensor, d: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def draw(rows: torch.Tensor, d: int, width: int) -> torch.Tensor:
+        n = points_B[rows, None]
         counts = count[rows].reshape(-1)
         alive = counts.nonzero()[:, 0]  # clusters that got a point
-        counts = counts[alive]
         centre = torch.randn(len(alive), d, generator=generator, device=device, dtype=DRAWN)
         spread = torch.rand(len(alive), d, generator=generator, device=device, dtype=DRAWN).sqrt()
         # Points in blocks of one cluster each, so that a rotation is fetched once for eight points; gaussian first.
         is_box = ~gaussian[rows][alive // CLUSTERS]
-        blocks = (counts + BLOCK - 1) // BLOCK
+        blocks = (counts[alive] + BLOCK - 1) // BLOCK
         order = is_box.long().argsort(stable=True)
-        cluster = torch.repeat_interleave(order, blocks[order])
-        first = torch.empty_like(order).index_copy_(0, order, blocks[order].cumsum(0) - blocks[order])
+        blocks_ordered = blocks[order]
+        cluster = torch.repeat_interleave(order, blocks_ordered)
+        begin = torch.zeros_like(counts)
+        begin[alive[order]] = blocks_ordered.cumsum(0) - blocks_ordered
         normal = int((blocks * ~is_box).sum())
-        x = torch.empty(len(cluster), BLOCK, d, dtype=DRAWN, device=device)
-        x[:normal].normal_(generator=generator)
-        x[normal:].uniform_(-1, 1, generator=generator)
-        if d > 1:
-            turn = _orthogonal(len(alive), d, generator)
-            centre = torch.bmm(centre[:, None], turn)[:, 0]
-            x = torch.baddbmm(centre[cluster, None], x, (spread[:, :, None] * turn)[cluster])
-        else:
-            x = torch.addcmul(centre[cluster, None], x, spread[cluster, None])
+        # Behind the blocks lie zeros for the padding.
+        zeros = -(-width // BLOCK)
+        noise = torch.empty(len(cluster), BLOCK, d, dtype=DRAWN, device=device)
+        noise[:normal].normal_(generator=generator)
+        noise[normal:].uniform_(-1, 1, generator=generator)
+        x = torch.empty(len(cluster) + zeros, BLOCK, d, dtype=DRAWN, device=device)
+        x[len(cluster) :] = 0.0
+        turn = _orthogonal(len(alive), d, generator)
+        centre = torch.bmm(centre[:, None], turn)
+        torch.bmm(noise, (spread[:, :, None] * turn).index_select(0, cluster), out=x[: len(cluster)])
+        x[: len(cluster)] += centre.index_select(0, cluster)
         # A cluster's points fill its blocks in order; the rest of its last block is not used.
-        of = torch.repeat_interleave(torch.arange(len(alive), device=device), counts)
-        which = first[of] * BLOCK + torch.arange(len(of), device=device) - (counts.cumsum(0) - counts)[of]
-        return x.view(-1, d), which
+        parts = torch.cat([counts.view(-1, CLUSTERS), width - n], 1)
+        source = torch.cat([begin.view(-1, CLUSTERS), torch.full_like(n, len(cluster))], 1) * BLOCK
+        target = parts.view(-1).cumsum(0) - parts.view(-1)
+        which = torch.repeat_interleave(source.view(-1) - target, parts.view(-1))
+        which += torch.arange(len(which), device=device)
+        x = x.view(-1, d).index_select(0, which).view(len(rows), width, d).transpose(1, 2).contiguous()
+        inside = (torch.arange(width, device=device) < n).to(DRAWN)[:, None]
+        x.addcmul_(x.sum(2, keepdim=True) / n[:, None], inside, value=-1)
+        scale = n[:, None].sqrt() / torch.linalg.vector_norm(x, dim=2, keepdim=True).clamp(min=1e-15)
+        return x.mul_(scale)
 
-    return _by_dimension(points_B, dimensions_B, draw, standardise=True)
+    return _by_dimension(points_B, dimensions_B, draw)
 
 
 def _multinomial(total_B: torch.Tensor, share_BK: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
@@ -131,15 +125,13 @@ def _multinomial(total_B: torch.Tensor, share_BK: torch.Tensor, generator: torch
 
 def _orthogonal(count: int, d: int, generator: torch.Generator) -> torch.Tensor:
     """(count, d, d) Haar-random orthogonal matrices: Gram-Schmidt on gaussian rows, all matrices at once."""
-    rows: list[torch.Tensor] = []
-    noise = torch.randn(d, count, d, generator=generator, device=generator.device, dtype=DRAWN)
+    q = torch.randn(count, d, d, generator=generator, device=generator.device, dtype=DRAWN)
     for i in range(d):
-        v = noise[i]
-        if rows:
-            basis = torch.stack(rows, 1)  # (count, i, d)
-            v = v - torch.bmm(torch.bmm(basis, v[:, :, None]).transpose(1, 2), basis)[:, 0]
-        rows.append(v / v.norm(dim=1, keepdim=True))
-    return torch.stack(rows, 1)
+        v, basis = q[:, i : i + 1], q[:, :i]
+        if i:
+            v -= torch.bmm(torch.bmm(v, basis.transpose(1, 2)), basis)
+        v /= torch.linalg.vector_norm(v, dim=2, keepdim=True)
+    return q
 
 
 # ---------------------------------------------------------------- science
@@ -166,8 +158,9 @@ def mixed(points_B: torch.Tensor, dimensions_B: torch.Tensor, generator: torch.G
     kind = torch.searchsorted(bounds, uniform(rows), right=True).clamp(max=len(KINDS) - 1)
     positive, wide = uniform(rows) < POSITIVE, uniform(rows) < WIDE
 
-    def draw(rows: torch.Tensor, owner: torch.Tensor, d: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def draw(rows: torch.Tensor, d: int, width: int) -> torch.Tensor:
         n = len(rows)
+        owner = torch.repeat_interleave(torch.arange(n, device=device), points_B[rows])
         kinds = kind[rows][owner][:, None]
         u = uniform(len(owner), d)
         # hidden time of ordered rows: 0..1 evenly
@@ -199,6 +192,9 @@ def mixed(points_B: torch.Tensor, dimensions_B: torch.Tensor, generator: torch.G
             positive[rows][owner][:, None], decades, decades * torch.sign(uniform(len(owner), d) - 0.5)
         )
         x = torch.where(kinds == 1, decades, torch.where(positive[rows][owner][:, None], above, around))
-        return x * scale[owner], torch.arange(len(owner), device=device)
+        out = torch.zeros(n, d, width, dtype=DRAWN, device=device)
+        inside = torch.arange(width, device=device) < length[:, None]
+        out.transpose(1, 2)[inside] = x * scale[owner]
+        return out
 
-    return _by_dimension(points_B, dimensions_B, draw, standardise=False)
+    return _by_dimension(points_B, dimensions_B, draw)

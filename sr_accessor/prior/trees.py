@@ -10,12 +10,12 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
+from sr_accessor.expressions.paired import ends
 from sr_accessor.expressions.vocabulary import PAD, VARIABLE, Vocabulary
 
 __all__ = [
     "EXPONENT",
     "NUMBER",
-    "ends",
     "paper_trees",
     "parents",
     "sample_paper_sizes",
@@ -157,19 +157,6 @@ def skeletons(binaries_B: torch.Tensor, generator: torch.Generator) -> torch.Ten
     start = key.amin(1, keepdim=True) % width + 1  # just after the first lowest point
     turned = binary.gather(1, (start + column) % n)
     return torch.where(inside, torch.where(turned, 2, 0), -1)
-
-
-def ends(arity_BL: torch.Tensor) -> torch.Tensor:
-    """(B, L) index just after the subtree that starts at each position; one pass over positions, all rows at once."""
-    rows, length = arity_BL.shape
-    # Position-major, so that each step reads and writes contiguous memory.
-    out = torch.arange(1, length + 2, device=arity_BL.device)[:, None].repeat(1, rows)
-    arity = arity_BL.T.contiguous()
-    for i in range(length - 2, -1, -1):
-        after = out[i + 1]
-        two = out.gather(0, after[None].clamp(max=length))[0]
-        out[i] = torch.where(arity[i] == 2, two, torch.where(arity[i] == 1, after, out[i]))
-    return out[:length].T.clamp(max=length)
 
 
 def parents(arity_BL: torch.Tensor, codes_BL: torch.Tensor, ends_BL: torch.Tensor) -> torch.Tensor:

@@ -152,7 +152,8 @@ def build_library(x: torch.Tensor, vocabulary: Vocabulary, *, count: int = 2500)
     ----------
     x : (N, D) screening points
     vocabulary : its active operators decide what is enumerated
-    count : rows aimed at; half of them monomials
+    count : rows aimed at; half of them monomials, but all products of variables and their inverses that half of it
+        holds come too, however many factors they have
     """
     dimensions = x.shape[1]
     largest = {1: 6, 2: 4, 3: 3}.get(dimensions, 2)
@@ -160,15 +161,14 @@ def build_library(x: torch.Tensor, vocabulary: Vocabulary, *, count: int = 2500)
     if "sqrt" in vocabulary:
         few = monomial_exponents(dimensions, 4 * dimensions * dimensions, largest=3 if dimensions < 3 else 1)
         exponents = torch.cat([exponents, few[few.abs().sum(1) <= 3] / 2])
+    exponents = torch.cat([exponents, monomial_exponents(dimensions, count // 2, largest=1)])
     exponents = exponents[writable(exponents, vocabulary)]
     library = _monomial_rows(exponents, x, vocabulary)
     library, seen = keep_sound(library)
     parts = [library]
     total = len(library)
     for make in (_sums, _squares_of_sums, _sums_of_squares, _sums_times_monomials):
-        if total >= count:
-            break
-        more = make(parts, x, vocabulary, count - total)
+        more = make(parts, x, vocabulary, max(count - total, count // 5))
         if len(more):
             more, seen = keep_sound(more, seen)
             parts.append(more)

@@ -28,13 +28,17 @@ from sr_accessor.expressions.rewrite import simplify_batch
 from sr_accessor.expressions.vocabulary import Vocabulary
 from sr_accessor.prior.examples import sample_expressions
 from sr_accessor.refinement.levenberg_marquardt import levenberg_marquardt
+from sr_accessor.search.constants import name_numbers
 from sr_accessor.search.features import Feature, features
 from sr_accessor.search.front import Front
-from sr_accessor.search.library import Library, build_library
+from sr_accessor.search.given import Given
+from sr_accessor.search.guesses import parts_of, refine_guesses
+from sr_accessor.search.library import Library, build_library, extend
 from sr_accessor.search.moves import offspring
 from sr_accessor.search.screens import (
     Rows,
     Target,
+    join_rows,
     linear_rows,
     screen_chain,
     screen_factor,
@@ -49,8 +53,10 @@ from sr_accessor.search.screens import (
     screen_residual,
     screen_span,
     screen_sparse,
+    sharp_rows,
 )
 from sr_accessor.search.selection import Data, Scored, best_front, score, snap, snap_savings, stack
+from sr_accessor.search.template import Template
 from sr_accessor.search.views import VIEWS, View
 from sr_accessor.transformer.model import Transformer
 
@@ -84,6 +90,7 @@ MOST_MONOMIALS, MOST_RATIO = 90, 130
 MOST_FACTORS, MOST_SECOND, MOST_SPAN, MOST_BASE = 1000, 2500, 60, 30
 
 Proposal = tuple[str, Expressions]
+NOTHING_GIVEN = Given()
 
 
 @dataclass(frozen=True)
@@ -94,6 +101,7 @@ class Workspace:
     vocabulary: Vocabulary
     order: torch.Tensor  # a fixed permutation of the rows: every subset of points is its beginning
     network: Callable[[], Transformer] | None = None  # loaded when its first round comes
+    given: Given = NOTHING_GIVEN
 
     @property
     def dimensions(self) -> int:
@@ -114,15 +122,30 @@ class Workspace:
 
     @cached_property
     def small(self) -> Library:
-        return build_library(self.screen.x, self.vocabulary, count=300)
+        return self._guessed(build_library(self.screen.x, self.vocabulary, count=300))
 
     @cached_property
     def large(self) -> Library:
-        return build_library(self.screen.x, self.vocabulary, count=2500)
+        return self._guessed(build_library(self.screen.x, self.vocabulary, count=2500))
+
+    def _guessed(self, library: Library) -> Library:
+        """The library with the sub-expressions of guesses, first."""
+        if self.given.guesses is None:
+            return library
+        more = extend(library, parts_of(self.given.guesses), self.screen.x)
+        index = torch.arange(len(more), device=more.values.device)
+        return more[torch.cat([index[len(library) :], index[: len(library)]])]
+
+    @cached_property
+    def rough(self) -> Scored:
+        """The template with polynomials as parts: from these the search of the parts begins."""
+        generator = torch.Generator().manual_seed(int(self.order[0]))
+        wholes = self.given.template.polynomials(self.wide, generator)
+        return score(wholes, self.data, ("polynomial",) * len(wholes))
 
     @cached_property
     def rows(self) -> Rows:
-        return linear_rows(self.large, self.features, self.vocabulary, count=3500)
+        return linear_rows(self.large, self.features, self.vocabulary)
 
     @cached_property
     def monomials(self) -> Rows:
@@ -131,6 +154,23 @@ class Workspace:
         few = self.large[self.large.is_monomial.nonzero()[:, 0][:MOST_FACTORS]]
         values = torch.cat([torch.ones_like(few.values[:1]), few.values])
         return Rows(concatenate([one, few.expressions]), values)
+
+    @cached_property
+    def every(self) -> Rows:
+        """Monomials and all rows."""
+        few, rows = self.monomials, self.rows
+        return Rows(concatenate([few.expressions, rows.expressions]), torch.cat([few.values, rows.values]))
+
+    @cached_property
+    def outer(self) -> Rows:
+        """Monomials, and the simplest rows with a feature: what a sum may be multiplied with."""
+        dressed = self.rows[self.rows.expressions.free.any(1).nonzero()[:, 0][:MOST_FACTORS]]
+        few = self.monomials[: MOST_FACTORS // 2]
+        return Rows(concatenate([few.expressions, dressed.expressions]), torch.cat([few.values, dressed.values]))
+
+    def sharp(self, target: Target, log: bool) -> Rows:
+        """`sharp_rows` of a target, for sums or (log) for products."""
+        return sharp_rows(target, self.screen.x, self.small, self.features, self.vocabulary, log=log)
 
     def target(self, view: View, relative: bool, data: Data | None = None) -> Target | None:
         """A view of y at the screening points; weights relative to |y|, or from sigma (equal without)."""
@@ -182,7 +222,12 @@ class SearchState:
 
 
 def start(
-    data: Data, vocabulary: Vocabulary, *, seed: int, network: Callable[[], Transformer] | None = None
+    data: Data,
+    vocabulary: Vocabulary,
+    *,
+    seed: int,
+    network: Callable[[], Transformer] | None = None,
+    given: Given | None = None,
 ) -> SearchState:
     """A search before its first round; the front holds the mean (the constant law).
 
@@ -192,10 +237,11 @@ def start(
     vocabulary : its active operators are those that may occur
     seed : decides every random choice
     network : returns the network that drafts laws, called when its first round comes; None: no drafts
+    given : constraints, guesses, template and known numbers; None: nothing
     """
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(data), generator=generator).to(data.y.device)
-    workspace = Workspace(data, vocabulary, order, network)
+    workspace = Workspace(data, vocabulary, order, network, given or NOTHING_GIVEN)
     mean = constant([float(data.y.mean())], vocabulary, data.y.device)
     refined = levenberg_marquardt(mean, data.x, data.y, data.weight, steps=2)
     scored = score(refined.expressions, data, ("mean",))
@@ -205,22 +251,28 @@ def start(
 def step(state: SearchState) -> SearchState:
     """One round: propose, polish, keep."""
     work = state.workspace
-    plan = _plan(work)
+    plan, moves = (_plan(work), MOVES) if work.given.template is None else (_plan_of_parts(work), MOVES_OF_PARTS)
+    if work.given.admission is not None:  # screens look for the best law of all, moves for the best admissible one
+        plan = [entry for i, first in enumerate(plan) for entry in ((first, moves[0]) if i % 2 else (first,))]
     generator = torch.Generator().manual_seed(state.seed * 1_000_003 + state.round + 1)
     moving = state.round >= len(plan)
-    later = MOVES[(state.round - len(plan)) % len(MOVES)]
+    later = moves[(state.round - len(plan)) % len(moves)]
     name, propose = later if moving else plan[state.round]
     proposals = [p for p in propose(state, generator) if len(p[1])]
+    if state.round == 0 and work.given.guesses is not None:
+        guesses = refine_guesses(work.given.guesses.to(work.data.y.device), work.wide, generator)
+        proposals.insert(0, ("guess", guesses))
     done = sum(len(e) for _, e in proposals)
     if not proposals:
         return replace(state, round=state.round + 1, doing=name, waiting=state.waiting + moving)
-    scored = _polish(proposals, work, float(state.front.description_length.min()))
+    kept = [state.front] if work.given.admits(state.front) else []  # the mean may not be what was asked for
+    before = min((float(front.description_length.min()) for front in kept), default=math.inf)
+    scored = _polish(proposals, work, before)
     if not len(scored):
         return replace(state, round=state.round + 1, doing=name, waiting=state.waiting + moving)
-    front = best_front([state.front, scored.front()])
+    front = best_front([*kept, scored.front()])
     population = _best(stack([state.population, scored]), POPULATION)
-    before, after = state.front.description_length.min(), front.description_length.min()
-    shorter = bool(after < before - 0.5)
+    shorter = float(front.description_length.min()) < before - 0.5
     return SearchState(
         workspace=work,
         seed=state.seed,
@@ -252,7 +304,7 @@ def _plan(work: Workspace) -> list[tuple[str, Callable[[SearchState, torch.Gener
         ("products, y", _products("y", False)),
         ("network", _drafts),
         ("factors, y", _factors("y", False)),
-        ("ratios", _ratios(("y", "y²"))),
+        ("ratios", _ratios(("y", "y²"), MOST_RATIO // 4)),
     ]
     sums = [v for v in ("y", "y²", "1/y") if v in usable]
     plan += [(f"products, {v}", _products(v, False)) for v in sums[1:2]]
@@ -264,7 +316,7 @@ def _plan(work: Workspace) -> list[tuple[str, Callable[[SearchState, torch.Gener
     plan += [(f"pairs, {v}, relative errors", _pairs(v, True)) for v in LINEAR_VIEWS if v in usable]
     plan += [(f"products, {v}, relative errors", _products(v, True)) for v in sums[:2]]
     plan += [(f"factors, {v}, relative errors", _factors(v, True)) for v in sums]
-    plan.append(("prior", _propose_prior))
+    plan += [("large ratios", _ratios(("y", "y²"), MOST_RATIO)), ("prior", _propose_prior)]
     return plan
 
 
@@ -353,12 +405,12 @@ def _dictionaries(views: Sequence[str]):
     return propose
 
 
-def _ratios(views: Sequence[str]):
+def _ratios(views: Sequence[str], most: int):
     def propose(state: SearchState, generator: torch.Generator) -> list[Proposal]:
         work = state.workspace
         data, found = work.wide, []
         for degree in range(1, 8):
-            if 2 * _terms(work.dimensions, degree) > min(len(data) / 3, MOST_RATIO):
+            if 2 * _terms(work.dimensions, degree) > min(len(data) / 3, most):
                 break
             dictionary = _dictionary(data.x, work.vocabulary, degree)
             for name in views:
@@ -387,10 +439,14 @@ def _pairs(view: str, relative: bool):
         target = work.target(_view(view), relative)
         if target is None:
             return []
-        found = []
+        rows, found = join_rows(work.sharp(target, False), work.rows), []
         for base in _bases(work):
-            found.append((f"screen one, {view}", screen_one(target, base, work.rows)))
-        found.append((f"screen pair, {view}", screen_pair(target, _bases(work)[0], work.rows[:MOST_SECOND])))
+            found.append((f"screen one, {view}", screen_one(target, base, rows)))
+        bases = _bases(work)
+        if _terms(work.dimensions, 3) <= MOST_BASE:
+            bases.append(_dictionary(work.screen.x, work.vocabulary, 3))
+        for base in (bases[0], bases[-1]):
+            found.append((f"screen pair, {view}", screen_pair(target, base, rows[:MOST_SECOND])))
         return found
 
     return propose
@@ -414,12 +470,11 @@ def _factors(view: str, relative: bool):
         target = work.target(_view(view), relative)
         if target is None:
             return []
-        found = [(f"screen factor, {view}", screen_factor(target, work.monomials, work.rows))]
+        found = [(f"screen factor, {view}", screen_factor(target, work.every, work.rows[: 2 * MOST_SECOND]))]
         degree = 2 if _terms(work.dimensions, 2) <= MOST_SPAN else 1
         if _terms(work.dimensions, degree) <= MOST_SPAN:
             span = _dictionary(work.screen.x, work.vocabulary, degree)
-            found.append((f"screen span, {view}", screen_span(target, span, work.monomials)))
-            found.append((f"screen span, {view}", screen_span(target, span, work.rows)))
+            found.append((f"screen span, {view}", screen_span(target, span, work.outer)))
         return found
 
     return propose
@@ -431,7 +486,7 @@ def _log_pairs(weighted: bool):
         target = work.target(_view("y"), not weighted)
         if target is None:
             return []
-        rows = work.rows[:MOST_SECOND]
+        rows = join_rows(work.sharp(target, True), work.rows)[:MOST_SECOND]
         law = screen_log_pair(target, work.screen.x, rows, work.vocabulary, weighted=weighted)
         return [("screen log pair", law)]
 
@@ -441,12 +496,13 @@ def _log_pairs(weighted: bool):
 def _chains(state: SearchState, generator: torch.Generator) -> list[Proposal]:
     """Sums and products of several rows, joined greedily."""
     work = state.workspace
-    found, rows = [], work.rows[:MOST_SECOND]
+    found, x = [], work.screen.x
     relative, absolute = work.target(_view("y"), True), work.target(_view("y"), False)
     if relative is not None:
-        laws = screen_log_chain(relative, work.screen.x, rows, work.vocabulary)
-        found.append(("screen log chain", laws))
+        rows = join_rows(work.sharp(relative, True), work.rows)[:MOST_SECOND]
+        found.append(("screen log chain", screen_log_chain(relative, x, rows, work.vocabulary)))
     if absolute is not None:
+        rows = join_rows(work.sharp(absolute, False), work.rows)[:MOST_SECOND]
         found.append(("screen chain", screen_chain(absolute, _bases(work)[0], rows)))
     return found
 
@@ -542,6 +598,91 @@ MOVES = (
 )
 
 
+# ------------------------------------------------------------------------------------------------ templates
+def _plan_of_parts(work: Workspace) -> list[tuple[str, Callable[[SearchState, torch.Generator], Sequence[Proposal]]]]:
+    """The rounds of the plan for each part in turn: once from the closest candidate, once from the shortest.
+
+    What was just found for the first part is in the shortest candidate, and the others continue from there.
+    """
+    plan: list[tuple[str, Callable]] = []
+    for first in range(0, PART_ROUNDS, ROUNDS_TOGETHER):
+        for turn in (True, False):
+            for j, part in enumerate(work.given.template.parts):
+                closest = turn == (j == 0)
+                plan.append((f"part {part.name}", _part(j, range(first, first + ROUNDS_TOGETHER), closest)))
+    return plan
+
+
+#: Rounds of the plan that search a part, how many of them make one round, and the parts that it proposes.
+PART_ROUNDS, ROUNDS_TOGETHER, MOST_PARTS = 18, 3, 60
+
+
+def _part(j: int, rounds: range, closest: bool):
+    def propose(state: SearchState, generator: torch.Generator) -> list[Proposal]:
+        work, template = state.workspace, state.workspace.given.template
+        whole = _whole(state, closest)
+        problem = template.problem(whole, j, work.wide)
+        if problem is None:
+            return []
+        inner = replace(start(problem, work.vocabulary, seed=state.seed, network=work.network), round=rounds.start)
+        while inner.round < rounds.stop and not inner.exact:
+            inner = step(inner)
+        contents, numbers = template.contents(whole)
+        best = _shortest(inner, MOST_PARTS)
+        return [(f"part {template.parts[j].name}", _in_place(template, contents, j, best.expressions, numbers))]
+
+    return propose
+
+
+def _whole(state: SearchState, closest: bool) -> Expressions:
+    """One candidate to improve the parts of: of the least loss, or of the shortest description."""
+    fitting = _fitting(state)
+    if closest or not len(fitting):
+        pool = stack([state.workspace.rough, fitting]) if len(fitting) else state.workspace.rough
+        return pool.expressions[int(pool.loss.argmin())]
+    return fitting.expressions[int(fitting.description_length.argmin())]
+
+
+def _fitting(state: SearchState) -> Scored:
+    """Candidates in which the template's parts can still be told."""
+    fits, _, _ = state.workspace.given.template.located(state.population.expressions)
+    return state.population[fits.nonzero()[:, 0]]
+
+
+def _in_place(
+    template: Template, contents: Sequence[Expressions], j: int, e: Expressions, numbers: torch.Tensor
+) -> Expressions:
+    """Proposals for part j (in its own variables) in the template, the other parts as they are."""
+    if not len(e):
+        return e
+    filled = list(contents)
+    filled[j] = template.placed(simplify_batch(e), j)
+    return template.filled(filled, numbers)
+
+
+def _propose_moves_of_parts(state: SearchState, generator: torch.Generator) -> list[Proposal]:
+    """Children of each part, in the shortest candidate."""
+    work, template = state.workspace, state.workspace.given.template
+    fitting = _fitting(state)
+    if not len(fitting):
+        return []
+    contents, numbers = template.contents(fitting.expressions)
+    best = int(fitting.description_length.argmin())
+    chance = torch.exp(-_rank_within(fitting.expressions.complexity) / 3.0)
+    found = []
+    for j, part in enumerate(template.parts):
+        own = list(part.variables)
+        groups = build_library(work.screen.x[:, own], work.vocabulary, count=300).expressions
+        count = CHILDREN // len(template.parts)
+        children = offspring(template.own(contents[j], j), chance, groups, len(own), count, generator)
+        others = [content[best] for content in contents]
+        found.append(("moves", _in_place(template, others, j, children, numbers[best][None])))
+    return found
+
+
+MOVES_OF_PARTS = (("moves of parts", _propose_moves_of_parts),)
+
+
 # ------------------------------------------------------------------------------------------------ polishing
 def _polish(proposals: Sequence[Proposal], work: Workspace, known: float) -> Scored:
     """Everything proposed is refined on few points, the best on more, the last on all.
@@ -549,9 +690,13 @@ def _polish(proposals: Sequence[Proposal], work: Workspace, known: float) -> Sco
     Numbers are snapped where that can make a candidate shorter than the shortest description `known`.
     """
     origins = [name for name, e in proposals for _ in range(len(e))]
-    candidates = simplify_batch(concatenate([e for _, e in proposals]))
+    candidates, given = concatenate([e for _, e in proposals]), work.given
+    if given.template is None:  # the parts of a template are simplified alone, so that the outline stays
+        candidates = simplify_batch(candidates)
     keep = _distinct(candidates)
-    keep = keep[candidates.permitted[keep]]  # a screen may have needed an operator that the user excluded
+    keep = keep[
+        given.formed(candidates[keep], nameless=True)
+    ]  # a screen may have needed an operator that the user excluded
     candidates, origins = candidates[keep], [origins[i] for i in keep.tolist()]
     data = work.data
     if not len(candidates):
@@ -563,6 +708,7 @@ def _polish(proposals: Sequence[Proposal], work: Workspace, known: float) -> Sco
         part = data.rows(work.order[:points])
         refined = levenberg_marquardt(candidates, part.x, part.y, part.weight, steps=steps)
         length = _rough_length(refined.expressions, refined.loss, points, count, work)
+        length = torch.where(given.shaped(refined.expressions), length, torch.inf)
         best = length.topk(min(most, len(length)), largest=False)
         keep = best.indices[best.values.isfinite()]
         candidates, origins = refined.expressions[keep], [origins[i] for i in keep.tolist()]
@@ -571,21 +717,25 @@ def _polish(proposals: Sequence[Proposal], work: Workspace, known: float) -> Sco
     rows = data if count <= MOST_ROWS else data.rows(work.order[:MOST_ROWS])
     refined = levenberg_marquardt(candidates, rows.x, rows.y, rows.weight, steps=FINAL_STEPS)
     length = _rough_length(refined.expressions, refined.loss, len(rows), len(rows), work)
+    length = torch.where(given.shaped(refined.expressions), length, torch.inf)
     best = length.topk(min(50, len(length)), largest=False)
     keep = best.indices[best.values.isfinite()]
     if not len(keep):
         return score(refined.expressions[keep], data, ())
     scored = score(refined.expressions[keep], data, tuple(origins[i] for i in keep.tolist()))
+    if given.template is not None:
+        scored = stack([scored, score(simplify_batch(scored.expressions), data, scored.origins)])
     scored = scored[scored.loss.isfinite().nonzero()[:, 0]]
     if not len(scored):
         return scored
     order = torch.argsort(scored.description_length)
     hopeful = scored.description_length - snap_savings(scored) < known
     close = order[hopeful[order]][:MOST_SNAPPED]
-    if not len(close):
-        return scored[order]
-    snapped = snap(scored[close], data)
-    return stack([snapped, scored[order]])
+    final = stack([snap(scored[close], data), scored[order]]) if len(close) else scored[order]
+    if given.named:
+        final = stack([*name_numbers(final, data, given.named), final])
+    # Snapping may have dropped what must stay, or moved a number by a standard error.
+    return final[(given.formed(final.expressions) & given.shaped(final.expressions)).nonzero()[:, 0]]
 
 
 def _rough_length(e: Expressions, loss: torch.Tensor, points: int, rows: int, work: Workspace) -> torch.Tensor:

@@ -16,6 +16,7 @@ the screening points only. Rows whose projection rests on a few points are degen
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -25,13 +26,14 @@ from sr_accessor.expressions.batch import Expressions, concatenate, constant, em
 from sr_accessor.expressions.build import heads, linear_combination, monomials, power
 from sr_accessor.expressions.vocabulary import Vocabulary
 from sr_accessor.refinement.levenberg_marquardt import solve_normal
-from sr_accessor.search.features import Feature, inner_grid
+from sr_accessor.search.features import DEAR, Feature, inner_grid
 from sr_accessor.search.library import Library, effective_points, least_points
 from sr_accessor.search.views import View
 
 __all__ = [
     "Rows",
     "Target",
+    "join_rows",
     "linear_rows",
     "screen_chain",
     "screen_factor",
@@ -46,6 +48,7 @@ __all__ = [
     "screen_residual",
     "screen_span",
     "screen_sparse",
+    "sharp_rows",
 ]
 
 #: A row is dropped where projecting the base out leaves less than this share of its squared norm.
@@ -58,6 +61,14 @@ EXPONENT_STEP, MOST_EXPONENT, MOST_FEATURE_POWER = 0.5, 6.0, 4.0
 MOST_TERMS = 16
 #: What a symbol costs roughly, to order proposals that fit equally well.
 SYMBOL_BITS = 4.0
+#: Rows of the linear screens: plain groups; groups that meet the features with many starts of c, with several, with
+#: two; features that each variable multiplies.
+PLAIN_ROWS, LEAST_GROUPS, FEW_GROUPS, MANY_GROUPS, DRESSED = 1200, 8, 30, 110, 300
+#: Rows u that a factor screen tries.
+MOST_ALIKE = 600
+#: Groups, and powers of each variable, whose features get the inner constant that suits the target best; degree of
+#: the polynomials that stand for the other variables meanwhile.
+SHARP_GROUPS, SHARP_POWERS, SMOOTH_DEGREE = 16, 4, 6
 #: Feature rows computed at once; with 200 points 2,000 rows are 3 MB.
 PIECE_ROWS = 2000
 
@@ -65,7 +76,7 @@ PIECE_ROWS = 2000
 #: A ratio is proposed when the smallest singular value of its unit columns is below this; 3 % is noise's share.
 NO_NULL_VECTOR = 3e-2
 #: Columns that are eliminated one by one at most; more only where the null vector is unique.
-MOST_COLUMNS = 60
+MOST_COLUMNS = 44
 
 
 @dataclass(frozen=True)
@@ -140,6 +151,15 @@ def _unexplained(rows: torch.Tensor, weight: torch.Tensor, q: torch.Tensor, resi
 
 # ---------------------------------------------------------------------------------------------- power laws
 @dataclass(frozen=True)
+class _Projection:
+    """What a base leaves of V targets: weight (N,), its orthonormal basis q (N, k), the rest of unit norm (N, V)."""
+
+    weight: torch.Tensor
+    q: torch.Tensor
+    unit: torch.Tensor
+
+
+@dataclass(frozen=True)
 class _Regression:
     """log|T| of V views over the power-law base (1, log|x_d|), projected; all with the same weights."""
 
@@ -152,6 +172,10 @@ class _Regression:
     whole: torch.Tensor  # (V, N) weighted log|T|
     unit: torch.Tensor  # (N, V) what the base leaves, of unit norm
     left: torch.Tensor  # (V,) bool: something is left to explain
+
+    @property
+    def projection(self) -> _Projection:
+        return _Projection(self.weight, self.q, self.unit)
 
     def power_laws(self) -> torch.Tensor:
         """(V, d) exponents of the base alone."""
@@ -244,7 +268,7 @@ def _screen_power(
             scores = _unexplained(_scaled(library.values), fit.weight, fit.q, fit.unit)
             inner = torch.ones_like(scores)
         else:
-            scores, inner = _best_inner(kind, library.values, fit)
+            scores, inner = _best_inner(kind, library.values, fit.projection, True)
         found.append(_least(scores, inner, None, number, keep))
     sums = (~library.is_monomial).nonzero()[:, 0]
     if len(sums):  # |g| itself to a power, for groups that the base does not hold
@@ -280,7 +304,7 @@ def _times_power(lead: Expressions, factor: Expressions, p: torch.Tensor, vocabu
 
 
 def screen_log_pair(
-    target: Target, x: torch.Tensor, rows: Rows, vocabulary: Vocabulary, *, weighted: bool = False, keep: int = 60
+    target: Target, x: torch.Tensor, rows: Rows, vocabulary: Vocabulary, *, weighted: bool = False, keep: int = 250
 ) -> Expressions:
     """T ≈ K·Π x_d^β · u^p · v^q for all pairs of rows u, v, from the logarithms."""
     fit = _regress([target], x, weighted)
@@ -297,7 +321,7 @@ def screen_log_pair(
     if len(rows) < 2:
         return empty(vocabulary, x.device)
     residual = fit.unit[:, 0]
-    i, j = _best_pairs(unit.float(), residual.float(), 16 * keep, 1024)
+    i, j = _best_pairs(unit.float(), residual.float(), 8 * keep, 1024)
     share = _pair_share(unit, unit @ residual, i, j)
     symbols = rows.expressions.complexity[i] + rows.expressions.complexity[j]
     length = 0.5 * len(residual) * torch.log2(share.clamp(min=1e-24)) + SYMBOL_BITS * symbols
@@ -374,19 +398,22 @@ def _scaled(rows: torch.Tensor) -> torch.Tensor:
     return rows / rows.abs().amax(1, keepdim=True).clamp(min=1e-300)
 
 
-def _log_rows(kind: Feature, groups: torch.Tensor, inner: torch.Tensor) -> torch.Tensor:
-    """log|F(c·g)|: (M, C, N) for groups (M, N) and inner (M, C)."""
-    return kind.value(inner[:, :, None] * groups[:, None, :]).abs().clamp(min=1e-300).log()
+def _feature_rows(kind: Feature, groups: torch.Tensor, inner: torch.Tensor, logarithm: bool) -> torch.Tensor:
+    """F(c·g), or log|F(c·g)|: (M, C, N) for groups (M, N) and inner (M, C)."""
+    values = kind.value(inner[:, :, None] * groups[:, None, :])
+    return values.abs().clamp(min=1e-300).log() if logarithm else values
 
 
-def _best_inner(kind: Feature, groups: torch.Tensor, fit: _Regression) -> tuple[torch.Tensor, torch.Tensor]:
+def _best_inner(
+    kind: Feature, groups: torch.Tensor, fit: _Projection, logarithm: bool
+) -> tuple[torch.Tensor, torch.Tensor]:
     """(V, M) least unexplained share over the grid of c for each view and group, and that c."""
     scores, chosen = [], []
     piece = max(1, PIECE_ROWS // inner_grid(kind, groups[:1]).shape[1])
     for start in range(0, len(groups), piece):  # pieces that stay in cache
         part = groups[start : start + piece]
         inner = inner_grid(kind, part)
-        rows = _log_rows(kind, part, inner)
+        rows = _feature_rows(kind, part, inner, logarithm)
         share = _unexplained(rows.flatten(0, 1), fit.weight, fit.q, fit.unit).view(-1, *inner.shape)
         least = share.min(2)
         scores.append(least.values)
@@ -395,13 +422,14 @@ def _best_inner(kind: Feature, groups: torch.Tensor, fit: _Regression) -> tuple[
 
 
 def _zoom(
-    kind: Feature, groups: torch.Tensor, inner: torch.Tensor, view: torch.Tensor, fit: _Regression
+    kind: Feature, groups: torch.Tensor, inner: torch.Tensor, view: torch.Tensor, fit: _Projection, logarithm: bool
 ) -> torch.Tensor:
     """Inner constants moved to the best of nine factors, four times narrower each round: from 60 % to 0.01 %."""
     steps = torch.linspace(-1, 1, 9, dtype=groups.dtype, device=groups.device)
     for width in (0.5, 0.15, 0.04, 0.01, 0.0025, 0.0006):
         trial = inner[:, None] * torch.exp(width * steps)
-        share = _unexplained(_log_rows(kind, groups, trial).flatten(0, 1), fit.weight, fit.q, fit.unit)
+        rows = _feature_rows(kind, groups, trial, logarithm)
+        share = _unexplained(rows.flatten(0, 1), fit.weight, fit.q, fit.unit)
         own = share.view(-1, *trial.shape)[view, torch.arange(len(view), device=view.device)]
         inner = trial.gather(1, own.argmin(1, keepdim=True))[:, 0]
     return inner
@@ -432,8 +460,8 @@ def _power_with_feature(
     elif kind.exponential:
         rows = _scaled(groups.values)
     else:
-        inner = _zoom(kind, groups.values, inner, view, fit)
-        rows = _log_rows(kind, groups.values, inner[:, None])[:, 0]
+        inner = _zoom(kind, groups.values, inner, view, fit.projection, True)
+        rows = _feature_rows(kind, groups.values, inner[:, None], True)[:, 0]
     weighted = rows * fit.weight
     projected = weighted - (weighted @ fit.q) @ fit.q.T
     whole = fit.whole[view]
@@ -459,22 +487,99 @@ def _power_with_feature(
 
 
 # ---------------------------------------------------------------------------------------------- linear screens
-def linear_rows(library: Library, kinds: Sequence[Feature], vocabulary: Vocabulary, *, count: int = 3000) -> Rows:
-    """Groups and features of groups, simplest first, as rows for `screen_one` and `screen_pair`."""
-    parts_e, parts_v = [library.expressions], [library.values]
-    plain = (1.0, -1.0, 0.5, 2.0)
-    dear = max(1, len(kinds))
-    each = max(8, (count - len(library)) // (2 * dear))
-    for kind in kinds:
-        groups = library[:each]
+def linear_rows(library: Library, kinds: Sequence[Feature], vocabulary: Vocabulary) -> Rows:
+    """Groups, features of groups, and variables times features: the rows of the linear screens, simplest first.
+
+    The simplest groups meet every feature with several inner constants, more groups meet the cheap features with two,
+    and each variable multiplies the simplest features.
+    """
+    library = library[torch.argsort(library.expressions.complexity, stable=True)]
+    groups = library[:PLAIN_ROWS]
+    parts_e, parts_v = [groups.expressions], [groups.values]
+
+    def add(kind: Feature, groups: Library, starts: Sequence[float], reaches: Sequence[float]) -> None:
         largest = groups.values.abs().amax(1)
-        starts = [torch.full_like(largest, c) for c in (plain if kind.signed else (1.0, 0.5, 2.0))]
-        starts += [torch.full_like(largest, reach) / largest for reach in (0.6, 3.0)]
-        for c in starts:
-            values = kind.value(c[:, None] * groups.values)
-            parts_e.append(kind.build(constant(c, vocabulary, c.device) * groups.expressions))
-            parts_v.append(values)
-    expressions, values = concatenate(parts_e), torch.cat(parts_v)
+        inner = [torch.full_like(largest, c) for c in starts] + [r / largest for r in reaches]
+        c = torch.cat(inner)
+        many = groups[torch.arange(len(groups), device=c.device).repeat(len(inner))]
+        parts_e.append(kind.build(constant(c, vocabulary, c.device) * many.expressions))
+        parts_v.append(kind.value(c[:, None] * many.values))
+
+    for kind in kinds:
+        if kind.bits >= DEAR:
+            add(kind, library[: FEW_GROUPS // 4], (1.0, 2.0), (0.6,))
+        else:
+            signs = (1.0, -1.0, 0.5, 2.0) if kind.signed else (1.0, 0.5, 2.0)
+            add(kind, library[:FEW_GROUPS], signs, (0.6, 3.0))
+            add(kind, library[:LEAST_GROUPS], (0.25, 0.75, 1.5, 3.0, math.pi, 2 * math.pi), (1.5, 6.0, 12.0))
+            add(kind, library[FEW_GROUPS:MANY_GROUPS], (1.0,), (1.5,))
+    rows = _sound_rows(concatenate(parts_e), torch.cat(parts_v))
+    simple = rows[(rows.expressions.free.any(1)).nonzero()[:, 0][:DRESSED]]
+    single = (library.exponents.nan_to_num(9.0).abs().sum(1) == 1) & (library.exponents.nan_to_num(0.0).sum(1) == 1)
+    variables = library[single]
+    if not len(simple) or not len(variables) or "mul" not in vocabulary:
+        return rows
+    i, j = torch.cartesian_prod(
+        torch.arange(len(variables), device=rows.values.device), torch.arange(len(simple), device=rows.values.device)
+    ).T
+    return _sound_rows(
+        concatenate([rows.expressions, variables.expressions[i] * simple.expressions[j]]),
+        torch.cat([rows.values, variables.values[i] * simple.values[j]]),
+    )
+
+
+def sharp_rows(
+    target: Target, x: torch.Tensor, library: Library, kinds: Sequence[Feature], vocabulary: Vocabulary, *, log: bool
+) -> Rows:
+    """Every feature of the simplest groups with the inner constant that explains most of T.
+
+    For powers of a single variable, polynomials in all other variables are projected out first: of a sum (or with
+    `log` a product, beside a power law) of functions of different variables each is then found sharply without the
+    others, and pairs and chains of these rows need no grid of inner constants.
+    """
+    library = library[torch.argsort(library.expressions.complexity, stable=True)]
+    used = library.exponents.nan_to_num(1.0) != 0
+    alone = used.sum(1) == 1
+    whole = _regress([target], x, False) if log else None
+    weight = whole.weight if log else target.weight
+    goal = whole.whole[0] if log else target.values * weight
+    base = [torch.ones_like(weight)[None]]
+    if log:
+        base.append(x.T[whole.columns].abs().log())
+    scaled = x / x.abs().amax(0).clamp(min=1e-300)
+    powers = torch.stack([scaled**k for k in range(1, SMOOTH_DEGREE + 1)], 2)  # (N, D, degree)
+    batches = [((~alone).nonzero()[:, 0][:SHARP_GROUPS], torch.cat(base))]
+    if 1 < x.shape[1] and (x.shape[1] - 1) * SMOOTH_DEGREE < len(weight) / 4:
+        for d in range(x.shape[1]):  # variables
+            others = torch.cat([powers[:, :d], powers[:, d + 1 :]], 1).flatten(1).T
+            rows = (alone & used[:, d]).nonzero()[:, 0][:SHARP_POWERS]
+            batches.append((rows, torch.cat([*base, others])))
+    else:
+        batches.append((alone.nonzero()[:, 0][:SHARP_GROUPS], torch.cat(base)))
+    parts_e, parts_v = [empty(vocabulary, x.device)], [x.new_zeros(0, len(x))]
+    for rows, columns in batches:
+        if not len(rows):
+            continue
+        groups = library[rows]
+        q, _ = _basis(columns, weight)
+        rest = goal - q @ (q.T @ goal)
+        fit = _Projection(weight, q, (rest / rest.norm().clamp(min=1e-300))[:, None])
+        view = torch.zeros(len(groups), dtype=torch.int64, device=x.device)
+        for kind in kinds:
+            _, inner = _best_inner(kind, groups.values, fit, log)
+            inner = _zoom(kind, groups.values, inner[0], view, fit, log)
+            parts_e.append(kind.build(constant(inner, vocabulary, x.device) * groups.expressions))
+            parts_v.append(_feature_rows(kind, groups.values, inner[:, None], False)[:, 0])
+    return _sound_rows(concatenate(parts_e), torch.cat(parts_v))
+
+
+def join_rows(first: Rows, second: Rows) -> Rows:
+    """The rows of both."""
+    return Rows(concatenate([first.expressions, second.expressions]), torch.cat([first.values, second.values]))
+
+
+def _sound_rows(expressions: Expressions, values: torch.Tensor) -> Rows:
+    """Rows that are finite, not constant and rest on enough points, simplest first."""
     finite = values.isfinite().all(1)
     values = torch.where(finite[:, None], values, 0.0)
     size = values.abs().amax(1)
@@ -531,7 +636,7 @@ def screen_residual(residual: torch.Tensor, tangent: torch.Tensor, rows: torch.T
     return share.topk(min(keep, len(share)), largest=False).indices
 
 
-def screen_pair(target: Target, base: Rows, rows: Rows, *, keep: int = 60, block: int = 1024) -> Expressions:
+def screen_pair(target: Target, base: Rows, rows: Rows, *, keep: int = 250, block: int = 1024) -> Expressions:
     """T ≈ B·β + a·u + b·v for all pairs of rows, from the Gram matrix in closed form.
 
     With unit projected rows and correlations b = ⟨u, r⟩, G = ⟨u, v⟩ two rows explain
@@ -541,7 +646,7 @@ def screen_pair(target: Target, base: Rows, rows: Rows, *, keep: int = 60, block
     unit, rows = unit[sound], rows[sound]
     if len(rows) < 2:
         return empty(rows.expressions.vocabulary, residual.device)
-    i, j = _best_pairs(unit.float(), residual.float(), 16 * keep, block)
+    i, j = _best_pairs(unit.float(), residual.float(), 8 * keep, block)
     # float32 only ranks: a thousand pairs within its rounding of each other are ordered again, simple ones first
     share = _pair_share(unit, unit @ residual, i, j)
     symbols = rows.expressions.complexity[i] + rows.expressions.complexity[j]
@@ -619,12 +724,14 @@ def screen_product(target: Target, bases: Sequence[Rows], first: Rows, second: R
 
 
 def screen_factor(target: Target, first: Rows, second: Rows, *, keep: int = 20) -> Expressions:
-    """T ≈ u·(a + b·v) for every u of `first` and v of `second`."""
+    """T ≈ u·(a + b·v) for every v of `second` and the u of `first` that resemble T most."""
     whole = target.values * target.weight
     whole = whole / whole.norm().clamp(min=1e-300)
     u, v = _scaled(first.values) * target.weight, _scaled(second.values)
     u = u / u.norm(dim=1, keepdim=True).clamp(min=1e-300)
     along = u @ whole
+    alike = along.abs().topk(min(MOST_ALIKE, len(along))).indices
+    first, u, along = first[alike], u[alike], along[alike]
     u32, v32 = u.float(), v.float()
     across = (u32 * (whole - along[:, None] * u).float()) @ v32.T
     before = u32.square() @ v32.square().T

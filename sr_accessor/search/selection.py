@@ -227,9 +227,10 @@ def stack(parts: list[Scored]) -> Scored:
 
 
 def best_front(fronts: list[Front]) -> Front:
-    """For each complexity the shortest description; kept where it fits better than everything simpler.
+    """For each complexity the shortest description; kept where it fits better, or is shorter, than all simpler ones.
 
-    Within one complexity the description length decides, not the loss: 2·x must not lose to 2.0000001·x.
+    Within one complexity the description length decides, not the loss: 2·x must not lose to 2.0000001·x. More symbols
+    in fewer bits are rare: known numbers written by their names (`constants.py`) are.
     """
     expressions = concatenate([f.expressions for f in fronts])
     loss = torch.cat([f.loss for f in fronts])
@@ -242,6 +243,8 @@ def best_front(fronts: list[Front]) -> Front:
     first = torch.ones(len(order), dtype=torch.bool, device=order.device)
     first[1:] = complexity[order][1:] != complexity[order][:-1]
     order = order[first & loss[order].isfinite()]
-    earlier = torch.cat([loss.new_tensor([torch.inf]), loss[order].cummin(0).values[:-1]])
-    kept = order[loss[order] < earlier]
+    earlier, shorter = (
+        torch.cat([loss.new_tensor([torch.inf]), value[order].cummin(0).values[:-1]]) for value in (loss, length)
+    )
+    kept = order[(loss[order] < earlier) | (length[order] < shorter)]
     return Front(expressions[kept].trimmed(), loss[kept], bits[kept], tuple(origins[i] for i in kept.tolist()))

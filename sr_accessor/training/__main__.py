@@ -29,6 +29,7 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 @click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="Budget of the run, restarts included.")
 @click.option("--steps", type=click.IntRange(min=1), help="Updates of the run, restarts included.")
 @click.option("--from", "start_from", help="Weights to begin with: default, a name, or a file.")
+@click.option("--operators", default="", help="Further operators to learn, of plugins, separated by commas.")
 @click.option("--out", type=_FOLDER, help="Folder of the run; default training-PRESET-PRIOR.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 ...")
 @click.option("--precision", type=click.Choice(["auto", "float32", "bfloat16"]), default="auto", show_default=True)
@@ -48,8 +49,9 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 @click.option("--progress/--no-progress", default=True, show_default=True)
 @click.pass_context
 def commands(
-    context, preset, prior, targets, minutes, steps, start_from, out, device, precision, threads, seed, schedule, peak,
-    clip, batch_points, shards, validation, validate_every, save_every, log_every, shard_size, compiled, progress,
+    context, preset, prior, targets, minutes, steps, start_from, operators, out, device, precision, threads, seed,
+    schedule, peak, clip, batch_points, shards, validation, validate_every, save_every, log_every, shard_size,
+    compiled, progress,
 ) -> None:  # fmt: skip
     """Train a network on functions of a prior, until the budget is spent or the validation accuracy saturates.
 
@@ -63,6 +65,7 @@ def commands(
     plan = make_plan(
         preset_name=preset, prior=prior, targets=targets, seed=seed, schedule=schedule, peak=peak, clip=clip,
         shards=shards, batch_points=batch_points, validation=validation, start_from=start_from,
+        operators=[name.strip() for name in operators.split(",") if name.strip()],
     )  # fmt: skip
     outcome = train(
         plan,

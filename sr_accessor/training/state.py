@@ -41,6 +41,7 @@ class Plan:
     batch_points : points of one batch of one stream
     validation : held-out functions
     start : SHA-256 of the weights it began with, "" for none
+    operators : names the network learns besides those of its preset or weights, separated by commas
     """
 
     preset: str
@@ -54,6 +55,7 @@ class Plan:
     batch_points: int
     validation: int
     start: str
+    operators: str = ""
 
     def check_same(self, stored: Plan, folder: Path) -> None:
         """

@@ -36,7 +36,7 @@ from sr_accessor.training.stream import BATCH_POINTS, Batch, Position, Source, b
 from sr_accessor.training.validation import Validation, validate
 from sr_accessor.transformer import checkpoint
 from sr_accessor.transformer.config import preset
-from sr_accessor.transformer.model import Transformer, build, cross_entropy
+from sr_accessor.transformer.model import Transformer, build, cross_entropy, with_operators
 from sr_accessor.transformer.tokenizer import Tokenizer, layout
 from sr_accessor.version import __version__
 
@@ -106,12 +106,13 @@ def make_plan(
     batch_points: int = BATCH_POINTS,
     validation: int = 10_000,
     start_from: str | None = None,
+    operators: Sequence[str] = (),
 ) -> Plan:
     """Settings checked all at once, with the defaults that depend on each other.
 
     Raises
     ------
-    InputError, UnknownNameError : settings that cannot be.
+    InputError, UnknownNameError : settings that cannot be, operators that are not registered.
     ModelNotFoundError : no weights to start from.
     """
     begun_with = ""
@@ -132,10 +133,12 @@ def make_plan(
     wrong = [f"{name}={value} must be positive" for name, value in numbers.items() if not 0 < value < math.inf]
     if targets not in ("e2e", "skeleton"):
         wrong.append(f"targets={targets!r} must be 'e2e' or 'skeleton'")
+    vocabulary(operators)
     if wrong:
         raise InputError("; ".join(wrong))
     return Plan(
-        preset_name, prior, targets, seed, schedule, peak, clip, shards, batch_points, validation, begun_with
+        preset_name, prior, targets, seed, schedule, peak, clip, shards, batch_points, validation, begun_with,
+        ",".join(operators),
     )  # fmt: skip
 
 
@@ -230,6 +233,9 @@ def begin(
             )
     else:
         model = build(config, torch.Generator().manual_seed(plan.seed)).to(world.device)
+    more = tuple(name for name in plan.operators.split(",") if name and name not in model.config.operators)
+    if more:
+        model = with_operators(model, more, torch.Generator().manual_seed(plan.seed)).to(world.device)
     model.train()
     optimizer = make_optimizer(model, plan.schedule)
     counters = state.latest(folder, plan)

@@ -62,6 +62,25 @@ def test_leaves_alone():
     assert values[3].tolist() == [torch.pi] * 3
 
 
+def test_numbers_in_every_place():
+    """Factors and offsets are no nodes of their own: in any nesting, beside variables, sums and functions."""
+    x, c = variable([0], VOCABULARY), constant([0.7], VOCABULARY)
+    rows = [x, c * x, c + x, c + c * x, c * (c + x), c + (c + x), c * (c * x), x * c, x + c, c * c, c + c * c]
+    rows += [c + c * (c + c * x), c + c * (x * x), (c + c * x) * (c * x), c - x, (c * x).apply("sin"), x / (c + c * x)]
+    rows += [c + (c + c * x).apply("exp"), c * (c + c * x.apply("cos")), x ** (c * c), (c * x) ** c, c ** (c + x)]
+    points_ = 1 + points(1, 4, 1, 13).abs()
+    for e in [c, *rows, concatenate(rows)]:
+        values, _ = evaluate_paired(e, points_.expand(len(e), -1, -1))
+        torch.testing.assert_close(values, read_prefix(e, points_[0])[0], rtol=1e-13, atol=0)
+
+
+def test_the_sign_of_zero_is_kept():
+    e = variable([0], VOCABULARY)
+    e = concatenate([e, e.apply("inv"), (constant([2.0], VOCABULARY) * e).apply("inv")])
+    values, _ = evaluate_paired(e, torch.full((3, 1, 1), -0.0, dtype=torch.float64))
+    assert torch.signbit(values[0]).all() and values[1:].tolist() == [[-torch.inf]] * 2
+
+
 def test_pieces_of_a_batch_change_nothing(monkeypatch):
     e, x = expressions(60, 5), points(60, 9, 3, 6)
     whole, _ = evaluate_paired(e, x)

@@ -43,7 +43,7 @@ def library():
 
 @pytest.fixture(scope="module")
 def rows(library):
-    return linear_rows(library, features(VOCABULARY), VOCABULARY, count=1500)
+    return linear_rows(library, features(VOCABULARY), VOCABULARY)
 
 
 def values_of(formula: str, noise: float) -> torch.Tensor:

@@ -10,14 +10,17 @@ import time
 from pathlib import Path
 
 import pytest
+import sympy
 import torch
 from click.testing import CliRunner
 
 from sr_accessor.errors import InputError, LoadError, ModelIntegrityError, SymRegError, UnknownNameError
+from sr_accessor.plugins.manager import only, register_operator
 from sr_accessor.training.__main__ import commands
 from sr_accessor.training.state import Counters, read_log
 from sr_accessor.training.train import Budget, Intervals, Sums, count, make_plan, saturated, train
 from sr_accessor.transformer import checkpoint
+from sr_accessor.transformer.tokenizer import layout
 
 ROOT = Path(__file__).parents[2]
 OFTEN = Intervals(log=0.0, validate=1e9, save=0.0)
@@ -141,6 +144,21 @@ def test_from_weights(tmp_path):
     skeleton = plan(start_from=str(first), targets="skeleton")
     with pytest.raises(InputError, match="skeleton"):
         train(skeleton, tmp_path / "other", Budget(steps=1), start_from=str(first), device="cpu")
+
+
+def test_an_operator_more(tmp_path):
+    first = run(tmp_path / "first", 1).weights
+    with only():
+        register_operator("bump", torch=lambda x: torch.exp(-x * x), sympy=lambda x: sympy.exp(-(x**2)))
+        more = dict(start_from=str(first), preset_name=None, operators=["bump"])
+        for steps in (1, 2):  # the second goes on where the first stood
+            options = dict(start_from=str(first), device="cpu", intervals=OFTEN)
+            train(plan(**more), tmp_path / "more", Budget(steps=steps), **options)
+    grown = parameters(tmp_path / "more")
+    config = checkpoint.read_header(tmp_path / "more" / "network.safetensors")[1]
+    assert config.operators[-1] == "bump" and len(grown["decoder.output_bias"]) == layout(config).size
+    with pytest.raises(UnknownNameError, match="bump"):
+        plan(operators=["bump"])
 
 
 def test_skeleton_targets(tmp_path):
