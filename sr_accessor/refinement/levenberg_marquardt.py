@@ -32,7 +32,8 @@ FIRST_DAMPING, LEAST_DAMPING, MOST_DAMPING = 1e-3, 1e-12, 1e9
 RIDGE = 1e-15
 #: Below this share of the loss before, a loss that was found as a difference is summed up from its residuals instead.
 CANCELLED = 1e-4
-#: Measured and not taken (2026-11-21): first half of the steps on 64 of 200 points (no faster: the calls cost more
+#: Measured and not taken (2026-11-21): a last step without Jacobian for whoever is foretold to fall less than FLAT (8 %
+#: fewer steps, no faster); first half of the steps on 64 of 200 points (no faster: the calls cost more
 #: than the numbers, and the steps on all points stay nearly as many); damping by the gain ratio (as many steps to 20,
 #: a third fewer candidates still moving after 60, but other optima as often worse as better from far starts).
 #: Pieces are compacted when fewer than this share of their candidates still move.
@@ -193,10 +194,6 @@ def _rows(values: torch.Tensor | None, rows) -> torch.Tensor | None:
 
 
 def _refine_piece(expressions: Expressions, linear: torch.Tensor, x, y, root, steps: int) -> _Descent:
-    return _descend(expressions, linear, x, y, root, steps)
-
-
-def _descend(expressions: Expressions, linear: torch.Tensor, x, y, root, steps: int) -> _Descent:
     count, slots = expressions.constants.shape
     free = expressions.free
     energy = (y if root is None else y * root).square().sum(-1)  # the scale of "exact"
