@@ -32,12 +32,15 @@ FIRST_DAMPING, LEAST_DAMPING, MOST_DAMPING = 1e-3, 1e-12, 1e9
 RIDGE = 1e-15
 #: Below this share of the loss before, a loss that was found as a difference is summed up from its residuals instead.
 CANCELLED = 1e-4
-#: Measured and not taken (2026-11-21): a last step without Jacobian for whoever is foretold to fall less than FLAT (8 %
-#: fewer steps, no faster); first half of the steps on 64 of 200 points (no faster: the calls cost more
-#: than the numbers, and the steps on all points stay nearly as many); damping by the gain ratio (as many steps to 20,
-#: a third fewer candidates still moving after 60, but other optima as often worse as better from far starts).
 #: Pieces are compacted when fewer than this share of their candidates still move.
 COMPACT_BELOW = 0.6
+
+# Measured and not taken (2026-11-21):
+# - a last step without Jacobian for whoever is foretold to fall less than FLAT: 8 % fewer steps, no faster;
+# - the first half of the steps on 64 of 200 points: no faster, since calls cost more than numbers and the steps on all
+#   points stay nearly as many;
+# - damping by the gain ratio: as many steps to 20, a third fewer candidates still moving after 60, but from far starts
+#   other optima, as often worse as better.
 
 
 def levenberg_marquardt(
