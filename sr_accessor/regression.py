@@ -270,6 +270,7 @@ def _provenance(
         "operators": [o.name for o in operators],
         **_asked(options),
         "candidates_refined": state.refined,
+        "proposed": dict(state.proposed),
         "timeout": options.timeout,
         "max_rounds": options.max_rounds,
         "validation": options.validation,

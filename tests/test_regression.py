@@ -72,6 +72,8 @@ def test_provenance_is_enough_to_do_it_again(seen):
     recorded = first.provenance
     assert recorded["rounds"] == 1 and recorded["threads"] == 1
     assert recorded["device"] in ("cpu", "cuda") and recorded["candidates_refined"] > 1
+    assert sum(recorded["proposed"].values()) == recorded["candidates_refined"]
+    assert recorded["proposed"]["linear"] >= 1 and set(first.front["origin"]) <= set(recorded["proposed"])
     assert first.status == "rounds" and torch.get_num_threads() == threads  # the caller keeps its threads
 
 

@@ -64,6 +64,7 @@ def draft(
     temperature: float = 1.0,
     beam_width: int | None = None,
     length: int | None = None,
+    random_start: bool = False,
 ) -> Draft:
     """Let the network write laws for the observations.
 
@@ -80,6 +81,8 @@ def draft(
     temperature : 0 is greedy (one sequence per bag)
     beam_width : search with a beam of this width in every bag instead of drawing samples
     length : longest expression, tokens; None: the network's limit
+    random_start : put N(0, 1) draws in the place of the numbers the network wrote, as is always done for a network
+        that writes skeletons
 
     Raises
     ------
@@ -114,7 +117,7 @@ def draft(
         written = sample(model, memory, rules, samples=per_bag, temperature=temperature, generator=generator)
 
     expressions = tokenizer.decode_targets(written.tokens.flatten(0, 1))
-    if model.config.targets == "skeleton":  # constants start at N(0, 1) draws (system.md §5)
+    if random_start or model.config.targets == "skeleton":  # N(0, 1) as published
         numbers = expressions.constants
         start = torch.randn(numbers.shape, generator=generator, dtype=DTYPE, device=numbers.device)
         expressions = expressions.with_constants(torch.where(expressions.free, start, numbers))

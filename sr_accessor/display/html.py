@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from sr_accessor.display.figure import INSTALL
-from sr_accessor.display.text import front_columns, measured, number, strongest
+from sr_accessor.display.text import front_columns, measured, number, split_sources, strongest
 
 __all__ = ["escape", "page"]
 
@@ -102,7 +102,7 @@ def page(
     ----------
     latex : the law, typeset between double dollars
     law, headline : plain text
-    front : columns selected, equation and those that `front_columns` names
+    front : columns selected, equation, origin and those that `front_columns` names
     params : columns value, stderr, unit, lower, upper
     images : title -> PNG; empty if there is nothing to draw with
     """
@@ -112,6 +112,7 @@ def page(
     plots = "".join(_folded(title, _image(data, title)) for title, data in images.items())
     if not images:
         plots = f"<p>plots need matplotlib: <code>{escape(INSTALL)}</code></p>"
+    sources, facts = split_sources(front, provenance)
     parts = [
         f"<div>$${html.escape(latex, quote=False)}$$</div>",
         f"<p>{escape(headline)}</p>",
@@ -121,6 +122,7 @@ def page(
         _folded("Statistics", _pairs(statistics)),
         plots,
         _folded("Law as text", f"<pre>{_short(law)}</pre>"),
-        _folded("Provenance", _pairs(provenance)),
+        _folded("Sources", _pairs(sources)) if sources else "",
+        _folded("Provenance", _pairs(facts)),
     ]
     return f"<div>{''.join(part for part in parts if part)}</div>"

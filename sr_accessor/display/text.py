@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
-__all__ = ["front_columns", "measured", "number", "report", "strongest", "summary"]
+__all__ = ["front_columns", "measured", "number", "report", "split_sources", "strongest", "summary"]
 
 #: Columns of the front that fit on a screen, in this order.
 _FRONT_COLUMNS = ("complexity", "rmse", "chi2_red", "r2", "r2_val", "mdl", "score")
@@ -56,6 +57,18 @@ def front_columns(front: pd.DataFrame) -> list[str]:
     return [name for name in _FRONT_COLUMNS if name in front and front[name].notna().any()]
 
 
+def split_sources(front: pd.DataFrame, provenance: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, Any]]:
+    """What each source proposed and how many laws of the front are its own, and the provenance without that.
+
+    A source is an origin up to its comma: "screen pair, y" and "screen pair, log y" are one.
+    """
+    proposed, kept = Counter(), Counter(origin.partition(",")[0] for origin in front["origin"])
+    for origin, count in provenance.get("proposed", {}).items():
+        proposed[origin.partition(",")[0]] += count
+    sources = {name: f"{count} proposed, {kept[name]} on the front" for name, count in proposed.items()}
+    return sources, {name: value for name, value in provenance.items() if name != "proposed"}
+
+
 def _front_lines(front: pd.DataFrame, width: int) -> list[str]:
     columns = front_columns(front)
     body = [[number(value) for value in row] for row in front[columns].itertuples(index=False)]
@@ -90,7 +103,8 @@ def report(
     min_correl: float = 0.1,
     width: int = 110,
 ) -> str:
-    """The logbook entry, in lmfit's order: model, statistics, constants, correlations, warnings, front, provenance."""
+    """The logbook entry, in lmfit's order: model, statistics, constants, correlations, warnings, front, then what
+    came from where and provenance."""
     lines = ["[[Model]]", f"    {law}", "[[Fit Statistics]]", *_pairs(statistics), "[[Constants]]"]
     if params.empty:
         lines.append("    (no free constants)")
@@ -107,4 +121,7 @@ def report(
     if warnings:
         lines += ["[[Warnings]]", *(f"    {text}" for text in warnings)]
     lines += ["[[Front]]", *(f"  {line}" for line in _front_lines(front, width))]
-    return "\n".join([*lines, "[[Provenance]]", *_pairs(provenance)])
+    proposed, facts = split_sources(front, provenance)
+    if proposed:
+        lines += ["[[Sources]]", *_pairs(proposed)]
+    return "\n".join([*lines, "[[Provenance]]", *_pairs(facts)])

@@ -1,7 +1,8 @@
 """evaluation network: what a network reads from points, what it writes, and what that finds beside the prior alone.
 
 `--gate OLD NEW` decides whether new weights replace old ones: they must recover more held-out functions and more of
-the visible pack at equal seconds.
+the visible pack at equal seconds. `--modes` compares the paper's ways to use a network, `--fit N` the public fit with
+and without it.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -29,80 +29,36 @@ from sr_accessor.evaluation.finders import (
     network_proposals,
     prior_proposals,
 )
+from sr_accessor.evaluation.functions import RECOVERED, Function, functions_in_own_units, functions_of, recovered
 from sr_accessor.evaluation.intervals import wilson
 from sr_accessor.evaluation.machine import provenance
-from sr_accessor.evaluation.metrics import SOLVED_R2, r2
+from sr_accessor.evaluation.metrics import SOLVED_R2
+from sr_accessor.evaluation.modes import SAMPLES, TEMPERATURE, judge_modes, modes_of, modes_table
 from sr_accessor.evaluation.problems import Problem, select, stratified
 from sr_accessor.evaluation.scoring import Answer, Method
+from sr_accessor.evaluation.side_by_side import fit_both, side_by_side
 from sr_accessor.evaluation.visible import evaluate_methods
-from sr_accessor.expressions.batch import Expressions
 from sr_accessor.expressions.evaluate import evaluate
 from sr_accessor.expressions.symbolic import to_sympy
 from sr_accessor.expressions.vocabulary import Vocabulary
 from sr_accessor.plugins.manager import vocabulary as registered
-from sr_accessor.prior.examples import PRESETS, sample_examples
+from sr_accessor.prior.examples import PRESETS
 from sr_accessor.training.distributed import World
 from sr_accessor.training.precision import choose
-from sr_accessor.training.stream import HELD_OUT_SEED, Batch, Source, held_out
+from sr_accessor.training.stream import Batch, Source, held_out
 from sr_accessor.training.validation import validate
 from sr_accessor.transformer.checkpoint import load
 from sr_accessor.transformer.model import Transformer
 from sr_accessor.transformer.tokenizer import Tokenizer, layout
 
-__all__ = ["Function", "constants_within", "functions_of", "network", "recovered", "verdict"]
+__all__ = ["constants_within", "network", "recovery", "recovery_table", "verdict"]
 
 #: A constant counts as right within this part of itself; refinement mends the rest.
 CONSTANT_TOLERANCE = 0.1
-#: A law is recovered when the squared error at fresh points is at most this part of Σy².
-RECOVERED = 1e-12
 #: Rows of a visible problem that finders see; SRBench's tables have thousands.
 ROWS = 300
-#: Least number of points of a held-out function: two thirds to learn from, one third fresh.
-LEAST_POINTS = 30
-
-
-@dataclass(frozen=True)
-class Function:
-    """A held-out law with its values, without noise, at points to learn from and at fresh ones.
-
-    Parameters
-    ----------
-    x, y : (N, D), (N,) to learn from
-    fresh_x, fresh_y : of the same distribution
-    """
-
-    law: Expressions
-    x: torch.Tensor
-    y: torch.Tensor
-    fresh_x: torch.Tensor
-    fresh_y: torch.Tensor
-
-
-def functions_of(prior: str, count: int, known: Vocabulary, *, seed: int, variables: int = 10) -> list[Function]:
-    """`count` functions of the prior with at most `variables` variables, from a seed that no training uses."""
-    random = generator(HELD_OUT_SEED + 1 + seed)
-    found: list[Function] = []
-    while len(found) < count:
-        e = sample_examples(prior, count, random, known)
-        for row in ((e.points >= LEAST_POINTS) & (e.dimensions <= variables)).nonzero()[:, 0].tolist():
-            n = int(e.points[row])
-            x = e.x[row, torch.randperm(n, generator=random), : int(e.dimensions[row])]
-            y = evaluate(e.expressions[row], x)[0][0]
-            cut = 2 * n // 3
-            found.append(Function(e.expressions[row].trimmed(), x[:cut], y[:cut], x[cut:], y[cut:]))
-    return found[:count]
-
-
-def recovered(law: Expressions | None, function: Function) -> tuple[bool, bool]:
-    """Whether a law is the function at fresh points to rounding, and whether its R² there is above 0.999."""
-    if law is None:
-        return False, False
-    values, valid = evaluate(law, function.fresh_x)
-    if not bool(valid.all()):
-        return False, False
-    y = function.fresh_y
-    exact = bool(((values[0] - y) ** 2).sum() <= RECOVERED * (y * y).sum())
-    return exact, exact or r2(y.numpy(), values[0].numpy()) > SOLVED_R2
+#: Seconds for one function: of a finder alone, and of a fit.
+FINDER_SECONDS, FIT_SECONDS = 2.0, 10.0
 
 
 @torch.no_grad()
@@ -149,20 +105,37 @@ def greedy(model: Transformer, functions: Sequence[Function], known: Vocabulary)
     "--prior", type=click.Choice(PRESETS), default="science", show_default=True, help="Of held-out functions."
 )
 @click.option("--functions", type=click.IntRange(min=1), default=50, show_default=True, help="To recover.")
-@click.option("--seconds", type=click.FloatRange(min=0), default=2.0, show_default=True, help="For each of them.")
+@click.option(
+    "--seconds",
+    type=click.FloatRange(min=0, min_open=False),
+    help=f"For each of them.  [default: {FINDER_SECONDS:g}; with --fit {FIT_SECONDS:g}]",
+)
 @click.option("--validation", type=click.IntRange(min=20), default=1000, show_default=True, help="For nats per token.")
 @click.option("--gate", nargs=2, metavar="OLD NEW", help=f"Compare two networks; OLD may be {PRIOR!r}, for no network.")
+@click.option("--modes", is_flag=True, help="Compare the paper's modes: with and without BFGS, random first constants.")
+@click.option("--skeleton", help="--modes: weights trained with --targets skeleton, for the mode that needs them.")
+@click.option("--fit", type=click.IntRange(min=1), metavar="N", help="Fit N functions with and without the network.")
 @click.option("--visible", type=click.IntRange(min=1), default=60, show_default=True, help="--gate: visible problems.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the held-out functions.")
 @click.option("--report", type=click.Path(dir_okay=False, path_type=Path), help="Write the table here too.")
-def network(weights, prior, functions, seconds, validation, gate, visible, seed, report) -> None:
-    """Print nats per token, constants, validity and recovery of a network; or decide between two with --gate."""
-    passed = True
-    if gate:
+def network(weights, prior, functions, seconds, validation, gate, modes, skeleton, fit, visible, seed, report) -> None:
+    """Print nats per token, constants, validity and recovery of a network; or what --gate, --modes or --fit asks."""
+    asked = [name for name, given in (("--gate", gate), ("--modes", modes), ("--fit", fit)) if given]
+    if len(asked) > 1:
+        raise click.UsageError(f"{' and '.join(asked)} are different tables; ask for one at a time")
+    if skeleton is not None and not modes:
+        raise click.UsageError("--skeleton is for --modes; give both")
+    seconds = seconds if seconds is not None else FIT_SECONDS if fit else FINDER_SECONDS
+    passed, budget = True, f"{seconds:g} s"
+    if modes:
+        text, budget = describe_modes(weights, skeleton, prior, functions, seed), "none"
+    elif fit:
+        text = describe_fits(weights, fit, seconds, seed)
+    elif gate:
         text, passed = verdict(gate[0], gate[1], prior, functions, visible, seconds, seed)
     else:
         text = describe(weights, prior, functions, seconds, validation, seed)
-    text += "\n" + provenance(seed=seed, budget=f"{seconds:g} s")
+    text += "\n" + provenance(seed=seed, budget=budget)
     if report is not None:
         report.write_text(text + "\n", encoding="utf-8")
     click.echo(text)
@@ -202,6 +175,31 @@ def describe(weights: str, prior: str, count: int, seconds: float, validation: i
         f"exact: squared error at fresh points <= {RECOVERED:g} of Σy²"
     )
     return f"{head}\n\n{note}\n{recovery_table(rows).to_string(index=False)}"
+
+
+def describe_modes(weights: str, skeleton: str | None, prior: str, count: int, seed: int) -> str:
+    """The table of the paper's modes."""
+    modes, known = modes_of(weights, skeleton), registered()
+    common = [name for name in modes[0].model.config.operators if name in modes[-1].model.config.operators]
+    variables = min(mode.model.config.variables for mode in modes)
+    some = functions_of(prior, count, known.restricted(common), seed=seed, variables=variables)
+    table = modes_table(judge_modes(modes, some, known, seed))
+    note = (
+        f"{count} held-out functions of `{prior}`, without noise; {SAMPLES} samples at temperature {TEMPERATURE:g}, "
+        "all refined;\nR2: mean of max(0, R2) at fresh points; Acc t: share of functions with an error <= t·|y| at "
+        "95 % of them;\na law that is missing or not finite counts as 0"
+    )
+    missing = "" if skeleton else "\nskeleton + BFGS: not measured, it needs --skeleton FILE"
+    return f"{note}\n{table.to_string(index=False)}{missing}"
+
+
+def describe_fits(weights: str, count: int, seconds: float, seed: int) -> str:
+    """The public fit with and without a network."""
+    config = load(weights).model.config
+    known = registered().restricted(config.operators)
+    some = functions_in_own_units(count, known, seed=seed, variables=config.variables)
+    note = f"{count} held-out functions of `science` in the user's units, without noise; sr.fit, {seconds:g} s each"
+    return f"{note}\n{side_by_side(fit_both(some, weights, seconds, seed))}"
 
 
 def recovery(finders: Mapping[str, Finder], some: Sequence[Function], seconds: float, seed: int) -> pd.DataFrame:

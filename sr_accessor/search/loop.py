@@ -12,7 +12,8 @@ search: screens over a small library, dictionaries, screens over a large library
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -197,7 +198,7 @@ class SearchState:
     round : rounds done
     front : Front over all rounds
     population : the best fits of every complexity, parents of moves
-    refined : candidates refined so far
+    proposed : origin -> candidates it proposed so far, all of them refined
     waiting : rounds of moves since the description last became shorter
     exact : whether a law fits to float64 arithmetic
     quiet : whether the residuals of the shortest description pass as noise
@@ -209,11 +210,16 @@ class SearchState:
     round: int
     front: Front
     population: Scored
-    refined: int
+    proposed: Mapping[str, int]
     waiting: int
     exact: bool
     quiet: bool
     doing: str
+
+    @property
+    def refined(self) -> int:
+        """Candidates refined so far."""
+        return sum(self.proposed.values())
 
     @property
     def finished(self) -> bool:
@@ -245,7 +251,7 @@ def start(
     mean = constant([float(data.y.mean())], vocabulary, data.y.device)
     refined = levenberg_marquardt(mean, data.x, data.y, data.weight, steps=2)
     scored = score(refined.expressions, data, ("mean",))
-    return SearchState(workspace, seed, 0, best_front([scored.front()]), scored, 1, 0, False, False, "mean")
+    return SearchState(workspace, seed, 0, best_front([scored.front()]), scored, {"mean": 1}, 0, False, False, "mean")
 
 
 def step(state: SearchState) -> SearchState:
@@ -262,14 +268,17 @@ def step(state: SearchState) -> SearchState:
     if state.round == 0 and work.given.guesses is not None:
         guesses = refine_guesses(work.given.guesses.to(work.data.y.device), work.wide, generator)
         proposals.insert(0, ("guess", guesses))
-    done = sum(len(e) for _, e in proposals)
+    proposed = Counter(state.proposed)
+    for origin, e in proposals:
+        proposed[origin] += len(e)
+    nothing = replace(state, round=state.round + 1, proposed=dict(proposed), doing=name, waiting=state.waiting + moving)
     if not proposals:
-        return replace(state, round=state.round + 1, doing=name, waiting=state.waiting + moving)
+        return nothing
     kept = [state.front] if work.given.admits(state.front) else []  # the mean may not be what was asked for
     before = min((float(front.description_length.min()) for front in kept), default=math.inf)
     scored = _polish(proposals, work, before)
     if not len(scored):
-        return replace(state, round=state.round + 1, doing=name, waiting=state.waiting + moving)
+        return nothing
     front = best_front([*kept, scored.front()])
     population = _best(stack([state.population, scored]), POPULATION)
     shorter = float(front.description_length.min()) < before - 0.5
@@ -279,7 +288,7 @@ def step(state: SearchState) -> SearchState:
         round=state.round + 1,
         front=front,
         population=population,
-        refined=state.refined + done,
+        proposed=dict(proposed),
         waiting=0 if shorter else state.waiting + moving,
         exact=_is_exact(front, work.data),
         quiet=state.round + 1 >= LEAST_ROUNDS and not shorter and _passes_as_noise(front, work),

@@ -1,29 +1,45 @@
 """State: a run at one moment, and its folder; a kill at any time leaves the last complete state.
 
-OUT/network.safetensors      the weights so far, half precision, with provenance
-OUT/log.jsonl                one line per interval
-OUT/state/latest.json        names the complete state: written last, by renaming
-OUT/state/STEP/network.pt    parameters, optimizer
-OUT/state/STEP/shard-I.pt    where stream I stands (each process writes its own)
+OUT/network.safetensors               the weights so far, half precision, with provenance
+OUT/log.jsonl                         one line per interval
+OUT/state/latest.json                 names the complete state: written last, by renaming
+OUT/state/STEP/network.safetensors    parameters, optimizer
+OUT/state/STEP/shard-I.safetensors    where stream I stands (each process writes its own)
+
+Tensors are safetensors; what is no tensor is JSON, in latest.json or in a safetensors header.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import torch
+from torch import nn
 
 from sr_accessor.errors import InputError, LoadError
 from sr_accessor.training.distributed import World
 from sr_accessor.training.stream import Position, Prepared
+from sr_accessor.transformer.checkpoint import write_whole
 
-__all__ = ["Counters", "Plan", "append_log", "latest", "load_network", "load_position", "read_log", "save", "trim_log"]
+__all__ = [
+    "Counters",
+    "Plan",
+    "append_log",
+    "latest",
+    "load_position",
+    "read_log",
+    "restore",
+    "save",
+    "trim_log",
+]
+
+_KEY = "sr_accessor"
+_CARRY = tuple(f.name for f in fields(Prepared))
 
 
 @dataclass(frozen=True)
@@ -92,18 +108,22 @@ def save(
     world: World,
     plan: Plan,
     counters: Counters,
-    network: Mapping[str, Any],
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
     positions: Mapping[int, Position],
 ) -> None:
     """Write a complete state, then make it the latest, then remove older ones."""
     place = folder / "state" / str(counters.step)
     place.mkdir(parents=True, exist_ok=True)
     for shard, position in positions.items():
-        _write_tensors(
-            place / f"shard-{shard}.pt", {"at": (position.block, position.batch), "carry": position.carry.tensors}
-        )
+        carry = dict(zip(_CARRY, position.carry.tensors, strict=True))
+        _write_tensors(place / f"shard-{shard}.safetensors", carry, [position.block, position.batch])
     if world.leader:
-        _write_tensors(place / "network.pt", dict(network))
+        kept = optimizer.state_dict()
+        tensors = {f"model/{name}": t for name, t in model.state_dict().items()}
+        for parameter, its in kept["state"].items():
+            tensors |= {f"optimizer/{parameter}/{name}": t for name, t in its.items()}
+        _write_tensors(place / "network.safetensors", tensors, kept["param_groups"])
     world.wait()
     if world.leader:
         _write_text(folder / "state" / "latest.json", json.dumps({"plan": asdict(plan), "counters": asdict(counters)}))
@@ -133,15 +153,35 @@ def latest(folder: Path, plan: Plan) -> Counters | None:
     return counters
 
 
-def load_network(folder: Path, step: int, device: torch.device) -> dict[str, Any]:
-    """Parameters and optimizer of a state."""
-    return _read_tensors(folder / "state" / str(step) / "network.pt", device)
+def restore(folder: Path, step: int, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    """Give network and optimizer the numbers of a state.
+
+    Raises
+    ------
+    LoadError : the state is missing or damaged.
+    """
+    tensors, groups = _read_tensors(folder / "state" / str(step) / "network.safetensors")
+    parameters, kept = {}, {}
+    for path, tensor in tensors.items():
+        part, _, name = path.partition("/")
+        if part == "model":
+            parameters[name] = tensor
+        else:
+            parameter, _, name = name.partition("/")
+            kept.setdefault(int(parameter), {})[name] = tensor
+    model.load_state_dict(parameters)
+    optimizer.load_state_dict({"state": kept, "param_groups": groups})
 
 
 def load_position(folder: Path, step: int, shard: int, device: torch.device) -> Position:
-    """Where a stream stood."""
-    stored = _read_tensors(folder / "state" / str(step) / f"shard-{shard}.pt", device)
-    return Position(*stored["at"], Prepared(*stored["carry"]))
+    """Where a stream stood.
+
+    Raises
+    ------
+    LoadError : the state is missing or damaged.
+    """
+    tensors, at = _read_tensors(folder / "state" / str(step) / f"shard-{shard}.safetensors")
+    return Position(*at, Prepared(*(tensors[name].to(device) for name in _CARRY)))
 
 
 # ---------------------------------------------------------------------- the log
@@ -170,25 +210,27 @@ def trim_log(folder: Path, step: int) -> None:
 
 
 # ---------------------------------------------------------------------- files
-def _write(path: Path, fill: Callable[[BinaryIO], object]) -> None:
-    """Fill a file beside `path`, then rename it: the path holds the old content or the new, whole."""
-    beside = path.with_name(f".{path.name}.new")
-    with beside.open("wb") as file:
-        fill(file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(beside, path)
-
-
 def _write_text(path: Path, text: str) -> None:
-    _write(path, lambda file: file.write(text.encode()))
+    write_whole(path, [text.encode()])
 
 
-def _write_tensors(path: Path, values: dict[str, Any]) -> None:
-    _write(path, lambda file: torch.save(values, file))
+def _write_tensors(path: Path, tensors: Mapping[str, torch.Tensor], rest: Any) -> None:
+    """Tensors, and JSON values in the header."""
+    from safetensors.torch import save as serialise
+
+    on_cpu = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
+    write_whole(path, [serialise(on_cpu, metadata={_KEY: json.dumps(rest)})])
 
 
-def _read_tensors(path: Path, device: torch.device) -> dict[str, Any]:
+def _read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], Any]:
+    from safetensors import SafetensorError, safe_open
+
+    anew = f"remove {path.parent.parent} to begin anew"
     if not path.is_file():
-        raise LoadError(f"{path} is missing; remove {path.parent.parent} to begin anew")
-    return torch.load(path, map_location=device, weights_only=True)  # tensors and numbers, no code
+        raise LoadError(f"{path} is missing; {anew}")
+    try:
+        with safe_open(path, framework="pt") as file:
+            rest = json.loads((file.metadata() or {}).get(_KEY, "null"))
+            return {name: file.get_tensor(name) for name in file.keys()}, rest
+    except (SafetensorError, ValueError) as error:
+        raise LoadError(f"{path} is damaged ({error}); {anew}") from error

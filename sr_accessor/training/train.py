@@ -182,9 +182,8 @@ def train(
         since = Tally(counters.seconds)
 
         def save_now() -> None:
-            network = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
             if positions:  # nothing to save before the first step
-                state.save(folder, world, plan, counters, network, positions)
+                state.save(folder, world, plan, counters, model, optimizer, positions)
             if world.leader:
                 export(model, plan, counters, world, folder)
 
@@ -240,9 +239,7 @@ def begin(
     optimizer = make_optimizer(model, plan.schedule)
     counters = state.latest(folder, plan)
     if counters is not None:
-        stored = state.load_network(folder, counters.step, world.device)
-        model.load_state_dict(stored["model"])
-        optimizer.load_state_dict(stored["optimizer"])
+        state.restore(folder, counters.step, model, optimizer)
     if world.leader:
         state.trim_log(folder, -1 if counters is None else counters.step)
     return model, optimizer, counters or Counters()

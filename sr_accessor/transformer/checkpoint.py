@@ -24,7 +24,7 @@ from sr_accessor.errors import LoadError, ModelIntegrityError, ModelNotFoundErro
 from sr_accessor.transformer.config import TransformerConfig
 from sr_accessor.transformer.model import Transformer
 
-__all__ = ["Checkpoint", "file_sha256", "find", "load", "merge", "read_header", "save", "shard"]
+__all__ = ["Checkpoint", "file_sha256", "find", "load", "merge", "read_header", "save", "shard", "write_whole"]
 
 FORMAT = 1
 #: Header bytes we are willing to parse; a real one is about 20 kB.
@@ -81,7 +81,7 @@ def save(
         "sha256": hashlib.sha256(_data(serialise(tensors))).hexdigest(),
     }
     content = serialise(tensors, metadata={_KEY: json.dumps(header)})
-    _write(Path(path), [content])
+    write_whole(Path(path), [content])
     return hashlib.sha256(content).hexdigest()
 
 
@@ -215,7 +215,7 @@ def shard(path: str | Path, size: int) -> list[Path]:
         raise LoadError(f"shard size {size} bytes must be positive and give at most 999 pieces, not {count}")
     pieces = [path.with_name(f"{path.name}.{i:03d}-of-{count:03d}") for i in range(count)]
     for i, piece in enumerate(pieces):
-        _write(piece, [content[i * size : (i + 1) * size]])
+        write_whole(piece, [content[i * size : (i + 1) * size]])
     return pieces
 
 
@@ -267,15 +267,16 @@ def _parse(text: bytes, path: Path) -> dict[str, Any]:
     return value
 
 
-def _write(path: Path, chunks: Iterable[bytes]) -> None:
-    """Write beside the target and rename, so that a kill leaves the old file or the new one."""
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+def write_whole(path: Path, chunks: Iterable[bytes]) -> None:
+    """Write beside the target and rename, so that a kill leaves the old file or the new one, readable by others."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    with open(beside, "wb", opener=lambda name, flags: os.open(name, flags, 0o644)) as file:  # less the umask
         try:
             for chunk in chunks:
                 file.write(chunk)
             file.flush()
             os.fsync(file.fileno())
-            os.replace(file.name, path)
+            os.replace(beside, path)
         except BaseException:
-            os.unlink(file.name)
+            beside.unlink()
             raise

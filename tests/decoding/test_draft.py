@@ -145,6 +145,14 @@ def test_a_skeleton_network_starts_its_constants_at_random():
     assert len(numbers) > 5 and numbers.std() > 0.3
 
 
+def test_a_random_start_replaces_what_the_network_wrote():
+    x, y = observations()
+    own, drawn, again = (write(x, y, samples=1, seed=9, random_start=how) for how in (False, True, True))
+    assert own.expressions.codes.tolist() == drawn.expressions.codes.tolist()  # the same sequence
+    assert not torch.allclose(own.expressions.constants, drawn.expressions.constants)
+    assert torch.equal(drawn.expressions.constants, again.expressions.constants)
+
+
 def test_global_state_is_not_touched():
     x, y = observations()
     threads, dtype, state = torch.get_num_threads(), torch.get_default_dtype(), torch.random.get_rng_state()

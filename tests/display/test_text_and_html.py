@@ -10,7 +10,7 @@ from sr_accessor.display import html, text
 FRONT = pd.DataFrame(
     {
         "complexity": [1, 3], "rmse": [2.0, 0.1], "r2_val": [math.nan, math.nan], "selected": [False, True],
-        "equation": ["1.5", "2*x" + " + x" * 200],
+        "equation": ["1.5", "2*x" + " + x" * 200], "origin": ["mean", "screen pair, y"],
     }
 )  # fmt: skip
 PARAMS = pd.DataFrame(
@@ -54,6 +54,19 @@ def test_summary_leaves_out_empty_columns_and_cuts_long_lines():
     lines = text.summary("y = x", FRONT, "converged", ["W: why"], width=60).splitlines()
     assert lines[0] == "y = x" and "r2_val" not in lines[2] and lines[-1] == "! W: why"
     assert lines[4].startswith("▸") and lines[4].endswith("…") and max(map(len, lines)) == 60
+
+
+def test_the_report_says_what_came_from_where():
+    proposed = {"mean": 1, "screen pair, y": 20, "network": 7, "screen pair, log y": 5}
+    facts = {"seed": 1, "proposed": proposed}
+    report = text.report("y = 2", {}, PARAMS, pd.DataFrame(), [], FRONT, facts)
+    _, after = report.split("[[Sources]]\n")
+    lines = [" ".join(line.split()) for line in after.splitlines()]
+    assert lines == [
+        "mean = 1 proposed, 1 on the front", "screen pair = 25 proposed, 1 on the front",
+        "network = 7 proposed, 0 on the front", "[[Provenance]]", "seed = 1",
+    ]  # fmt: skip
+    assert "25 proposed, 1 on the front" in html.page("", "", "", FRONT, PARAMS, pd.DataFrame(), {}, [], facts, {})
 
 
 def test_report_without_constants_or_correlations():

@@ -10,7 +10,8 @@ from click.testing import CliRunner
 from sr_accessor.device import generator
 from sr_accessor.evaluation.__main__ import commands
 from sr_accessor.evaluation.finders import find_within, prior_proposals
-from sr_accessor.evaluation.network import constants_within, functions_of, recovered, recovery, recovery_table
+from sr_accessor.evaluation.functions import functions_of, recovered
+from sr_accessor.evaluation.network import constants_within, recovery, recovery_table
 from sr_accessor.expressions.elementary import ELEMENTARY
 from sr_accessor.expressions.parse import parse
 from sr_accessor.expressions.vocabulary import Vocabulary

@@ -13,6 +13,7 @@ import pytest
 import sympy
 import torch
 from click.testing import CliRunner
+from safetensors.torch import load_file
 
 from sr_accessor.errors import InputError, LoadError, ModelIntegrityError, SymRegError, UnknownNameError
 from sr_accessor.plugins.manager import only, register_operator
@@ -64,6 +65,26 @@ def test_a_run_in_two_parts_is_the_run_in_one(tmp_path):
     losses = [[line["loss"] for line in read_log(tmp_path / name)] for name in ("one", "two")]
     assert losses[0] == losses[1]
     assert [p.name for p in (tmp_path / "two" / "state").iterdir() if p.is_dir()] == ["5"]
+
+
+def test_a_state_is_safetensors_and_json_and_may_be_damaged(tmp_path):
+    run(tmp_path, 1)
+    files = [p for p in (tmp_path / "state").rglob("*") if p.is_file()]
+    assert sorted(p.name for p in files) == ["latest.json", "network.safetensors", "shard-0.safetensors"]
+    stored = load_file(tmp_path / "state" / "1" / "network.safetensors")
+    assert {name.partition("/")[0] for name in stored} == {"model", "optimizer"}
+    assert stored["optimizer/0/step"] == 1 and stored["optimizer/0/exp_avg"].abs().max() > 0
+    for name in ("network", "shard-0"):
+        path = tmp_path / "state" / "1" / f"{name}.safetensors"
+        content = path.read_bytes()
+        path.write_bytes(content[:-1])
+        with pytest.raises(LoadError, match=f"{name}.safetensors is damaged .*begin anew"):
+            run(tmp_path, 2)
+        path.unlink()
+        with pytest.raises(LoadError, match=f"{name}.safetensors is missing"):
+            run(tmp_path, 2)
+        path.write_bytes(content)
+    assert run(tmp_path, 2).counters.step == 2
 
 
 def command(folder, *more):

@@ -63,6 +63,16 @@ def test_a_failed_write_leaves_the_old_file(path, model, monkeypatch):
     assert [p.name for p in path.parent.iterdir()] == ["net.safetensors"]
 
 
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o000, 0o644)])
+def test_others_may_read_what_the_umask_lets_them(model, tmp_path, umask, mode):
+    before = os.umask(umask)
+    try:
+        checkpoint.save(model, tmp_path / "open.safetensors")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "open.safetensors").stat().st_mode & 0o777 == mode
+
+
 def test_names_and_places(path, monkeypatch):
     monkeypatch.setenv(checkpoint.ENVIRONMENT, str(path.parent))
     assert checkpoint.find("net") == path

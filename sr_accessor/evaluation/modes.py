@@ -1,0 +1,121 @@
+"""Modes: the paper's four ways from points to a law: whose structure, whose first constants, refined or not.
+
+Each function has one bag of points; the network draws as many sequences as the paper keeps, at the paper's
+temperature, and SciPy's BFGS refines all of them. The law of least squared error over the given points is judged at
+fresh ones [Kamienny et al. 2022, Table 2; system.md §5, §6.1].
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from sr_accessor.decoding.draft import draft
+from sr_accessor.device import generator
+from sr_accessor.errors import InputError
+from sr_accessor.evaluation.functions import Function
+from sr_accessor.evaluation.metrics import accuracy_within, r2
+from sr_accessor.expressions.batch import Expressions
+from sr_accessor.expressions.evaluate import evaluate
+from sr_accessor.expressions.vocabulary import Vocabulary
+from sr_accessor.refinement.bfgs import bfgs
+from sr_accessor.transformer.checkpoint import load
+from sr_accessor.transformer.model import Transformer
+
+__all__ = ["TOLERANCES", "Mode", "judge_modes", "modes_of", "modes_table"]
+
+#: Sequences drawn for a function, all of them refined, and their temperature, as published.
+SAMPLES, TEMPERATURE = 10, 0.1
+TOLERANCES = (0.1, 0.01, 0.001)
+
+
+@dataclass(frozen=True)
+class Mode:
+    """One way from points to a law.
+
+    Parameters
+    ----------
+    model : writes the drafts
+    refined : whether BFGS improves their constants
+    random_start : whether their constants are N(0, 1) draws instead of what the network wrote
+    """
+
+    name: str
+    model: Transformer
+    refined: bool
+    random_start: bool = False
+
+    def law(
+        self, x: torch.Tensor, y: torch.Tensor, vocabulary: Vocabulary, random: torch.Generator
+    ) -> Expressions | None:
+        """The law of least squared error at the points x (N, D), y (N,); None where no draft is valid at all."""
+        drafts = draft(
+            self.model, x, y, vocabulary=vocabulary, generator=random, samples=SAMPLES, temperature=TEMPERATURE,
+            random_start=self.random_start,
+        ).expressions  # fmt: skip
+        if self.refined:
+            refined = bfgs(drafts, x, y)
+            drafts, loss = refined.expressions, refined.loss
+        else:
+            values, valid = evaluate(drafts, x)
+            loss = torch.where(valid, (values - y).square(), torch.inf).sum(1)
+        usable = loss.isfinite().nonzero()[:, 0]
+        return drafts[usable[loss[usable].argmin()][None]].trimmed() if len(usable) else None
+
+
+def modes_of(weights: str | Path, skeleton: str | Path | None = None) -> list[Mode]:
+    """The modes of a network that writes constants; the first, "skeleton + BFGS", only with `skeleton` weights.
+
+    Raises
+    ------
+    InputError : `weights` write skeletons, or `skeleton` writes constants.
+    """
+    model = load(weights).model
+    if model.config.targets != "e2e":
+        raise InputError(f"{weights} writes skeletons without constants: give it as --skeleton, and other --weights")
+    found = [
+        Mode("E2E, no BFGS", model, refined=False),
+        Mode("E2E + BFGS, N(0,1) in place of its constants", model, refined=True, random_start=True),
+        Mode("E2E + BFGS from its constants", model, refined=True),
+    ]
+    if skeleton is not None:
+        other = load(skeleton).model
+        if other.config.targets != "skeleton":
+            raise InputError(f"{skeleton} writes constants; --skeleton needs weights trained with --targets skeleton")
+        found.insert(0, Mode("skeleton + BFGS", other, refined=True))
+    return found
+
+
+def judge_modes(modes: Sequence[Mode], some: Sequence[Function], known: Vocabulary, seed: int) -> pd.DataFrame:
+    """One row per function and mode; a law that is missing or not finite at a fresh point has R² = 0."""
+    rows = []
+    for place, f in enumerate(some):
+        for mode in modes:  # the same generator: the modes of one network refine the same drafts
+            began = time.process_time()
+            law = mode.law(f.x, f.y, known.restricted(mode.model.config.operators), generator(seed + place))
+            took = time.process_time() - began
+            rows.append({"mode": mode.name, **_scores(law, f), "processor s": took})
+    return pd.DataFrame(rows)
+
+
+def modes_table(rows: pd.DataFrame) -> pd.DataFrame:
+    """Means over all functions, failures included."""
+    table = rows.groupby("mode", sort=False).mean(numeric_only=False).astype(float)
+    table["no law"] = rows.groupby("mode", sort=False)["no law"].sum().astype(int)
+    return table.round(3).reset_index()
+
+
+def _scores(law: Expressions | None, f: Function) -> dict[str, float | bool]:
+    y = f.fresh_y.numpy()
+    prediction = np.full_like(y, np.nan)
+    if law is not None:
+        values, valid = evaluate(law, f.fresh_x)
+        prediction = torch.where(valid, values, torch.nan)[0].numpy()
+    within = {f"Acc {t:g}": accuracy_within(y, prediction, t) for t in TOLERANCES}
+    return {"R2": max(0.0, r2(y, prediction)), **within, "no law": law is None}
