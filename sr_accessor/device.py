@@ -60,6 +60,7 @@ def alone() -> bool:
     -------
     whether an OpenMP runtime was found; torch.get_num_threads() in this thread tells the effect
     """
+    torch.get_num_threads()  # torch sets a new thread's number on first use, and would undo what comes before that
     runtime = _openmp()
     if runtime is None:
         return False
