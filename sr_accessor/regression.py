@@ -8,9 +8,11 @@ from __future__ import annotations
 import dataclasses
 import platform
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Callable, Hashable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any
 
@@ -18,7 +20,7 @@ import numpy as np
 import torch
 
 from sr_accessor.constraints import Constraints
-from sr_accessor.device import DTYPE, resolve
+from sr_accessor.device import DTYPE, alone, resolve
 from sr_accessor.errors import InputError, OptionError, SymRegWarning
 from sr_accessor.expressions.vocabulary import Vocabulary
 from sr_accessor.observations import Observations
@@ -75,7 +77,7 @@ def fit(observations: Observations, options: FitOptions) -> FitResult:
     noise.check_data(data.y, observations.target, data.sigma)
     given = _given(options, constraints, operators, observations.names, data)
     state = start(data, operators, seed=seed, network=_network(options.network, device), given=given)
-    state, status = _search(state, options, began)
+    state, status, threads = _search(state, options, began)
     remarks = ()
     if not given.admits(state.front):
         words = "; ".join(_asked(options)["constraints"]) or f"template {options.template!r}"
@@ -91,7 +93,7 @@ def fit(observations: Observations, options: FitOptions) -> FitResult:
         rounds=state.round,
         seconds=time.perf_counter() - began,
         remarks=remarks,
-        provenance=_provenance(options, seed, device, state, operators),
+        provenance=_provenance(options, seed, device, threads, state, operators),
     )
     for remark in result.warnings[len(observations.remarks) :]:
         warnings.warn(remark, stacklevel=4)
@@ -152,30 +154,49 @@ def _asked(options: FitOptions) -> dict[str, Any]:
     }
 
 
-def _search(state: SearchState, options: FitOptions, began: float) -> tuple[SearchState, str]:
-    """Rounds until the search is finished, the time or the rounds are spent, or the user interrupts."""
+def _search(state: SearchState, options: FitOptions, began: float) -> tuple[SearchState, str, int]:
+    """The rounds, in a worker thread: the last state, why they ended, and the threads that torch used there.
+
+    An interrupt of the calling thread lets the round in progress end; a second one does not wait for it.
+    """
     if float(state.workspace.data.y.max()) == float(state.workspace.data.y.min()):
-        return state, "converged"  # a constant target is its own law
-    show = _progress(options)
-    last = 0.0
+        return state, "converged", 1  # a constant target is its own law
+    stop = threading.Event()
+    with ThreadPoolExecutor(1, thread_name_prefix="symreg") as pool:
+        running = pool.submit(_rounds, state, options, began, stop)
+        try:
+            return running.result()
+        except KeyboardInterrupt:
+            stop.set()
+            return running.result()
+
+
+def _rounds(
+    state: SearchState, options: FitOptions, began: float, stop: threading.Event
+) -> tuple[SearchState, str, int]:
+    """Rounds until the search is finished, the time or the rounds are spent, or someone stops it."""
+    alone()
+    threads, show, last = torch.get_num_threads(), _progress(options), 0.0
     try:
         while not state.finished:
             elapsed = time.perf_counter() - began
+            if stop.is_set():
+                return state, "interrupted", threads
             # Half a round over the limit is nearer to it than half a round short of it.
             if elapsed + 0.5 * last >= options.timeout:
-                return state, "timeout"
+                return state, "timeout", threads
             if options.max_rounds is not None and state.round >= options.max_rounds:
-                return state, "rounds"
+                return state, "rounds", threads
             state = step(state)
             last = time.perf_counter() - began - elapsed
             show(state)
             for callback in options.callbacks:
                 callback(state)
-    except KeyboardInterrupt:
-        return state, "interrupted"
+    except KeyboardInterrupt:  # from a callback
+        return state, "interrupted", threads
     finally:
         show(None)
-    return state, "converged"
+    return state, "converged", threads
 
 
 def _split(observations: Observations, held_out: int, seed: int) -> tuple[Observations, Observations | None]:
@@ -235,7 +256,7 @@ def _progress(options: FitOptions) -> Callable[[SearchState | None], None]:
 
 
 def _provenance(
-    options: FitOptions, seed: int, device: torch.device, state: SearchState, operators: Any
+    options: FitOptions, seed: int, device: torch.device, threads: int, state: SearchState, operators: Any
 ) -> dict[str, Any]:
     """Everything needed to do it again."""
     return {
@@ -243,7 +264,7 @@ def _provenance(
         "python": platform.python_version(),
         "torch": torch.__version__,
         "device": str(device),
-        "threads": torch.get_num_threads(),
+        "threads": threads,
         "random_state": seed,
         "network": None if options.network is None else str(options.network),
         "operators": [o.name for o in operators],

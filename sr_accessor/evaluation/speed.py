@@ -175,7 +175,7 @@ def measure_pairs() -> list[Measurement]:
     y = x[:, 0] * x[:, 1] + 0.3 * torch.exp(-x[:, 2]) / x[:, 3]
     target = Target.of(VIEWS[0], y, torch.ones_like(y))
     base = Rows(literal([1.0], vocabulary), torch.ones(1, points, dtype=DTYPE))
-    rows = linear_rows(build_library(x, vocabulary, count=4000), features(vocabulary), vocabulary, count=10_000)
+    rows = linear_rows(build_library(x, vocabulary, count=4000), features(vocabulary), vocabulary)
     hypotheses = len(rows) * (len(rows) - 1) // 2
     ours = hypotheses / best_seconds(partial(screen_pair, target, base, rows), repeats=3)
     table, goal = rows.values.numpy(), y.numpy()
@@ -198,7 +198,7 @@ def measure_refinement() -> list[Measurement]:
     """Batched Levenberg–Marquardt against SciPy's BFGS one by one; losses compared candidate by candidate."""
     count, few = 1000, 15
     start, x, y = ten_constants(count, 200)
-    ours = best_seconds(lambda: levenberg_marquardt(start, x, y), repeats=3) / count
+    ours = best_seconds(lambda: levenberg_marquardt(start, x, y)) / count
     loss = levenberg_marquardt(start, x, y).loss[:few]
     bfgs(start[:1], x, y[:1])
     theirs: list[Refined] = []
@@ -221,7 +221,7 @@ def measure_candidates() -> list[Measurement]:
     """Levenberg–Marquardt on mixed structures, as a search proposes them, on one core; the goal counts two."""
     count, steps, few = 2000, 10, 15
     start, x, y = mixed_structures(count, 200)
-    ours = count / best_seconds(partial(levenberg_marquardt, start, x, y, steps=steps), repeats=3)
+    ours = count / best_seconds(partial(levenberg_marquardt, start, x, y, steps=steps))
     reference = few / seconds_of(lambda: bfgs(start[:few], x, y[:few], steps=steps))
     return [
         Measurement(

@@ -28,31 +28,29 @@ def linear_constants(expressions: Expressions) -> torch.Tensor:
     table = torch.zeros(VARIABLE + 1, dtype=torch.int64)
     for i, operator in enumerate(e.vocabulary.operators):
         table[FIRST_OPERATOR + i] = _WORDS[operator.linear]
-    rule = table.to(e.device)[e.codes.clamp(max=VARIABLE)]
-    first, second = e.children
-    count = torch.zeros(rows, length, dtype=torch.int64, device=e.device)  # linear constants a place could give
-    arity = e.arities
+    # Positions first, so that each step reads and writes whole rows; the first argument is the next position.
+    rule = table.to(e.device)[e.codes.clamp(max=VARIABLE)].T.contiguous()
+    second, arity = e.children[1].T.contiguous(), e.arities.T.contiguous()
+    free = (e.codes == CONSTANT).T.contiguous()
+    joint, each = rule == _JOINT, rule == _EACH
     binary = arity == 2
-    for i in range(length - 1, -1, -1):
-        one = count.gather(1, first[:, i : i + 1])[:, 0]
-        two = torch.where(binary[:, i], count.gather(1, second[:, i : i + 1])[:, 0], 0)
-        here = torch.where(
-            rule[:, i] == _JOINT, one + two, torch.where(rule[:, i] == _EACH, torch.maximum(one, two), one)
-        )
-        here = torch.where((arity[:, i] > 0) & (rule[:, i] != _NONE), here, 0)
-        count[:, i] = torch.where(e.codes[:, i] == CONSTANT, 1, here)
-    reached = torch.zeros(rows, length + 1, dtype=torch.bool, device=e.device)
-    reached[:, 0] = True
-    spare = length  # where the non-existent arguments of leaves write
-    for i in range(length):
-        here, r = reached[:, i] & (arity[:, i] > 0), rule[:, i]
-        one, two = first[:, i], second[:, i]
-        left_more = count.gather(1, one[:, None])[:, 0] >= count.gather(1, two[:, None])[:, 0]
-        to_one = here & ((r == _JOINT) | (r == _FIRST) | ((r == _EACH) & left_more))
-        to_two = here & binary[:, i] & ((r == _JOINT) | ((r == _EACH) & ~left_more))
-        reached.scatter_(1, torch.where(to_one, one, spare)[:, None], True)
-        reached.scatter_(1, torch.where(to_two, two, spare)[:, None], True)
-    linear = reached[:, :length] & (e.codes == CONSTANT)
+    gives = (arity > 0) & (rule != _NONE)
+    count = free.long()  # linear constants a place could give
+    for i in range(length - 2, -1, -1):
+        one = count[i + 1]
+        two = count.gather(0, second[i : i + 1])[0] * binary[i]
+        here = torch.where(joint[i], one + two, torch.where(each[i], torch.maximum(one, two), one))
+        count[i] += here * gives[i]
+    left_more = count.roll(-1, 0) >= count.gather(0, second)
+    to_one = gives & (joint | (rule == _FIRST) | (each & left_more))
+    to_two = gives & binary & (joint | (each & ~left_more))
+    reached = torch.zeros(length + 1, rows, dtype=torch.bool, device=e.device)  # the last: where nobody goes writes
+    reached[0] = True
+    for i in range(length - 1):
+        reached[i + 1] |= reached[i] & to_one[i]
+        here = torch.where(reached[i] & to_two[i], second[i], length)
+        reached.scatter_(0, here[None], True)
+    linear = reached[:length].T & (e.codes == CONSTANT)
     slots = e.constants.shape[1]
     out = torch.zeros(rows, slots + 1, dtype=torch.bool, device=e.device)
     return out.scatter_(1, torch.where(linear, e.number_slot, slots), True)[:, :slots]

@@ -114,7 +114,8 @@ def time_limit(seconds: float) -> Iterator[None]:
     until = time.monotonic() + seconds
 
     def look_at_clock(frame: FrameType, event: str, argument: object) -> None:
-        if time.monotonic() > until:
+        # Only in sympy's own functions: what garbage collection runs cannot raise, it would be printed and lost.
+        if time.monotonic() > until and frame.f_globals.get("__name__", "").startswith("sympy."):
             raise TimeUp
 
     before = sys.gettrace()

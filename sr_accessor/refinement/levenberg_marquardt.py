@@ -20,8 +20,9 @@ from sr_accessor.refinement.solution import Reason, Refined
 
 __all__ = ["levenberg_marquardt", "solve_normal"]
 
-#: Bytes of one piece's value table. Candidates of mixed structure need about 200 calls a sweep whatever their number:
-#: pieces of 16 MB refine 1,900 candidates a second, of 64 MB 3,000, of 256 MB 3,300 (2026-11-21).
+#: Bytes of one piece's value table, if every place of the padded codes had a row. Candidates of mixed structure need
+#: hundreds of calls a sweep whatever their number: pieces of 16, 32, 64 and 96 MB refine 2,300, 2,900, 3,600 and 3,800
+#: candidates a second (2026-11-21, one core).
 PIECE_BYTES = 64 * 2**20
 PIECE_BYTES_CUDA = 4 * 2**30
 #: A step is done when the loss falls by less than this fraction, or the fit is exact to this relative error.
@@ -31,11 +32,15 @@ FIRST_DAMPING, LEAST_DAMPING, MOST_DAMPING = 1e-3, 1e-12, 1e9
 RIDGE = 1e-15
 #: Below this share of the loss before, a loss that was found as a difference is summed up from its residuals instead.
 CANCELLED = 1e-4
-#: Measured and not taken (2026-11-21): first half of the steps on 64 of 200 points (no faster: the calls cost more
-#: than the numbers, and the steps on all points stay nearly as many); damping by the gain ratio (as many steps to 20,
-#: a third fewer candidates still moving after 60, but other optima as often worse as better from far starts).
 #: Pieces are compacted when fewer than this share of their candidates still move.
 COMPACT_BELOW = 0.6
+
+# Measured and not taken (2026-11-21):
+# - a last step without Jacobian for whoever is foretold to fall less than FLAT: 8 % fewer steps, no faster;
+# - the first half of the steps on 64 of 200 points: no faster, since calls cost more than numbers and the steps on all
+#   points stay nearly as many;
+# - damping by the gain ratio: as many steps to 20, a third fewer candidates still moving after 60, but from far starts
+#   other optima, as often worse as better.
 
 
 def levenberg_marquardt(
@@ -192,10 +197,6 @@ def _rows(values: torch.Tensor | None, rows) -> torch.Tensor | None:
 
 
 def _refine_piece(expressions: Expressions, linear: torch.Tensor, x, y, root, steps: int) -> _Descent:
-    return _descend(expressions, linear, x, y, root, steps)
-
-
-def _descend(expressions: Expressions, linear: torch.Tensor, x, y, root, steps: int) -> _Descent:
     count, slots = expressions.constants.shape
     free = expressions.free
     energy = (y if root is None else y * root).square().sum(-1)  # the scale of "exact"

@@ -226,6 +226,10 @@ def stack(parts: list[Scored]) -> Scored:
     )
 
 
+#: Nats by which a more complex law must fit better than all simpler ones: less is rounding, or the same law again.
+LEAST_GAIN = 0.01
+
+
 def best_front(fronts: list[Front]) -> Front:
     """For each complexity the shortest description; kept where it fits better, or is shorter, than all simpler ones.
 
@@ -246,5 +250,5 @@ def best_front(fronts: list[Front]) -> Front:
     earlier, shorter = (
         torch.cat([loss.new_tensor([torch.inf]), value[order].cummin(0).values[:-1]]) for value in (loss, length)
     )
-    kept = order[(loss[order] < earlier) | (length[order] < shorter)]
+    kept = order[(loss[order] < earlier - LEAST_GAIN) | (length[order] < shorter)]
     return Front(expressions[kept].trimmed(), loss[kept], bits[kept], tuple(origins[i] for i in kept.tolist()))
