@@ -107,7 +107,7 @@ def greedy(model: Transformer, functions: Sequence[Function], known: Vocabulary)
 @click.option("--functions", type=click.IntRange(min=1), default=50, show_default=True, help="To recover.")
 @click.option(
     "--seconds",
-    type=click.FloatRange(min=0, min_open=False),
+    type=click.FloatRange(min=0),
     help=f"For each of them.  [default: {FINDER_SECONDS:g}; with --fit {FIT_SECONDS:g}]",
 )
 @click.option("--validation", type=click.IntRange(min=20), default=1000, show_default=True, help="For nats per token.")
