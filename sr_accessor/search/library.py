@@ -167,7 +167,7 @@ def build_library(x: torch.Tensor, vocabulary: Vocabulary, *, count: int = 2500)
     library, seen = keep_sound(library)
     parts = [library]
     total = len(library)
-    for make in (_sums, _squares_of_sums, _sums_of_squares, _sums_times_monomials):
+    for make in (_sums, _squares_of_sums, _sums_of_squares, _squares_of_quotients, _sums_times_monomials):
         more = make(parts, x, vocabulary, max(count - total, count // 5))
         if len(more):
             more, seen = keep_sound(more, seen)
@@ -245,6 +245,18 @@ def _sums_of_squares(parts: list[Library], x: torch.Tensor, vocabulary: Vocabula
             v = [variable(fours[:, k], vocabulary, x.device) for k in (p, q, r, s)]
             batches.append((v[0] - v[1]).apply("square") + (v[2] - v[3]).apply("square"))
     return _rows(concatenate(batches), x)
+
+
+def _squares_of_quotients(parts: list[Library], x: torch.Tensor, vocabulary: Vocabulary, count: int) -> Library:
+    """((a ± b)/c)² and ((a ± b)·c)²: what stands in a Gaussian of any width, or a resonance."""
+    if len(parts) < 2 or not len(parts[1]) or not {"square", "mul"} <= {o.name for o in vocabulary}:
+        return _rows(empty(vocabulary, x.device), x)
+    simple, sums = parts[0], parts[1]
+    single = (simple.exponents.abs().sum(1) == 1).nonzero()[:, 0]
+    many = min(len(sums), max(1, count // max(1, len(single))))
+    grid = torch.cartesian_prod(torch.arange(many, device=x.device), single)
+    factors, bodies = simple.expressions[grid[:, 1]], sums.expressions[grid[:, 0]]
+    return _rows((factors * bodies).apply("square"), x)
 
 
 def _sums_times_monomials(parts: list[Library], x: torch.Tensor, vocabulary: Vocabulary, count: int) -> Library:
