@@ -278,7 +278,8 @@ def test_domain_keeps_nan_and_names_the_part_that_fails():
 
 
 def test_xarray_in_xarray_out(line):
-    xr = pytest.importorskip("xarray")
+    import xarray as xr
+
     grid = xr.Dataset({LABELS[0]: ("t", [2.0, 3.0]), "other": ("k", [1.0])}, coords={"t": [10, 20]})
     prediction = line.predict(grid)
     assert prediction.dims == ("t",) and prediction.name == TARGET and prediction["t"].values.tolist() == [10, 20]
@@ -381,7 +382,6 @@ def test_page_says_what_to_install_without_matplotlib(line, monkeypatch):
 
 
 def test_plots_return_axes(line):
-    pytest.importorskip("matplotlib")
     from matplotlib.figure import Figure
 
     for draw in (line.plot.pareto, line.plot.parity):

@@ -106,7 +106,7 @@ def from_sympy(expression: sympy.Expr, vocabulary: Vocabulary, names: Sequence[H
     Raises
     ------
     UnknownNameError : a symbol or function the names or the vocabulary do not have.
-    InputError : nan, an infinity, an imaginary number.
+    InputError : nan, an infinity, an imaginary number; anything that is no sympy expression, text above all.
     """
     return _Reader(vocabulary, names).read(expression)
 
@@ -128,7 +128,11 @@ class _Reader:
     def read(self, expression: sympy.Expr) -> Expressions:
         codes: list[int] = []
         numbers: list[float] = []
-        stack: list = [self.sympy.sympify(expression)]  # of a sympy object, not of text: nothing is evaluated
+        if isinstance(expression, int | float):
+            expression = self.sympy.Integer(expression) if isinstance(expression, int) else self.sympy.Float(expression)
+        if not isinstance(expression, self.sympy.Basic):  # sympy would evaluate text, so that nothing else comes in
+            raise InputError(f"{type(expression).__name__} is no sympy expression; text is read by parse()")
+        stack: list = [expression]
         while stack:
             part = stack.pop()
             if isinstance(part, str):

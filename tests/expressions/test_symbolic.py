@@ -122,3 +122,9 @@ def test_sympy_is_imported_only_when_used():
         "import sys, sr_accessor.expressions.simplify, sr_accessor.expressions.latex; assert 'sympy' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("text", ["x + 1", "__import__('os').getcwd()"])
+def test_text_is_no_expression_and_is_not_evaluated(vocabulary, text):
+    with pytest.raises(InputError, match="text is read by parse"):
+        from_sympy(text, vocabulary, ["x"])
