@@ -19,7 +19,7 @@ __all__ = ["Projection", "best_inner", "feature_rows", "grid_inner", "share_left
 #: Feature rows computed at once: with 200 points 2,000 rows are 1.6 MB in single precision, and stay in cache.
 PIECE_ROWS = 2000
 #: In single precision a row counts when the base leaves more than this share of its squared norm.
-LEAST_LEFT_SINGLE, LEAST_LEFT = 3e-5, 1e-10
+LEAST_LEFT_SINGLE, LEAST_LEFT = 1e-4, 1e-10
 #: Of a piece this share of rows, those of the best scores, are tested for resting on a few points only.
 TESTED = 0.1
 #: Widths in log c of the rounds of zooming: nine factors each, from 60 % to 0.01 %.
