@@ -155,7 +155,7 @@ def test_single_precision_ranks_as_double_does(library):
     """The best starts of c of each group: the share that they leave agrees to two percent with double precision."""
     y = values_of("2*a*b*exp(-c)/(1 + a)", 0.01)
     fit = regress([target(y, relative=True), target(y)], X).projection
-    for kind in features(VOCABULARY)[:6]:
+    for kind in [kind for kind in features(VOCABULARY) if not kind.exponential][:8]:  # exponentials have no grid
         share, inner = best_inner(kind, library.values, fit)
         for side in range(2):
             rows = feature_rows(kind, library.values, inner[side][:, None], True)
