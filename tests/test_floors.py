@@ -26,7 +26,7 @@ FLOORS = [
     ("training", "*"),
     (
         "search",
-        "front rules features library views targets inner pursuit power_screens rows screens moves selection constants "
+        "front rules features library views targets inner pursuit power_screens separation rows screens moves selection constants "
         "constraints guesses template given loop",
     ),
     ("uncertainty", "*"),
