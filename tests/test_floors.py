@@ -26,8 +26,8 @@ FLOORS = [
     ("training", "*"),
     (
         "search",
-        "front rules features library views targets inner pursuit power_screens separation rows screens moves selection constants "
-        "constraints guesses template given loop",
+        "front rules features library views targets inner pursuit power_screens separation rows screens moves "
+        "selection constants constraints guesses template given loop",
     ),
     ("uncertainty", "*"),
     ("", "equation result regression"),

@@ -1,7 +1,8 @@
 """Separation: variables that only multiply the law, found in the logarithm, so that the rest can be searched alone.
 
 y = Π x_s^β · f(others): in log|y| a separable variable has an integer (or half-integer) slope and no curvature or
-interaction with any other. Without its separable variables a law of nine variables is one of six, with a hundredth of the structures.
+interaction with any other. Without its separable variables a law of nine variables is one of six, with a hundredth of
+the structures.
 """
 
 from __future__ import annotations
