@@ -15,7 +15,7 @@ __all__ = ["HETEROSCEDASTIC", "Heteroscedastic"]
 #: The share of the variance that is proportional runs between these, on the scale log(q/(1 − q)).
 BORDER = 16.0
 #: Where the share is looked for first: the loss may have a minimum at both ends.
-GRID = (-14.0, -8.0, -5.0, -3.0, -1.5, 0.0, 1.5, 3.0, 5.0, 8.0, 14.0)
+GRID = (-10.0, -5.0, -2.0, 0.0, 2.0, 5.0, 10.0)
 
 
 @dataclass(frozen=True)
@@ -89,8 +89,19 @@ class Heteroscedastic(NoiseModel):
         self, y: torch.Tensor, values: torch.Tensor, sigma: torch.Tensor | None
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Weight 1/(a² + b²f²) and a residual that also sees how the spread grows with |f|."""
+        return self._curvature(y, values, sigma, self.estimate(y, values, sigma))
+
+    def assess(
+        self, y: torch.Tensor, values: torch.Tensor, sigma: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        own = self.estimate(y, values, sigma)
+        loss = self.total(self.log_density(y, values, sigma, own), values)
+        return loss, *self._curvature(y, values, sigma, own)
+
+    def _curvature(
+        self, y: torch.Tensor, values: torch.Tensor, sigma: torch.Tensor | None, parameters: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         finite = torch.isfinite(values)
-        parameters = self.estimate(y, values, sigma)
         values = torch.where(finite, values, 0.0)
         variance = self.dispersion(values, sigma, parameters).square()
         error = y - values

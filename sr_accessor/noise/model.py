@@ -109,8 +109,7 @@ class NoiseModel(ABC):
         self, y: torch.Tensor, values: torch.Tensor, sigma: torch.Tensor | None = None
     ) -> torch.Tensor:
         """(B,) nats over all rows, own parameters at their estimate; +inf where any prediction cannot be."""
-        total = -self.log_density(y, values, sigma, self.estimate(y, values, sigma)).sum(1)
-        return torch.where(torch.isfinite(values).all(1) & ~total.isnan(), total, torch.inf)
+        return self.total(self.log_density(y, values, sigma, self.estimate(y, values, sigma)), values)
 
     def descent(
         self, y: torch.Tensor, values: torch.Tensor, sigma: torch.Tensor | None
@@ -120,6 +119,20 @@ class NoiseModel(ABC):
         `working` unless a model has weights from which steps get further, such as those of a majorising parabola.
         """
         return self.working(y, values, sigma)
+
+    def assess(
+        self, y: torch.Tensor, values: torch.Tensor, sigma: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """`negative_log_likelihood` (B,), and residual and weight of `descent`: what each step of refinement asks.
+
+        A model that estimates own parameters does so once for all three.
+        """
+        return self.negative_log_likelihood(y, values, sigma), *self.descent(y, values, sigma)
+
+    def total(self, density: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+        """(B,) loss from log densities (B, N); +inf where any prediction cannot be."""
+        loss = -density.sum(1)
+        return torch.where(torch.isfinite(values).all(1) & ~loss.isnan(), loss, torch.inf)
 
     def screening_sigma(self, y: torch.Tensor, sigma: torch.Tensor | None) -> torch.Tensor:
         """(N,) spread of each y guessed from the measurements alone, up to a factor.

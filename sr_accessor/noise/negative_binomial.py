@@ -60,10 +60,13 @@ class NegativeBinomial(NoiseModel):
         self, y: torch.Tensor, values: torch.Tensor, sigma: torch.Tensor | None
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Residual y − f and weight 1/(f + α·f²); both zero where f is not positive."""
-        sound = _positive(values)
-        f = torch.where(sound, values, 1.0)
-        weight = (f + self.estimate(y, values, sigma) * f.square()).reciprocal()
-        return torch.where(sound, y - f, 0.0), torch.where(sound, weight, 0.0)
+        return _curvature(y, values, self.estimate(y, values, sigma))
+
+    def assess(
+        self, y: torch.Tensor, values: torch.Tensor, sigma: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        own = self.estimate(y, values, sigma)
+        return self.total(self.log_density(y, values, sigma, own), values), *_curvature(y, values, own)
 
     def dispersion(self, values: torch.Tensor, sigma: torch.Tensor | None, parameters: torch.Tensor) -> torch.Tensor:
         f = values.clamp(min=torch.finfo(values.dtype).tiny)
@@ -97,6 +100,13 @@ class NegativeBinomial(NoiseModel):
 
 def _positive(values: torch.Tensor) -> torch.Tensor:
     return torch.isfinite(values) & (values > 0)
+
+
+def _curvature(y: torch.Tensor, values: torch.Tensor, alpha: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    sound = _positive(values)
+    f = torch.where(sound, values, 1.0)
+    weight = (f + alpha * f.square()).reciprocal()
+    return torch.where(sound, y - f, 0.0), torch.where(sound, weight, 0.0)
 
 
 NEGATIVE_BINOMIAL = NegativeBinomial()

@@ -9,7 +9,7 @@ import torch
 __all__ = ["minimum"]
 
 #: Steps at most, and the step below which a number counts as found. Newton's last steps double the digits.
-STEPS, FOUND = 60, 1e-10
+STEPS, FOUND = 60, 1e-7
 
 
 def minimum(
@@ -28,16 +28,19 @@ def minimum(
     A step that leaves the bracket, or where the curvature is not positive, is replaced by halving the bracket.
     """
     low, high = (torch.as_tensor(limit).to(start).expand_as(start).clone() for limit in (low, high))
+    # A function that falls all the way is asked at its border first, not after thirty halvings.
+    at_low, at_high = slopes(low)[0] >= 0, slopes(high)[0] <= 0
+    border = torch.where(at_low, low, high)
+    settled = at_low | at_high
     at = start.clamp(low, high)
     for _ in range(STEPS):
         slope, curvature = slopes(at)
         low, high = torch.where(slope < 0, at, low), torch.where(slope > 0, at, high)
         step = at - slope / curvature
         good = (curvature > 0) & (step > low) & (step < high)
-        # A function that falls all the way is asked at its border early, not after thirty halvings.
         new = torch.where(good, step, torch.where(slope == 0, at, (low + high) / 2))
         moved = (new - at).abs()
         at = new
-        if bool((moved < FOUND).all()):
+        if bool(((moved < FOUND) | settled).all()):
             break
-    return at
+    return torch.where(settled, border, at)

@@ -16,7 +16,7 @@ __all__ = ["STUDENT_T", "StudentT"]
 #: Degrees of freedom ν: below 2 there is no standard deviation, above 200 it is as good as normal.
 LEAST_NU, MOST_NU = 2.05, 200.0
 #: Steps of Fisher scoring for (log s, log ν), longest step, and the step below which it ends.
-STEPS, LONGEST, FOUND = 40, 1.0, 1e-9
+STEPS, LONGEST, FOUND = 40, 1.0, 1e-7
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,9 @@ class StudentT(NoiseModel):
         self, y: torch.Tensor, values: torch.Tensor, sigma: torch.Tensor | None
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Weight (ν + 1)/((ν + 3) s²), the expected curvature, and the residual that gives the slope."""
-        residual, actual, nu, scale = self._pieces(y, values, sigma)
+        own = self.estimate(y, values, sigma)
+        residual, actual = self._majorant(y, values, sigma, own)
+        nu, scale = self._split(sigma, own)
         weight = (nu + 1) / ((nu + 3) * scale.square())
         return residual * actual / weight, weight
 
@@ -63,13 +65,21 @@ class StudentT(NoiseModel):
         self, y: torch.Tensor, values: torch.Tensor, sigma: torch.Tensor | None
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Residual y − f and weight (ν + 1)/(ν s² + r²): steps of these never lose likelihood."""
-        residual, actual, _, _ = self._pieces(y, values, sigma)
-        return residual, actual
+        return self._majorant(y, values, sigma, self.estimate(y, values, sigma))
 
-    def _pieces(self, y: torch.Tensor, values: torch.Tensor, sigma: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
-        nu, scale = self._split(sigma, self.estimate(y, values, sigma))
+    def assess(
+        self, y: torch.Tensor, values: torch.Tensor, sigma: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        own = self.estimate(y, values, sigma)
+        loss = self.total(self.log_density(y, values, sigma, own), values)
+        return loss, *self._majorant(y, values, sigma, own)
+
+    def _majorant(
+        self, y: torch.Tensor, values: torch.Tensor, sigma: torch.Tensor | None, own: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        nu, scale = self._split(sigma, own)
         residual = torch.where(torch.isfinite(values), y - values, 0.0)
-        return residual, (nu + 1) / (nu * scale.square() + residual.square()), nu, scale
+        return residual, (nu + 1) / (nu * scale.square() + residual.square())
 
     def _split(self, sigma: torch.Tensor | None, parameters: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """ν (B, 1) and the scale, broadcastable to (B, N)."""
@@ -108,10 +118,10 @@ class StudentT(NoiseModel):
         return values - half, values + half
 
 
-def _nu_slope(square: torch.Tensor, nu: torch.Tensor) -> torch.Tensor:
-    """(B, 1) slope of the mean loss in ν for squared residuals in units of the scale."""
+def _nu_slope(share: torch.Tensor, nu: torch.Tensor) -> torch.Tensor:
+    """(B, 1) slope of the mean loss in ν, from the shares u/(ν + u) of squared residuals u in units of the scale."""
     gap = torch.digamma((nu + 1) / 2) - torch.digamma(nu / 2) - 1 / nu
-    inner = torch.log1p(square / nu) - (nu + 1) / nu * square / (nu + square)
+    inner = -torch.log1p(-share) - (nu + 1) / nu * share
     return (inner.mean(1, keepdim=True) - gap) / 2
 
 
@@ -122,10 +132,22 @@ def _nu_curvature(nu: torch.Tensor) -> torch.Tensor:
     return own - (nu + 5) / (2 * nu * (nu + 1) * (nu + 3))
 
 
+def _bend(nu: torch.Tensor, mean: torch.Tensor, mixed: torch.Tensor) -> torch.Tensor:
+    """(B, 1) second derivative of the mean loss by log ν, without its slope; means of share and share·(1 − share)."""
+    trigamma = torch.special.polygamma
+    gap = (trigamma(1, (nu + 1) / 2) - trigamma(1, nu / 2)) / 2 + nu.square().reciprocal()
+    return nu / 2 * (mean / nu - mean + (nu + 1) / nu * mixed - nu * gap)
+
+
+def _shares(square: torch.Tensor, width: torch.Tensor) -> torch.Tensor:
+    """square/(width + square), below 1 so that its complement has a logarithm."""
+    return (square / (width + square)).nan_to_num(nan=1.0).clamp(max=1 - 1e-16)
+
+
 def _slopes(square: torch.Tensor, b: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """First derivative and expected second one of the mean loss in b = log ν."""
     nu = b.exp()
-    return nu * _nu_slope(square, nu), nu.square() * _nu_curvature(nu)
+    return nu * _nu_slope(_shares(square, nu), nu), nu.square() * _nu_curvature(nu)
 
 
 def _scored(square: torch.Tensor, least: torch.Tensor) -> torch.Tensor:
@@ -136,21 +158,26 @@ def _scored(square: torch.Tensor, least: torch.Tensor) -> torch.Tensor:
     b = torch.full_like(a, math.log(4.0))
     low, high = math.log(LEAST_NU), math.log(MOST_NU)
     for _ in range(STEPS):
-        nu, u = b.exp(), square / (2 * a).exp()
-        ga = 1 - ((nu + 1) * u / (nu + u)).nan_to_num(posinf=0.0).where(u.isfinite(), nu + 1).mean(1, keepdim=True)
-        gb = nu * _nu_slope(u.clamp(max=1e300), nu)
-        haa = 2 * nu / (nu + 3)
-        hab = -2 * nu / ((nu + 1) * (nu + 3))
-        hbb = nu.square() * _nu_curvature(nu)
+        nu = b.exp()
+        share = _shares(square, nu * (2 * a).exp())
+        mean, mixed = share.mean(1, keepdim=True), (share * (1 - share)).mean(1, keepdim=True)
+        ga, gb = 1 - (nu + 1) * mean, nu * _nu_slope(share, nu)
+        haa, hab, hbb = 2 * (nu + 1) * mixed, (nu + 1) * mixed - nu * mean, gb + _bend(nu, mean, mixed)
+        # Newton's curvature where it is positive, else the expected one (Fisher scoring)
+        convex = (haa > 0) & (hbb > 0) & (haa * hbb > hab.square())
+        haa = torch.where(convex, haa, 2 * nu / (nu + 3))
+        hab = torch.where(convex, hab, -2 * nu / ((nu + 1) * (nu + 3)))
+        hbb = torch.where(convex, hbb, nu.square() * _nu_curvature(nu))
         at_border = ((b <= low) & (gb > 0)) | ((b >= high) & (gb < 0))
         grounded = (a <= least) & (ga > 0)
-        coupled = torch.where(at_border | grounded, 0.0, hab)
-        determinant = haa * hbb - coupled.square()
-        da = torch.where(grounded, 0.0, -(hbb * ga - coupled * gb) / determinant)
-        db = torch.where(at_border, 0.0, -(haa * gb - coupled * ga) / determinant)
+        hab = torch.where(at_border | grounded, 0.0, hab)
+        determinant = haa * hbb - hab.square()
+        da = torch.where(grounded, 0.0, -(hbb * ga - hab * gb) / determinant)
+        db = torch.where(at_border, 0.0, -(haa * gb - hab * ga) / determinant)
         da, db = da.clamp(-LONGEST, LONGEST), db.clamp(-LONGEST, LONGEST)
+        before_a, before_b = a, b
         a, b = (a + da).maximum(least), (b + db).clamp(low, high)
-        if bool((da.abs().maximum(db.abs()) < FOUND).all()):
+        if bool(((a - before_a).abs().maximum((b - before_b).abs()) < FOUND).all()):
             break
     return torch.cat([b.exp(), a.exp()], 1)
 
