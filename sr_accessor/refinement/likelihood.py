@@ -44,12 +44,14 @@ class Parameters:
     index : (K,) int64, which parameter each number is; two numbers may be one parameter
     lower, upper : (P,) float64, bounds; infinite where there is none
     free : (B, P) bool, False where a parameter keeps its value
+    names : P names
     """
 
     index: torch.Tensor
     lower: torch.Tensor
     upper: torch.Tensor
     free: torch.Tensor
+    names: tuple[str, ...]
 
     def __getitem__(self, rows) -> Parameters:
         return replace(self, free=self.free[rows])
