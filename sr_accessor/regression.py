@@ -20,9 +20,11 @@ import numpy as np
 import torch
 
 from sr_accessor.constraints import Constraints
-from sr_accessor.device import DTYPE, alone, resolve
-from sr_accessor.errors import InputError, OptionError, SymRegWarning
+from sr_accessor.device import alone, resolve
+from sr_accessor.equation import informed, measured
+from sr_accessor.errors import InputError, NoiseModelError, OptionError, SymRegWarning
 from sr_accessor.expressions.vocabulary import Vocabulary
+from sr_accessor.noise.model import NoiseModel
 from sr_accessor.observations import Observations
 from sr_accessor.options import FitOptions
 from sr_accessor.plugins.manager import noise_model, vocabulary
@@ -64,7 +66,7 @@ def fit(observations: Observations, options: FitOptions) -> FitResult:
     DeviceError : no such device.
     """
     began = time.perf_counter()
-    noise, operators = noise_model(options.noise), _operators(options.operators)
+    noise, operators = _noise(options, observations), _operators(options.operators)
     check_rule(options.select)
     device = resolve(options.device)
     seed = int(np.random.SeedSequence().entropy % 2**31) if options.random_state is None else int(options.random_state)
@@ -74,7 +76,6 @@ def fit(observations: Observations, options: FitOptions) -> FitResult:
     operators = with_constants(operators, check_constants(options.constants or {}), observations.names)
     training, held_out = _split(observations, options.rows_held_out(len(observations.y)), seed)
     data = _data(training, noise, device)
-    noise.check_data(data.y, observations.target, data.sigma)
     given = _given(options, constraints, operators, observations.names, data)
     state = start(data, operators, seed=seed, network=_network(options.network, device), given=given)
     state, status, threads = _search(state, options, began)
@@ -98,6 +99,27 @@ def fit(observations: Observations, options: FitOptions) -> FitResult:
     for remark in result.warnings[len(observations.remarks) :]:
         warnings.warn(remark, stacklevel=4)
     return result
+
+
+def _noise(options: FitOptions, observations: Observations) -> NoiseModel:
+    """The noise model, sure that the observations can come from it, and told whether sigma is absolute.
+
+    Raises
+    ------
+    UnknownNameError : no such noise model.
+    NoiseModelError : measurements, error bars or weights that it cannot describe.
+    """
+    noise = noise_model(options.noise)
+    if observations.sigma is not None:
+        noise.check_sigma(observations.target)
+    if observations.sample_weight is not None:
+        noise.check_weight()
+    _, y, sigma, _ = measured(observations)
+    noise.check_data(y, observations.target, sigma)
+    if observations.sigma is not None and not (observations.absolute_sigma or noise.uses_weight):
+        text = f"noise model {noise.name!r} takes sigma in units of the target; leave out absolute_sigma=False"
+        raise NoiseModelError(text)
+    return informed(noise, observations)
 
 
 def _operators(spec: Any) -> Vocabulary:
@@ -129,7 +151,8 @@ def _without(observations: Observations, forbidden: Sequence[Hashable]) -> Obser
     if not kept:
         raise InputError("the constraints forbid every feature; allow at least one")
     names, units = (tuple(given[i] for i in kept) for given in (observations.names, observations.units))
-    return dataclasses.replace(observations, x=np.ascontiguousarray(observations.x[:, kept]), names=names, units=units)
+    x, of_x = (a if a is None else np.ascontiguousarray(a[:, kept]) for a in (observations.x, observations.sigma_x))
+    return dataclasses.replace(observations, x=x, sigma_x=of_x, names=names, units=units)
 
 
 def _given(
@@ -208,20 +231,14 @@ def _split(observations: Observations, held_out: int, seed: int) -> tuple[Observ
 
 
 def _take(observations: Observations, rows: np.ndarray) -> Observations:
-    columns = ("x", "y", "sigma", "sample_weight", "rows")
+    columns = ("x", "y", "sigma", "sigma_sides", "sigma_x", "sample_weight", "rows")
     given = {name: getattr(observations, name) for name in columns}
     return dataclasses.replace(observations, **{k: None if v is None else v[rows] for k, v in given.items()})
 
 
-def _data(observations: Observations, noise: Any, device: torch.device) -> Data:
-    def tensor(array: np.ndarray | None) -> torch.Tensor | None:
-        return None if array is None else torch.tensor(array, dtype=DTYPE, device=device)
-
-    sigma = tensor(observations.sigma)
-    if sigma is None and observations.sample_weight is not None:
-        weight = tensor(observations.sample_weight)
-        sigma = torch.where(weight > 0, weight, torch.finfo(DTYPE).tiny).rsqrt()
-    return Data(tensor(observations.x), tensor(observations.y), sigma, noise)
+def _data(observations: Observations, noise: NoiseModel, device: torch.device) -> Data:
+    x, y, sigma, errors = measured(observations, device)
+    return Data(x, y, sigma, noise, errors)
 
 
 def _network(name: Any, device: torch.device) -> Callable[[], Transformer] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["fit", "predict"]
 
 #: Keywords about the table; those about the search are the fields of `FitOptions`.
-TABLE_KEYWORDS = ("target", "features", "sigma", "sample_weight", "nan_policy")
+TABLE_KEYWORDS = ("target", "features", "sigma", "sigma_x", "absolute_sigma", "sample_weight", "nan_policy")
 
 
 def fit(
@@ -31,6 +31,8 @@ def fit(
     features: Any = None,
     *,
     sigma: Any = None,
+    sigma_x: Mapping[Hashable, Any] | None = None,
+    absolute_sigma: bool | None = None,
     sample_weight: Any = None,
     nan_policy: str = "omit",
     **options: Any,
@@ -43,7 +45,11 @@ def fit(
         In xarray features and target broadcast against each other and every point is a row. The table is not changed.
     target : label of the measured quantity
     features : label or list of labels; None takes all other columns of numbers (for a DataArray: its coordinates)
-    sigma : standard error of the target, in its unit: a label, one number, or one number per row
+    sigma : standard error of the target, in its unit: a label, one number, or one number per row; a tuple (downwards,
+        upwards) where the two differ
+    sigma_x : {feature: its standard error}, each like sigma; needs sigma. Acts by the slope of the law
+    absolute_sigma : False takes only the ratios of sigma, and the scale from the residuals; None is True exactly if
+        sigma is given
     sample_weight : factor of each squared residual: a label or one number per row
     nan_policy : "omit" leaves out rows with missing values and counts them, "raise" raises
     **options : noise, operators, network, select, constraints, guesses, constants, template, shape, validation,
@@ -62,7 +68,10 @@ def fit(
     SymRegWarning : what was left out or looks suspicious; also kept on the result.
     """
     chosen = FitOptions.from_keywords(options, TABLE_KEYWORDS)
-    about = {"features": features, "sigma": sigma, "sample_weight": sample_weight, "nan_policy": nan_policy}
+    about = {
+        "features": features, "sigma": sigma, "sigma_x": sigma_x, "absolute_sigma": absolute_sigma,
+        "sample_weight": sample_weight, "nan_policy": nan_policy,
+    }  # fmt: skip
     if not isinstance(table, pd.api.typing.DataFrameGroupBy):
         return _fit_one(table, target, about, chosen)
     results = {}

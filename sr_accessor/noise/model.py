@@ -161,11 +161,8 @@ class NoiseModel(ABC):
         NoiseModelError : names the column `label`, the first bad row and its value; or error bars were given to
             a model that has no use for them.
         """
-        if sigma is not None and not self.uses_sigma:
-            raise NoiseModelError(
-                f"column {label!r} has error bars, but noise model {self.name!r} tells the spread itself; "
-                "leave sigma out, or use noise='gaussian'"
-            )
+        if sigma is not None:
+            self.check_sigma(label)
         test, words = SUPPORTS[self.support]
         bad = (~test(y)).nonzero()[:, 0]
         if len(bad):
@@ -173,6 +170,14 @@ class NoiseModel(ABC):
             raise NoiseModelError(
                 f"column {label!r}, row {row} is {float(y[row])!r} ({len(bad)} such rows): noise model {self.name!r} "
                 f"describes {words}; mend the rows or choose another model with noise="
+            )
+
+    def check_sigma(self, label: Hashable) -> None:
+        """Raise NoiseModelError where error bars of column `label` mean nothing."""
+        if not self.uses_sigma:
+            raise NoiseModelError(
+                f"column {label!r} has error bars, but noise model {self.name!r} tells the spread itself; "
+                "leave sigma out, or use noise='gaussian'"
             )
 
     def check_weight(self) -> None:

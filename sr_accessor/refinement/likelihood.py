@@ -21,7 +21,7 @@ from sr_accessor.noise.model import NoiseModel
 from sr_accessor.refinement.levenberg_marquardt import levenberg_marquardt, solve_normal
 from sr_accessor.refinement.solution import Reason, Refined
 
-__all__ = ["Parameters", "effective_sigma", "most_likely", "tied_jacobian"]
+__all__ = ["LawErrors", "Parameters", "most_likely", "tied_jacobian"]
 
 #: Bytes of one piece's Jacobian.
 PIECE_BYTES = 16 * 2**20
@@ -31,8 +31,8 @@ FIRST_DAMPING, LEAST_DAMPING, MOST_DAMPING = 1e-3, 1e-12, 1e9
 TOLERANCE = 1e-8
 #: Steps of least squares where the likelihood of the start is zero, and weight of a row there.
 FIRST_STEPS, PULL = 8, 100.0
-#: Passes in which error bars of x follow the slope of the law.
-SLOPE_PASSES = 3
+#: Passes in which error bars that depend on the law follow it.
+PASSES = 2
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,35 @@ class Parameters:
         return values.index_copy_(1, self.index, constants)
 
 
+@dataclass(frozen=True)
+class LawErrors:
+    """Error bars that depend on the law: errors of x by its slope, and errors of y that differ downwards and upwards.
+
+    Parameters
+    ----------
+    sides : (N, 2) standard errors of y downwards and upwards (twice the same where they are equal)
+    x : (N, D) standard errors of x, 0 where x is exact, or None
+
+    The effective variance is σ² + Σ (∂f/∂x·σ_x)² [Orear 1982, Am. J. Phys. 50, 912], to first order in σ_x; σ is the
+    error of y towards the law.
+    """
+
+    sides: torch.Tensor
+    x: torch.Tensor | None
+
+    def __getitem__(self, rows) -> LawErrors:
+        return LawErrors(self.sides[rows], None if self.x is None else self.x[rows])
+
+    def sigma(self, expressions: Expressions, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """(B, N) standard deviation of y − f, in units of y; without the errors of x where f has no slope."""
+        if self.x is None:
+            return torch.where(evaluate(expressions, x)[0] < y, self.sides[:, 0], self.sides[:, 1])
+        values, slopes = input_derivative(expressions, x)
+        own = torch.where(values < y, self.sides[:, 0], self.sides[:, 1])
+        along = (slopes * self.x.T).square().sum(1)
+        return (own.square() + torch.where(along.isfinite(), along, 0.0)).sqrt()
+
+
 def most_likely(
     expressions: Expressions,
     x: torch.Tensor,
@@ -69,7 +98,7 @@ def most_likely(
     noise: NoiseModel,
     sigma: torch.Tensor | None = None,
     *,
-    sigma_x: torch.Tensor | None = None,
+    errors: LawErrors | None = None,
     parameters: Parameters | None = None,
     steps: int = 20,
     tolerance: float = TOLERANCE,
@@ -83,26 +112,21 @@ def most_likely(
     y : Tensor (N,), or (B, N) where candidates have targets of their own
     noise : the noise model; its own parameters are fitted along
     sigma : Tensor (N,) or (B, N), optional, standard errors of y
-    sigma_x : Tensor (N, D), optional, standard errors of x; needs `sigma`
+    errors : error bars that depend on the law take the place of `sigma`; computed anew after each of a few passes
     parameters : bounds, ties and held numbers of candidates of one structure; None: all numbers are free alone
-    steps : Jacobians computed per candidate at most
+    steps : Jacobians computed per candidate at most, in each pass
     tolerance : nats; a candidate is done when a step promises less
 
     Returns
     -------
     Refined, in the order given; `loss` in nats, +inf where the law cannot be (`INVALID_START`)
-
-    Errors of x act by the effective variance σ² + Σ (∂f/∂x·σ_x)² [Orear 1982, Am. J. Phys. 50, 912], computed
-    anew after each of a few passes.
     """
-    if sigma_x is not None:
-        found = Refined(expressions, *(torch.zeros(len(expressions)) for _ in range(3)))
-        for _ in range(SLOPE_PASSES):
-            spread = effective_sigma(found.expressions, x, sigma, sigma_x)
-            options = {"parameters": parameters, "steps": steps, "tolerance": tolerance}
-            found = most_likely(found.expressions, x, y, noise, spread, **options)
-        spread = effective_sigma(found.expressions, x, sigma, sigma_x)
-        values = evaluate(found.expressions, x)[0]
+    options = {"parameters": parameters, "steps": steps, "tolerance": tolerance}
+    if errors is not None:
+        found = most_likely(expressions, x, y, noise, sigma, **options)
+        for _ in range(PASSES):
+            found = most_likely(found.expressions, x, y, noise, errors.sigma(found.expressions, x, y), **options)
+        spread, values = errors.sigma(found.expressions, x, y), evaluate(found.expressions, x)[0]
         return replace(found, loss=noise.negative_log_likelihood(y, values, spread))
     if parameters is None and isinstance(noise, Gaussian):
         weight = None if sigma is None else sigma**-2
@@ -125,15 +149,6 @@ def most_likely(
     constants[:, : expressions.constants.shape[1]] = torch.cat([p[0] for p in parts])
     loss, reason, used = (torch.cat([part[i] for part in parts]) for i in (1, 2, 3))
     return Refined(whole.with_constants(constants), loss, reason, used)
-
-
-def effective_sigma(
-    expressions: Expressions, x: torch.Tensor, sigma: torch.Tensor, sigma_x: torch.Tensor
-) -> torch.Tensor:
-    """(B, N) standard deviation of y − f with errors in y and x, to first order; sigma where f has no slope."""
-    slopes = input_derivative(expressions, x)[1]
-    along = (slopes * sigma_x.T).square().sum(1)
-    return (sigma.square() + torch.where(along.isfinite(), along, 0.0)).sqrt()
 
 
 def tied_jacobian(columns: torch.Tensor, parameters: Parameters) -> torch.Tensor:
