@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import warnings
 from dataclasses import dataclass
@@ -26,14 +25,15 @@ from sr_accessor.expressions.vocabulary import VARIABLE
 from sr_accessor.noise.gaussian import GAUSSIAN, Gaussian
 from sr_accessor.noise.model import NoiseModel
 from sr_accessor.observations import Observations, inputs_of
-from sr_accessor.refinement.likelihood import LawErrors, Parameters, tied_jacobian
+from sr_accessor.refinement.likelihood import Parameters, tied_jacobian
+from sr_accessor.scatter import measured
 from sr_accessor.uncertainty.laplace import Laplace
 from sr_accessor.uncertainty.profile import profile_limits
 
 if TYPE_CHECKING:
     import sympy
 
-__all__ = ["Equation", "deviations", "informed", "measured"]
+__all__ = ["Equation"]
 
 #: A rounded number stands for the refined one if χ² moves by less than this (1 is one standard error) ...
 NOTICEABLE = 0.05
@@ -441,32 +441,3 @@ class Equation:
 
     def _repr_latex_(self) -> str:
         return f"$${self.to_latex()}$$"
-
-
-def measured(
-    observations: Observations, device: torch.device | str = "cpu"
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None, LawErrors | None]:
-    """x (N, D), y (N,), sigma (N,) or None, and errors that depend on the law; copies, as the arrays are read-only."""
-
-    def tensor(array: np.ndarray | None) -> torch.Tensor | None:
-        return None if array is None else torch.tensor(array, dtype=DTYPE, device=device)
-
-    sigma, sides, of_x = tensor(deviations(observations)), observations.sigma_sides, tensor(observations.sigma_x)
-    errors = None
-    if sides is not None or of_x is not None:
-        errors = LawErrors(torch.stack([sigma, sigma], 1) if sides is None else tensor(sides), of_x)
-    return tensor(observations.x), tensor(observations.y), sigma, errors
-
-
-def informed(noise: NoiseModel, observations: Observations) -> NoiseModel:
-    """The noise model, told whether sigma is in units of y or only relative, as a sample_weight always is."""
-    if deviations(observations) is None or not noise.uses_sigma:
-        return noise
-    return dataclasses.replace(noise, absolute=observations.absolute_sigma)
-
-
-def deviations(observations: Observations) -> np.ndarray | None:
-    """(N,) what each residual is measured by: sigma, or 1/√sample_weight (huge: a row that does not count), or None."""
-    if observations.sigma is not None or observations.sample_weight is None:
-        return observations.sigma
-    return 1 / np.sqrt(np.maximum(observations.sample_weight, np.finfo(float).tiny))

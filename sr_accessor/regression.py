@@ -21,14 +21,14 @@ import torch
 
 from sr_accessor.constraints import Constraints
 from sr_accessor.device import alone, resolve
-from sr_accessor.equation import informed, measured
-from sr_accessor.errors import InputError, NoiseModelError, OptionError, SymRegWarning
+from sr_accessor.errors import InputError, OptionError, SymRegWarning
 from sr_accessor.expressions.vocabulary import Vocabulary
 from sr_accessor.noise.model import NoiseModel
 from sr_accessor.observations import Observations
 from sr_accessor.options import FitOptions
-from sr_accessor.plugins.manager import noise_model, vocabulary
+from sr_accessor.plugins.manager import vocabulary
 from sr_accessor.result import FitResult
+from sr_accessor.scatter import measured, noise_of
 from sr_accessor.search.constants import check_constants, with_constants
 from sr_accessor.search.constraints import Admission, constrained
 from sr_accessor.search.given import Given
@@ -66,7 +66,7 @@ def fit(observations: Observations, options: FitOptions) -> FitResult:
     DeviceError : no such device.
     """
     began = time.perf_counter()
-    noise, operators = _noise(options, observations), _operators(options.operators)
+    noise, operators = noise_of(options.noise, observations), _operators(options.operators)
     check_rule(options.select)
     device = resolve(options.device)
     seed = int(np.random.SeedSequence().entropy % 2**31) if options.random_state is None else int(options.random_state)
@@ -99,27 +99,6 @@ def fit(observations: Observations, options: FitOptions) -> FitResult:
     for remark in result.warnings[len(observations.remarks) :]:
         warnings.warn(remark, stacklevel=4)
     return result
-
-
-def _noise(options: FitOptions, observations: Observations) -> NoiseModel:
-    """The noise model, sure that the observations can come from it, and told whether sigma is absolute.
-
-    Raises
-    ------
-    UnknownNameError : no such noise model.
-    NoiseModelError : measurements, error bars or weights that it cannot describe.
-    """
-    noise = noise_model(options.noise)
-    if observations.sigma is not None:
-        noise.check_sigma(observations.target)
-    if observations.sample_weight is not None:
-        noise.check_weight()
-    _, y, sigma, _ = measured(observations)
-    noise.check_data(y, observations.target, sigma)
-    if observations.sigma is not None and not (observations.absolute_sigma or noise.uses_weight):
-        text = f"noise model {noise.name!r} takes sigma in units of the target; leave out absolute_sigma=False"
-        raise NoiseModelError(text)
-    return informed(noise, observations)
 
 
 def _operators(spec: Any) -> Vocabulary:

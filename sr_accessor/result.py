@@ -15,13 +15,14 @@ import torch
 
 from sr_accessor.device import DTYPE
 from sr_accessor.display import figure, html, text
-from sr_accessor.equation import Equation, informed, measured
+from sr_accessor.equation import Equation
 from sr_accessor.errors import ColumnError, InputError, SymRegWarning, UnknownNameError, nearest
 from sr_accessor.expressions.evaluate import evaluate
 from sr_accessor.expressions.text import to_text
 from sr_accessor.noise.model import NoiseModel
 from sr_accessor.observations import Observations
 from sr_accessor.refinement.likelihood import Parameters
+from sr_accessor.scatter import informed, measured
 from sr_accessor.search.front import Front
 from sr_accessor.search.rules import choose
 from sr_accessor.uncertainty.laplace import Laplace, covariance

@@ -21,7 +21,7 @@ FLOORS = [
     ("display", "text figure html *"),
     ("prior", "*"),
     ("transformer", "config tokenizer attention embedder encoder decoder model checkpoint"),
-    ("refinement", "solution levenberg_marquardt likelihood bfgs refine"),
+    ("refinement", "solution levenberg_marquardt likelihood exchange bfgs refine"),
     ("decoding", "scaling grammar sampling beam draft"),
     ("training", "*"),
     (
@@ -29,7 +29,7 @@ FLOORS = [
         "front rules features library views screens moves selection constants constraints guesses template given loop",
     ),
     ("uncertainty", "*"),
-    ("", "equation result known_law regression"),
+    ("", "scatter equation result known_law regression"),
     ("frontends", "functions pandas_accessor xarray_accessor register *"),
     ("", "__init__"),
     ("evaluation", "*"),  # a user of the whole house
