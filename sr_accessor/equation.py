@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import warnings
 from dataclasses import dataclass
@@ -11,22 +12,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 import torch
-from scipy.special import ndtri, stdtrit
 
 from sr_accessor.device import DTYPE
 from sr_accessor.errors import MissingDependencyError, OptionError, SymRegWarning, nearest
 from sr_accessor.expressions.batch import Expressions
 from sr_accessor.expressions.evaluate import evaluate
-from sr_accessor.expressions.jacobian import jacobian
 from sr_accessor.expressions.latex import label_latex, to_latex
 from sr_accessor.expressions.symbolic import to_sympy
 from sr_accessor.expressions.text import to_text
 from sr_accessor.expressions.vocabulary import VARIABLE
-from sr_accessor.noise.gaussian import GAUSSIAN, Gaussian
+from sr_accessor.noise.gaussian import GAUSSIAN
 from sr_accessor.noise.model import NoiseModel
 from sr_accessor.observations import Observations, inputs_of
-from sr_accessor.refinement.likelihood import Parameters, tied_jacobian
+from sr_accessor.refinement.likelihood import Parameters
 from sr_accessor.scatter import measured
+from sr_accessor.uncertainty.bands import band as limits_of
 from sr_accessor.uncertainty.laplace import Laplace
 from sr_accessor.uncertainty.profile import profile_limits
 
@@ -220,11 +220,7 @@ class Equation:
         """Two-sided quantile: normal with absolute sigma, otherwise Student's with N − rank degrees."""
         if not 0 < level < 1:
             raise OptionError(f"level={level!r} must be between 0 and 1, e.g. level=0.95")
-        upper = 0.5 + level / 2
-        degrees = int(self.laplace.degrees[0])
-        if self.laplace.absolute:
-            return float(ndtri(upper))
-        return float(stdtrit(degrees, upper)) if degrees > 0 else math.nan
+        return float(self.laplace.quantile(level)[0])
 
     # ------------------------------------------------------------------ predictions
     def predict(self, table: Any, band: str | None = None, *, level: float = 0.95, sigma: Any = None) -> Any:
@@ -258,7 +254,7 @@ class Equation:
             warnings.warn(remark, stacklevel=2)
         if band is None:
             return self._with_unit(inputs.like(values))
-        limits = self.band_array(x, level) if band == "confidence" else self._prediction_array(x, level, sigma)
+        limits = self.band_array(x, level, of=band, sigma=sigma)
         mean, lower, upper = (
             self._with_unit(inputs.like(part).rename(name))
             for name, part in zip(("mean", "lower", "upper"), limits, strict=True)
@@ -297,42 +293,37 @@ class Equation:
         return torch.where(valid, values, torch.nan)[0].numpy()
 
     def band_array(
-        self, x: np.ndarray, level: float = 0.95, scatter: np.ndarray | float = 0.0
+        self, x: np.ndarray, level: float = 0.95, *, of: str = "confidence", sigma: Any = None
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Mean, lower and upper limit of the law, each (N,), for inputs x (N, D).
+        """Mean, lower and upper limit, each (N,), for inputs x (N, D) in the order of the training columns.
 
         Parameters
         ----------
         level : share that the band should hold
-        scatter : variance of one new measurement to be added, () or (N,), units of y squared
+        of : "confidence" (the law) or "prediction" (a new measurement)
+        sigma : standard deviation(s) of the new measurements; default: the training rows', as a root mean square
         """
-        values, columns, valid = jacobian(self.expression, torch.tensor(np.asarray(x), dtype=DTYPE))
-        columns = tied_jacobian(columns, self._numbers)
-        mean = torch.where(valid, values, torch.nan)[0].numpy()
-        half = self._quantile(level) * np.sqrt(self.laplace.value_variance(columns)[0].numpy() + scatter)
-        return mean, mean - half, mean + half
+        self._quantile(level)  # checks the level
+        points = torch.tensor(np.asarray(x), dtype=DTYPE)
+        given: dict[str, Any] = {"parameters": self._numbers}
+        if of == "prediction":
+            given |= self._scatter(sigma, len(points))
+        return tuple(part[0].numpy() for part in limits_of(self.expression, self.laplace, points, level, **given))
 
-    def _prediction_array(self, x: np.ndarray, level: float, sigma: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Mean, lower and upper limit of new measurements, each (N,): the law's error and their scatter together."""
-        if isinstance(self.noise, Gaussian):
-            return self.band_array(x, level, self._scatter(sigma))
-        mean, low, high = self.band_array(x, level)
-        seen_x, y, stated, errors = measured(self.observations)
-        stated = stated if errors is None else errors.sigma(self.expression, seen_x, y)
-        own = self.noise.estimate(y, evaluate(self.expression, seen_x)[0], stated)
-        new = None
-        if stated is not None:
-            usual = float(stated.square().mean().sqrt())
-            new = torch.tensor(np.broadcast_to(usual if sigma is None else sigma, mean.shape), dtype=DTYPE)
-        lower, upper = (t[0].numpy() for t in self.noise.interval(torch.tensor(mean)[None], new, own, level))
-        return mean, mean - np.hypot(mean - low, mean - lower), mean + np.hypot(high - mean, upper - mean)
-
-    def _scatter(self, sigma: Any) -> np.ndarray | float:
-        """Variance of one new measurement, units of y squared."""
-        given = self.observations.sigma if sigma is None else np.asarray(sigma, dtype=float)
-        square = 1.0 if given is None else np.square(given)
-        square = np.mean(square) if sigma is None else square
-        return square * float(self.laplace.variance[0])
+    def _scatter(self, sigma: Any, count: int) -> dict[str, Any]:
+        """How new measurements scatter: the noise model, its own parameters, and their error bars if it takes any."""
+        noise = self.noise
+        x, y, stated, errors = measured(self.observations)
+        stated = stated if errors is None else errors.sigma(self.expression, x, y)
+        own = noise.estimate(y, evaluate(self.expression, x)[0], stated)
+        if sigma is not None and not noise.uses_sigma:
+            noise.check_sigma(self.target)
+        if sigma is None and stated is None:
+            return {"noise": noise, "own": own}
+        usual = stated.square().mean().sqrt() if sigma is None else torch.as_tensor(np.asarray(sigma, dtype=float))
+        if stated is None:  # error bars of the new rows alone are in units of y
+            noise = dataclasses.replace(noise, absolute=True)
+        return {"noise": noise, "own": own, "sigma": usual.to(DTYPE).expand(count)}
 
     def _extrapolation(self, x: np.ndarray) -> tuple[SymRegWarning, ...]:
         seen = self.observations.x[:, self._used]

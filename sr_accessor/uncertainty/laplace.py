@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from scipy.special import ndtri, stdtrit
 
 from sr_accessor.device import DTYPE
 from sr_accessor.expressions.batch import Expressions
@@ -83,6 +84,14 @@ class Laplace:
         size = (gradient.abs() * self.null.abs().amax(2)[:, :, None]).amax(1)
         return torch.where(lost > NULL_SHARE * size, torch.nan, spread)
 
+    def quantile(self, level: float) -> torch.Tensor:
+        """(F,) two-sided quantile: normal with a known scale, else Student's with N − rank degrees; NaN with none."""
+        upper = 0.5 + level / 2
+        if self.absolute:
+            return torch.full_like(self.variance, float(ndtri(upper)))
+        found = torch.as_tensor(stdtrit(self.degrees.clamp(min=1).cpu().numpy(), upper)).to(self.variance)
+        return torch.where(self.degrees > 0, found, torch.nan)
+
 
 def covariance(
     expressions: Expressions,
@@ -100,7 +109,7 @@ def covariance(
     ----------
     expressions : Expressions, F rows at their optimum
     x : Tensor (N, D)
-    y : Tensor (N,)
+    y : Tensor (N,), or (F, N) where expressions have targets of their own
     sigma : Tensor (N,) or (F, N), optional, standard deviations of y; None weighs all points alike
     absolute_sigma : bool, optional
         True takes sigma as it is; False only as relative weights, scaled by the residuals. None: True exactly
@@ -123,15 +132,16 @@ def covariance(
     else:
         absolute = noise.degrees(sigma) == 0
         weight = noise.working(y, evaluate(expressions, x)[0], sigma)[1].sqrt()
+    points = y.shape[-1]
     weight = torch.atleast_2d(weight)  # (1 or F, 1 or N)
-    weight = weight.expand(len(weight), len(y))
+    weight = weight.expand(len(weight), points)
     slots = expressions.constants.shape[1] if parameters is None else len(parameters.lower)
     rows, triangle = len(expressions), y.new_zeros(len(expressions), 0, slots)
     squares, finite = y.new_zeros(rows), torch.ones(rows, dtype=torch.bool, device=y.device)
-    for start in range(0, len(y), POINTS):  # pieces of the points, all expressions in each
+    for start in range(0, points, POINTS):  # pieces of the points, all expressions in each
         at = slice(start, start + POINTS)
         values, columns, valid = jacobian(expressions, x[at])
-        residual = (values - y[at]) * weight[:, at]
+        residual = (values - y[..., at]) * weight[:, at]
         finite &= valid.all(1) & columns.isfinite().all(2).all(1)
         squares += residual.square().sum(1)
         columns = columns if parameters is None else tied_jacobian(columns, parameters)
@@ -151,10 +161,10 @@ def covariance(
     null = directions * (~known & (torch.arange(slots, device=y.device) < slots))[:, None, :]
     lost = torch.linalg.vector_norm(null, dim=2)  # (F, K): share of each constant in directions without effect
 
-    degrees = len(y) - rank
+    degrees = points - rank
     # Rounding alone leaves residuals of about eps·|y|: an exact law's errors are tiny but not 0.
     rounding = (torch.finfo(DTYPE).eps * y * weight).square().mean(1)
-    estimated = (squares if plain else torch.full_like(squares, len(y))) / degrees.clamp(min=1)
+    estimated = (squares if plain else torch.full_like(squares, points)) / degrees.clamp(min=1)
     estimated = estimated.clamp(min=rounding) if plain else estimated
     variance = torch.ones_like(squares) if absolute else torch.where(degrees > 0, estimated, torch.nan)
     free = expressions.free if parameters is None else parameters.free
