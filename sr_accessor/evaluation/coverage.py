@@ -79,7 +79,8 @@ def simulate(experiment: Experiment, sets: int, seed: int) -> dict[str, float]:
     Returns
     -------
     Largest |mean|, and largest deviation from 1 of the standard deviation, of the constants' pulls
-    (estimate − truth)/stderr; coverage of confidence and prediction bands at both levels, and the share of data sets that could be fitted.
+    (estimate − truth)/stderr; coverage of confidence and prediction bands at both levels; and the share of data sets
+    that could be fitted.
     """
     random, law, noise = generator(seed), _law(), experiment.noise
     x = torch.linspace(0, LONGEST, ROWS, dtype=DTYPE)[:, None]
