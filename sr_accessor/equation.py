@@ -144,7 +144,7 @@ class Equation:
         deviation = np.sqrt(np.diag(covariance))
         return covariance / np.outer(deviation, deviation)
 
-    @property
+    @cached_property
     def uvars(self) -> dict[str, Any]:
         """{name: value with its error}, correlated, of the package ``uncertainties``.
 

@@ -31,7 +31,8 @@ from sr_accessor.refinement.exchange import exchanges
 from sr_accessor.refinement.likelihood import Parameters, most_likely
 from sr_accessor.refinement.solution import Reason, Refined
 from sr_accessor.result import FitResult
-from sr_accessor.scatter import measured
+from sr_accessor.scatter import likeliest, measured
+from sr_accessor.search.front import Front
 from sr_accessor.search.guesses import unknown_names
 from sr_accessor.search.selection import Data, score
 from sr_accessor.version import __version__
@@ -45,6 +46,8 @@ START, DECADES, NEAR = 1.0, (-3.0, 3.0), 0.7
 STEPS, FINAL_STEPS, TOLERANCE, FINAL_TOLERANCE = 100, 500, 1e-6, 1e-16
 #: Best starts that are refined to the end, and nats within which two of them are at the same optimum.
 FINALISTS, SAME = 5, 1e-3
+#: Nats within which refined optima are equally likely.
+EQUAL = 1e-6
 #: Squared logarithm of a factor that a change of sign counts as.
 FLIPPED = 100.0
 #: Relative difference of values that is no difference.
@@ -175,7 +178,7 @@ def _number(name: str | int, given: Any) -> float:
 def refine_law(
     observations: Observations,
     law: KnownLaw,
-    noise: NoiseModel,
+    noises: Sequence[NoiseModel],
     *,
     restarts: int = 30,
     random_state: int | None = None,
@@ -186,7 +189,7 @@ def refine_law(
     ----------
     observations : checked rows of `law.names`
     law : from `read_law`
-    noise : the noise model, fit for these observations
+    noises : the noise models to choose from by description length, fit for these observations; mostly one
     restarts : further starts: near the given start, and of any magnitude, within the bounds
     random_state : seed of the restarts; None draws one, which the result records
 
@@ -200,35 +203,24 @@ def refine_law(
     """
     began = time.perf_counter()
     seed = int(np.random.SeedSequence().entropy % 2**31) if random_state is None else int(random_state)
-    x, y, sigma, errors = measured(observations)
     starts = _starts(law, restarts, torch.Generator().manual_seed(seed))
-    numbers = dataclasses.replace(law.numbers, free=law.numbers.free.expand(len(starts), -1))
-    options = {"errors": errors, "steps": STEPS, "tolerance": TOLERANCE}
-    found = most_likely(starts, x, y, noise, sigma, parameters=numbers, **options)
-    order = found.loss.argsort(stable=True)
-    if not bool(found.loss[order[0]].isfinite()):
-        raise InputError(
-            "the law has no finite value or no likelihood on some row, from the start and all restarts; give start= "
-            "or bounds= that keep it in its domain, e.g. bounds={'a': (0, None)}"
-        )
-    options = {"errors": errors, "steps": FINAL_STEPS, "tolerance": FINAL_TOLERANCE}
-    best = order[:FINALISTS]
-    final = most_likely(found.expressions[best], x, y, noise, sigma, parameters=numbers[best], **options)
-    winner = int(final.loss.argmin())
-    reached = int((found.loss < final.loss[winner] + SAME).sum())
-    expression = _as_started(law, final.expressions[winner], x)
-    front = score(expression, Data(x, y, sigma, noise, errors), ("formula",)).front()
-    status = "converged" if _settled(final, winner) else "no_convergence"
-    remarks = ()
-    if status != "converged":
+    x, y, sigma, errors = measured(observations)
+    optima = {noise.name: _optimum(law, starts, Data(x, y, sigma, noise, errors)) for noise in noises}
+    half = 0.5 * math.log2(len(y))
+    bits = {
+        noise.name: float(optima[noise.name].front.description_length) + half * noise.degrees(sigma) for noise in noises
+    }
+    chosen, remark = likeliest(bits)
+    optimum, remarks = optima[chosen], [] if remark is None else [remark]
+    if not optimum.settled:
         text = f"the likelihood was still rising after {FINAL_STEPS} steps; give other starts, or bounds"
-        remarks = (SymRegWarning("NO_CONVERGENCE", text),)
+        remarks.append(SymRegWarning("NO_CONVERGENCE", text))
     result = FitResult(
         observations=observations,
-        front=front,
-        noise=noise,
+        front=optimum.front,
+        noise=next(noise for noise in noises if noise.name == chosen),
         parameters=law.numbers,
-        status=status,
+        status="converged" if optimum.settled else "no_convergence",
         seconds=time.perf_counter() - began,
         remarks=remarks,
         provenance={
@@ -238,12 +230,51 @@ def refine_law(
             "device": "cpu",
             "random_state": seed,
             "starts": len(starts),
-            "starts that reached the optimum": reached,
+            "starts that reached the optimum": optimum.reached,
         },
     )
-    for remark in result.warnings[len(observations.remarks) :]:
-        warnings.warn(remark, stacklevel=4)
+    for told in result.warnings[len(observations.remarks) :]:
+        warnings.warn(told, stacklevel=4)
     return result
+
+
+@dataclasses.dataclass(frozen=True)
+class _Optimum:
+    """The likeliest end of all starts: a front of one law, whether it had settled, and how many starts reached it."""
+
+    front: Front
+    settled: bool
+    reached: int
+
+
+def _optimum(law: KnownLaw, starts: Expressions, data: Data) -> _Optimum:
+    """All starts refined in one batch, the best of them to the end.
+
+    Raises
+    ------
+    InputError : no start, nor any restart, has a finite likelihood.
+    """
+    given = (data.x, data.y, data.noise, data.sigma)
+    numbers = dataclasses.replace(law.numbers, free=law.numbers.free.expand(len(starts), -1))
+    options = {"errors": data.errors, "steps": STEPS, "tolerance": TOLERANCE}
+    found = most_likely(starts, *given, parameters=numbers, **options)
+    order = found.loss.argsort(stable=True)
+    if not bool(found.loss[order[0]].isfinite()):
+        raise InputError(
+            "the law has no finite value or no likelihood on some row, from the start and all restarts; give start= "
+            "or bounds= that keep it in its domain, e.g. bounds={'a': (0, None)}"
+        )
+    options = {"errors": data.errors, "steps": FINAL_STEPS, "tolerance": FINAL_TOLERANCE}
+    # Equally likely optima, such as a frequency and its alias: the nearest to the start is meant.
+    alike = found.loss < found.loss[order[0]] + SAME
+    away = torch.where(alike, _distance(law, law.numbers.values(found.expressions.constants)), torch.inf)
+    best = torch.cat([order[:FINALISTS], away.argsort(stable=True)[: min(FINALISTS, int(alike.sum()))]])
+    final = most_likely(found.expressions[best], *given, parameters=numbers[best], **options)
+    away = _distance(law, law.numbers.values(final.expressions.constants))
+    winner = int(torch.where(final.loss < final.loss.min() + EQUAL, away, torch.inf).argmin())
+    reached = int((found.loss < final.loss[winner] + SAME).sum())
+    front = score(_as_started(law, final.expressions[winner], data.x), data, ("formula",)).front()
+    return _Optimum(front, _settled(final, winner), reached)
 
 
 def _distance(law: KnownLaw, values: torch.Tensor) -> torch.Tensor:

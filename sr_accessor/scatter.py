@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import torch
 
 from sr_accessor.device import DTYPE
-from sr_accessor.errors import NoiseModelError
+from sr_accessor.errors import NoiseModelError, SymRegWarning
 from sr_accessor.noise.model import NoiseModel
 from sr_accessor.observations import Observations
 from sr_accessor.plugins.manager import noise_model
 from sr_accessor.refinement.likelihood import LawErrors
 
-__all__ = ["deviations", "informed", "measured", "noise_of"]
+__all__ = ["deviations", "informed", "likeliest", "measured", "noise_of", "noises_of"]
 
 
 def noise_of(spec: Any, observations: Observations) -> NoiseModel:
@@ -37,6 +38,43 @@ def noise_of(spec: Any, observations: Observations) -> NoiseModel:
         text = f"noise model {noise.name!r} takes sigma in units of the target; leave out absolute_sigma=False"
         raise NoiseModelError(text)
     return informed(noise, observations)
+
+
+#: What noise="auto" chooses from, and values on so many times their least size are worth asking whether errors are
+#: relative: within a factor of two nobody can tell.
+AUTO, LEAST_RANGE = ("gaussian", "multiplicative", "poisson"), 2.0
+
+
+def noises_of(spec: Any, observations: Observations) -> tuple[NoiseModel, ...]:
+    """The noise models to choose from: one, or for "auto" those that can describe the observations.
+
+    Error bars or weights say that errors are what they say: then "auto" is "gaussian". Otherwise relative errors are
+    possible where no value is 0 and the sizes differ, and counting where all values are counts.
+
+    Raises
+    ------
+    UnknownNameError, NoiseModelError : as `noise_of`
+    """
+    if spec != "auto":
+        return (noise_of(spec, observations),)
+    size, possible = np.abs(observations.y), ["gaussian"]
+    if deviations(observations) is None:
+        if size.min() > 0 and size.max() > LEAST_RANGE * size.min():
+            possible.append("multiplicative")
+        if (observations.y == np.round(observations.y)).all() and observations.y.min() >= 0:
+            possible.append("poisson")
+    return tuple(noise_of(name, observations) for name in possible)
+
+
+def likeliest(bits: Mapping[str, float]) -> tuple[str, SymRegWarning | None]:
+    """Which noise model describes the observations in the fewest bits, and a remark that says so; none if one alone."""
+    chosen = min(bits, key=bits.__getitem__)
+    if len(bits) == 1:
+        return chosen, None
+    told = ", ".join(f"{name} {amount:.0f} bits" for name, amount in sorted(bits.items(), key=lambda item: item[1]))
+    return chosen, SymRegWarning(
+        "NOISE", f"noise='auto' took {chosen!r} by description length ({told}); noise= says so"
+    )
 
 
 def measured(

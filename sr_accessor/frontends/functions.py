@@ -132,7 +132,7 @@ def refine(
         raise InputError(f"restarts={restarts!r} is out of range; give a whole number from 0")
 
     from sr_accessor import known_law  # loads torch
-    from sr_accessor.scatter import noise_of
+    from sr_accessor.scatter import noises_of
 
     if not is_xarray(table) and not isinstance(table, pd.DataFrame):
         raise OptionError(
@@ -148,7 +148,7 @@ def refine(
     )  # fmt: skip
     for remark in observations.remarks:
         warnings.warn(remark, stacklevel=3)
-    chosen = noise_of(noise, observations)
+    chosen = noises_of(noise, observations)
     return known_law.refine_law(observations, law, chosen, restarts=int(restarts), random_state=random_state)
 
 

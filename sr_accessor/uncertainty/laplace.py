@@ -159,6 +159,7 @@ def covariance(
     root = directions * torch.where(known, 1 / singular.clamp(min=torch.finfo(DTYPE).tiny), 0.0)[:, None, :]
     root = root / scale[:, :, None]
     null = directions * (~known & (torch.arange(slots, device=y.device) < slots))[:, None, :]
+    null = torch.where(null.abs() < NULL_SHARE, 0.0, null)  # rounding is no part of a direction
     lost = torch.linalg.vector_norm(null, dim=2)  # (F, K): share of each constant in directions without effect
 
     degrees = points - rank
