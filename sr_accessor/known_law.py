@@ -234,7 +234,8 @@ def refine_law(
         },
     )
     for told in result.warnings[len(observations.remarks) :]:
-        warnings.warn(told, stacklevel=4)
+        if told.code != "NOISE":  # what noise="auto" chose: an answer, not a warning
+            warnings.warn(told, stacklevel=4)
     return result
 
 

@@ -98,7 +98,8 @@ def fit(observations: Observations, options: FitOptions) -> FitResult:
         provenance=_provenance(options, seed, device, threads, state, operators),
     )
     for remark in result.warnings[len(observations.remarks) :]:
-        warnings.warn(remark, stacklevel=4)
+        if remark.code != "NOISE":  # what noise="auto" chose: an answer, not a warning
+            warnings.warn(remark, stacklevel=4)
     return result
 
 

@@ -20,11 +20,12 @@ from sr_accessor.errors import ColumnError, InputError, SymRegWarning, UnknownNa
 from sr_accessor.expressions.evaluate import evaluate
 from sr_accessor.expressions.text import to_text
 from sr_accessor.noise.model import NoiseModel
-from sr_accessor.observations import Observations
+from sr_accessor.observations import Observations, inputs_of
 from sr_accessor.refinement.likelihood import Parameters
 from sr_accessor.scatter import informed, measured
 from sr_accessor.search.front import Front
 from sr_accessor.search.rules import choose
+from sr_accessor.uncertainty.forms import form_weights, spread_of_forms
 from sr_accessor.uncertainty.laplace import Laplace, covariance
 
 if TYPE_CHECKING:
@@ -51,6 +52,8 @@ DEFINITIONS = {
     "selected": "the row that the rule chose",
     "equation": "the law with constants in four digits",
 }
+#: Probability that a normal variable is within one standard deviation.
+ONE_SIGMA = 0.6826894921370859
 #: χ²/(N − k) outside this range is worth a remark: errors misjudged by more than a factor of three.
 CHI2_RANGE = (0.1, 10.0)
 
@@ -221,6 +224,30 @@ class FitResult:
         """`Equation.residuals` of the chosen law; fits `DataFrame.assign(r=result.residuals)`."""
         return self.best.residuals(table)
 
+    def spread(self, table: Any) -> pd.DataFrame:
+        """What the choice of the form leaves open: the laws of the front that explain the data about as well.
+
+        Returns
+        -------
+        DataFrame (or Dataset) of the table's rows: mean of the near-front laws, weighted by 2^−(description length);
+        std around it, which is beside the error bars, not in them; in units of the target
+
+        Raises
+        ------
+        ColumnError : columns that one of these laws needs and the table lacks.
+        """
+        near = self._front_rows(form_weights(self._front) > 0)
+        used = sorted({name for law in near for name in law.names}, key=self.names.index) or list(self.names)
+        inputs = inputs_of(table, tuple(used), self.target)
+        points = torch.full((len(inputs.x), len(self.names)), torch.nan, dtype=DTYPE)
+        points[:, [self.names.index(name) for name in used]] = torch.tensor(inputs.x, dtype=DTYPE)
+        mean, std = (part.numpy() for part in spread_of_forms(self._front, points))
+        mean, std = inputs.like(mean).rename("mean"), inputs.like(std).rename("std")
+        return pd.concat([mean, std], axis=1) if isinstance(mean, pd.Series) else mean.to_dataset().assign(std=std)
+
+    def _front_rows(self, wanted: torch.Tensor) -> list[Equation]:
+        return [self[row] for row in wanted.nonzero()[:, 0].tolist()]
+
     @property
     def expr(self) -> sympy.Expr:
         """The chosen law's right-hand side in sympy."""
@@ -339,8 +366,24 @@ class FitResult:
             "constants": int(row["n_constants"]),
             "complexity": int(row["complexity"]),
             "noise model": self._given["noise"].name,
-            "error bars": "as given" if self._laplace.absolute else "scaled by the residuals",
+            "error bars": ("as given" if self._laplace.absolute else "scaled by the residuals") + ", given this form",
+            **self._open_form,
             **{name: float(row[name]) for name in ("loss", "rmse", "chi2_red", "r2", "r2_val", "aic", "bic", "mdl")},
+        }
+
+    @property
+    def _open_form(self) -> dict[str, str]:
+        """The spread of near-front forms over the fitted rows beside the law's own error, where there are several."""
+        near = int((form_weights(self._front) > 0).sum())
+        if near < 2:
+            return {}
+        x = torch.tensor(self._observations.x, dtype=DTYPE)
+        spread = spread_of_forms(self._front, x)[1].square().mean().sqrt()
+        mean, low, _ = self.best.band_array(self._observations.x, level=ONE_SIGMA)
+        own = math.sqrt(float(np.mean(np.square(mean - low))))
+        return {
+            "error of the law": f"{text.number(own)} (root mean square over the rows, given this form)",
+            "spread of forms": f"{text.number(float(spread))} ({near} laws of about the same description length)",
         }
 
     @property
