@@ -9,7 +9,7 @@ import torch
 __all__ = ["minimum"]
 
 #: Steps at most, and the step below which a number counts as found. Newton's last steps double the digits.
-STEPS, FOUND = 60, 1e-7
+STEPS, FOUND = 60, 1e-5
 
 
 def minimum(

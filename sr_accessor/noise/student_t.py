@@ -16,7 +16,7 @@ __all__ = ["STUDENT_T", "StudentT"]
 #: Degrees of freedom ν: below 2 there is no standard deviation, above 200 it is as good as normal.
 LEAST_NU, MOST_NU = 2.05, 200.0
 #: Steps of Fisher scoring for (log s, log ν), longest step, and the step below which it ends.
-STEPS, LONGEST, FOUND = 40, 1.0, 1e-7
+STEPS, LONGEST, FOUND = 25, 1.0, 1e-4
 
 
 @dataclass(frozen=True)
