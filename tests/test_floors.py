@@ -26,8 +26,8 @@ FLOORS = [
     ("training", "*"),
     (
         "search",
-        "front rules features library views targets inner pursuit power_screens rows screens moves selection constants "
-        "constraints guesses template given loop",
+        "front rules features library views targets inner pursuit power_screens separation rows screens moves "
+        "selection constants constraints guesses template given loop",
     ),
     ("uncertainty", "*"),
     ("", "scatter equation result known_law regression"),
