@@ -12,7 +12,7 @@ from typing import Any
 
 from sr_accessor import errors
 from sr_accessor.constraints import Constraints, limit, monotone, positive
-from sr_accessor.frontends.functions import fit, predict
+from sr_accessor.frontends.functions import fit, predict, refine
 from sr_accessor.frontends.register import register_accessors
 from sr_accessor.version import __version__
 
@@ -42,6 +42,7 @@ __all__ = [
     "plugins",
     "positive",
     "predict",
+    "refine",
     "register_operator",
 ]
 

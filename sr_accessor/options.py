@@ -11,7 +11,7 @@ from typing import Any
 from sr_accessor.constraints import Constraints, Shape
 from sr_accessor.errors import InputError, OptionError, nearest
 
-__all__ = ["FitOptions"]
+__all__ = ["FitOptions", "check_keywords"]
 
 #: With validation="auto": this share is held out, but never so much that fewer rows than this are left to learn from.
 HELD_OUT, FEWEST_TRAINING_ROWS = 0.2, 20
@@ -110,15 +110,7 @@ class FitOptions:
         ------
         OptionError : a keyword that neither knows, with the nearest ones.
         """
-        known = [*others, *(field.name for field in fields(cls))]
-        for name, value in keywords.items():
-            if name == "weights":
-                raise OptionError(
-                    "weights= means 1/s to some programs and 1/s**2 to others. If w = 1/s (lmfit, np.polyfit), give "
-                    "sigma=1/w; if w = 1/s**2 (scikit-learn), give sample_weight=w, or sigma=1/sqrt(w)"
-                )
-            if name not in known:
-                raise OptionError(f"no keyword {name}={value!r}; {nearest(name, known, shown=len(known))}")
+        check_keywords(keywords, [*others, *(field.name for field in fields(cls))])
         return cls(**keywords)
 
     def rows_held_out(self, n: int) -> int:
@@ -129,6 +121,19 @@ class FitOptions:
             return round(self.validation * n)
         held_out = int(HELD_OUT * n)
         return held_out if n - held_out >= FEWEST_TRAINING_ROWS else 0
+
+
+def check_keywords(keywords: Mapping[str, Any], known: Iterable[str]) -> None:
+    """Raise OptionError for a keyword that is not known, with the nearest ones, and for `weights`."""
+    known = list(known)
+    for name, value in keywords.items():
+        if name == "weights":
+            raise OptionError(
+                "weights= means 1/s to some programs and 1/s**2 to others. If w = 1/s (lmfit, np.polyfit), give "
+                "sigma=1/w; if w = 1/s**2 (scikit-learn), give sample_weight=w, or sigma=1/sqrt(w)"
+            )
+        if name not in known:
+            raise OptionError(f"no keyword {name}={value!r}; {nearest(name, known, shown=len(known))}")
 
 
 def _several(value: Any) -> tuple[Any, ...]:

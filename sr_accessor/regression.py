@@ -6,6 +6,7 @@ It owns the clock, the seed and the record of what was done; it knows neither ta
 from __future__ import annotations
 
 import dataclasses
+import math
 import platform
 import sys
 import threading
@@ -14,19 +15,21 @@ import warnings
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
 from sr_accessor.constraints import Constraints
-from sr_accessor.device import DTYPE, alone, resolve
+from sr_accessor.device import alone, resolve
 from sr_accessor.errors import InputError, OptionError, SymRegWarning
 from sr_accessor.expressions.vocabulary import Vocabulary
+from sr_accessor.noise.model import NoiseModel
 from sr_accessor.observations import Observations
 from sr_accessor.options import FitOptions
-from sr_accessor.plugins.manager import noise_model, vocabulary
+from sr_accessor.plugins.manager import vocabulary
 from sr_accessor.result import FitResult
+from sr_accessor.scatter import likeliest, measured, noises_of
 from sr_accessor.search.constants import check_constants, with_constants
 from sr_accessor.search.constraints import Admission, constrained
 from sr_accessor.search.given import Given
@@ -64,7 +67,7 @@ def fit(observations: Observations, options: FitOptions) -> FitResult:
     DeviceError : no such device.
     """
     began = time.perf_counter()
-    noise, operators = noise_model(options.noise), _operators(options.operators)
+    noises, operators = noises_of(options.noise, observations), _operators(options.operators)
     check_rule(options.select)
     device = resolve(options.device)
     seed = int(np.random.SeedSequence().entropy % 2**31) if options.random_state is None else int(options.random_state)
@@ -73,21 +76,20 @@ def fit(observations: Observations, options: FitOptions) -> FitResult:
     observations = _without(observations, constraints.forbid)
     operators = with_constants(operators, check_constants(options.constants or {}), observations.names)
     training, held_out = _split(observations, options.rows_held_out(len(observations.y)), seed)
-    data = _data(training, noise, device)
-    noise.check_data(data.y, observations.target, data.sigma)
-    given = _given(options, constraints, operators, observations.names, data)
-    state = start(data, operators, seed=seed, network=_network(options.network, device), given=given)
-    state, status, threads = _search(state, options, began)
-    remarks = ()
+    data = [_data(training, noise, device) for noise in noises]
+    given = _given(options, constraints, operators, observations.names, data[0])
+    network = _network(options.network, device)
+    states = [start(part, operators, seed=seed, network=network, given=given) for part in data]
+    state, status, threads, remarks = _search(states, options, began)
     if not given.admits(state.front):
         words = "; ".join(_asked(options)["constraints"]) or f"template {options.template!r}"
         why = f"no law was found that is as asked for ({words}), so the mean stands here; ask for less, or for longer"
-        status, remarks = "no_model", (SymRegWarning("NO_MODEL", why),)
+        status, remarks = "no_model", (*remarks, SymRegWarning("NO_MODEL", why))
     result = FitResult(
         observations=training,
         held_out=held_out,
         front=state.front,
-        noise=noise,
+        noise=state.workspace.data.noise,
         rule=options.select,
         status=status,
         rounds=state.round,
@@ -96,7 +98,8 @@ def fit(observations: Observations, options: FitOptions) -> FitResult:
         provenance=_provenance(options, seed, device, threads, state, operators),
     )
     for remark in result.warnings[len(observations.remarks) :]:
-        warnings.warn(remark, stacklevel=4)
+        if remark.code != "NOISE":  # what noise="auto" chose: an answer, not a warning
+            warnings.warn(remark, stacklevel=4)
     return result
 
 
@@ -129,7 +132,8 @@ def _without(observations: Observations, forbidden: Sequence[Hashable]) -> Obser
     if not kept:
         raise InputError("the constraints forbid every feature; allow at least one")
     names, units = (tuple(given[i] for i in kept) for given in (observations.names, observations.units))
-    return dataclasses.replace(observations, x=np.ascontiguousarray(observations.x[:, kept]), names=names, units=units)
+    x, of_x = (a if a is None else np.ascontiguousarray(a[:, kept]) for a in (observations.x, observations.sigma_x))
+    return dataclasses.replace(observations, x=x, sigma_x=of_x, names=names, units=units)
 
 
 def _given(
@@ -154,16 +158,17 @@ def _asked(options: FitOptions) -> dict[str, Any]:
     }
 
 
-def _search(state: SearchState, options: FitOptions, began: float) -> tuple[SearchState, str, int]:
-    """The rounds, in a worker thread: the last state, why they ended, and the threads that torch used there.
+def _search(states: Sequence[SearchState], options: FitOptions, began: float) -> Searched:
+    """The rounds, in a worker thread.
 
     An interrupt of the calling thread lets the round in progress end; a second one does not wait for it.
     """
-    if float(state.workspace.data.y.max()) == float(state.workspace.data.y.min()):
-        return state, "converged", 1  # a constant target is its own law
+    y = states[0].workspace.data.y
+    if float(y.max()) == float(y.min()):
+        return Searched(states[0], "converged", 1, ())  # a constant target is its own law
     stop = threading.Event()
     with ThreadPoolExecutor(1, thread_name_prefix="symreg") as pool:
-        running = pool.submit(_rounds, state, options, began, stop)
+        running = pool.submit(_rounds, states, options, began, stop)
         try:
             return running.result()
         except KeyboardInterrupt:
@@ -171,32 +176,77 @@ def _search(state: SearchState, options: FitOptions, began: float) -> tuple[Sear
             return running.result()
 
 
-def _rounds(
-    state: SearchState, options: FitOptions, began: float, stop: threading.Event
-) -> tuple[SearchState, str, int]:
-    """Rounds until the search is finished, the time or the rounds are spent, or someone stops it."""
+class Searched(NamedTuple):
+    """The last state, why the rounds ended, the threads that torch used, and a remark on the choice of noise."""
+
+    state: SearchState
+    status: str
+    threads: int
+    remarks: tuple[SymRegWarning, ...]
+
+
+#: Rounds of each noise model before "auto" chooses: simple laws, power laws and dictionaries, not yet the slow screens.
+PILOT_ROUNDS = 3
+
+
+def _rounds(states: Sequence[SearchState], options: FitOptions, began: float, stop: threading.Event) -> Searched:
+    """Rounds until the search is finished, the time or the rounds are spent, or someone stops it.
+
+    Of several states, one for each noise model, the best after a few rounds goes on.
+    """
     alone()
     threads, show, last = torch.get_num_threads(), _progress(options), 0.0
-    try:
+
+    def advanced(state: SearchState, most: float) -> tuple[SearchState, str | None]:
+        """The state after at most so many rounds, and why the search must end, None if it need not."""
+        nonlocal last
         while not state.finished:
             elapsed = time.perf_counter() - began
             if stop.is_set():
-                return state, "interrupted", threads
+                return state, "interrupted"
             # Half a round over the limit is nearer to it than half a round short of it.
             if elapsed + 0.5 * last >= options.timeout:
-                return state, "timeout", threads
+                return state, "timeout"
             if options.max_rounds is not None and state.round >= options.max_rounds:
-                return state, "rounds", threads
+                return state, "rounds"
+            if state.round >= most:
+                return state, None
             state = step(state)
             last = time.perf_counter() - began - elapsed
             show(state)
-            for callback in options.callbacks:
-                callback(state)
-    except KeyboardInterrupt:  # from a callback
-        return state, "interrupted", threads
+            try:
+                for callback in options.callbacks:
+                    callback(state)
+            except KeyboardInterrupt:
+                stop.set()
+        return state, "converged"
+
+    try:
+        state, remarks = states[0], ()
+        if len(states) > 1:
+            state, remarks = _with_best_noise([advanced(one, PILOT_ROUNDS)[0] for one in states])
+        state, status = advanced(state, math.inf)
+        return Searched(state, status, threads, remarks)
     finally:
         show(None)
-    return state, "converged", threads
+
+
+def _with_best_noise(states: Sequence[SearchState]) -> tuple[SearchState, tuple[SymRegWarning, ...]]:
+    """The state that describes the observations in the fewest bits, its noise model's own parameters included.
+
+    An exact law needs no noise model: then the first.
+    """
+    if states[0].exact:
+        return states[0], ()
+    half = 0.5 * math.log2(len(states[0].workspace.data))
+    bits = {
+        state.workspace.data.noise.name: float(state.front.description_length.min())
+        + half * state.workspace.data.noise.degrees(state.workspace.data.sigma)
+        for state in states
+    }
+    chosen, remark = likeliest(bits)
+    state = next(state for state in states if state.workspace.data.noise.name == chosen)
+    return state, () if remark is None else (remark,)
 
 
 def _split(observations: Observations, held_out: int, seed: int) -> tuple[Observations, Observations | None]:
@@ -208,20 +258,14 @@ def _split(observations: Observations, held_out: int, seed: int) -> tuple[Observ
 
 
 def _take(observations: Observations, rows: np.ndarray) -> Observations:
-    columns = ("x", "y", "sigma", "sample_weight", "rows")
+    columns = ("x", "y", "sigma", "sigma_sides", "sigma_x", "sample_weight", "rows")
     given = {name: getattr(observations, name) for name in columns}
     return dataclasses.replace(observations, **{k: None if v is None else v[rows] for k, v in given.items()})
 
 
-def _data(observations: Observations, noise: Any, device: torch.device) -> Data:
-    def tensor(array: np.ndarray | None) -> torch.Tensor | None:
-        return None if array is None else torch.tensor(array, dtype=DTYPE, device=device)
-
-    sigma = tensor(observations.sigma)
-    if sigma is None and observations.sample_weight is not None:
-        weight = tensor(observations.sample_weight)
-        sigma = torch.where(weight > 0, weight, torch.finfo(DTYPE).tiny).rsqrt()
-    return Data(tensor(observations.x), tensor(observations.y), sigma, noise)
+def _data(observations: Observations, noise: NoiseModel, device: torch.device) -> Data:
+    x, y, sigma, errors = measured(observations, device)
+    return Data(x, y, sigma, noise, errors)
 
 
 def _network(name: Any, device: torch.device) -> Callable[[], Transformer] | None:

@@ -258,10 +258,10 @@ def check_noise_model(model: NoiseModel) -> None:
     rows, points = 3, 40
     random = generator(0)
     values = 0.2 + 0.6 * torch.rand(rows, points, generator=random, dtype=DTYPE)
-    if model.support != "fraction":
+    if model.support not in ("fraction", "successes"):
         values = 10 * values
     y = (values[0] * (1 + 0.1 * torch.randn(points, generator=random, dtype=DTYPE))).abs()
-    y = {"count": y.round(), "fraction": y.clamp(0.01, 0.99)}.get(model.support, y)
+    y = {"count": y.round(), "fraction": y.clamp(0.01, 0.99), "successes": (y > 0.5).to(DTYPE)}.get(model.support, y)
     model.check_data(y, "y")
     for sigma in (None, 0.05 + torch.rand(points, generator=random, dtype=DTYPE)) if model.uses_sigma else (None,):
         _check_noise(model, y, values, sigma)

@@ -21,7 +21,7 @@ FLOORS = [
     ("display", "text figure html *"),
     ("prior", "*"),
     ("transformer", "config tokenizer attention embedder encoder decoder model checkpoint"),
-    ("refinement", "solution levenberg_marquardt bfgs refine"),
+    ("refinement", "solution levenberg_marquardt likelihood exchange bfgs refine"),
     ("decoding", "scaling grammar sampling beam draft"),
     ("training", "*"),
     (
@@ -30,7 +30,7 @@ FLOORS = [
         "selection constants constraints guesses template given loop",
     ),
     ("uncertainty", "*"),
-    ("", "equation result regression"),
+    ("", "scatter equation result known_law regression"),
     ("frontends", "functions pandas_accessor xarray_accessor register *"),
     ("", "__init__"),
     ("evaluation", "*"),  # a user of the whole house

@@ -27,8 +27,10 @@ from sr_accessor.expressions.evaluate import evaluate
 from sr_accessor.expressions.jacobian import jacobian
 from sr_accessor.expressions.rewrite import simplify_batch
 from sr_accessor.expressions.vocabulary import Vocabulary
+from sr_accessor.noise.gaussian import GAUSSIAN
+from sr_accessor.noise.screening import suspects
 from sr_accessor.prior.examples import sample_expressions
-from sr_accessor.refinement.levenberg_marquardt import levenberg_marquardt
+from sr_accessor.refinement.solution import Refined
 from sr_accessor.search.constants import name_numbers
 from sr_accessor.search.features import Feature, features
 from sr_accessor.search.front import Front
@@ -49,7 +51,17 @@ from sr_accessor.search.screens import (
     screen_span,
     screen_sparse,
 )
-from sr_accessor.search.selection import Data, Scored, best_front, score, snap, snap_savings, stack
+from sr_accessor.search.selection import (
+    Data,
+    Scored,
+    best_front,
+    refit,
+    rough_bits,
+    score,
+    snap,
+    snap_savings,
+    stack,
+)
 from sr_accessor.search.separation import Separation, separate
 from sr_accessor.search.targets import Rows, Target, join_rows
 from sr_accessor.search.template import Template
@@ -181,14 +193,9 @@ class Workspace:
         y = data.y
         if not view.usable(y, self.vocabulary):
             return None
-        sigma = y.abs() + 1e-3 * y.abs().median() if relative else _sigma(data)
+        sigma = y.abs() + 1e-3 * y.abs().median() if relative else data.screening_sigma
         target = Target.of(view, y, sigma, relative=relative)
         return target if target.sound else None
-
-
-def _sigma(data: Data) -> torch.Tensor:
-    """Error bars, equal where there are none."""
-    return torch.ones_like(data.y) if data.sigma is None else data.sigma
 
 
 @dataclass(frozen=True)
@@ -251,9 +258,11 @@ def start(
     """
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(data), generator=generator).to(data.y.device)
+    # Screens are least squares: rows that look like outliers come last, so that the beginnings do without them.
+    order = order[torch.argsort(suspects(data.noise, data.x, data.y, data.sigma)[order].long(), stable=True)]
     workspace = Workspace(data, vocabulary, order, network, given or NOTHING_GIVEN)
     mean = constant([float(data.y.mean())], vocabulary, data.y.device)
-    refined = levenberg_marquardt(mean, data.x, data.y, data.weight, steps=2)
+    refined = refit(mean, data, steps=2)
     scored = score(refined.expressions, data, ("mean",))
     return SearchState(workspace, seed, 0, best_front([scored.front()]), scored, {"mean": 1}, 0, False, False, "mean")
 
@@ -374,7 +383,7 @@ def _around(state: SearchState, view: View, data: Data) -> Target | None:
         return work.target(view, False, data)
     if not view.usable(values[0], work.vocabulary):
         return None
-    target = Target.around(view, data.y, _sigma(data), values[0])
+    target = Target.around(view, data.y, data.screening_sigma, values[0])
     return target if target.sound else None
 
 
@@ -569,12 +578,14 @@ def _rest(state: SearchState, separation: Separation) -> Data | None:
     data = work.wide
     factor = data.x.pow(separation.exponents).prod(1)
     best = int(state.front.description_length.argmin())
-    error = (evaluate(state.front.expressions[best], data.x)[0][0] - data.y) / _sigma(data)
+    error = (evaluate(state.front.expressions[best], data.x)[0][0] - data.y) / data.screening_sigma
     level = error.square().mean().sqrt() / 3
-    y, sigma = data.y / factor, level * _sigma(data) / factor.abs()
+    y, sigma = data.y / factor, level * data.screening_sigma / factor.abs()
     if not bool(level > 0) or not bool(y.isfinite().all() & sigma.isfinite().all() & (sigma > 0).all()):
         return None
-    return Data(data.x[:, list(separation.others)], y, sigma, data.noise)
+    # A count divided by a factor is no count; outliers stay outliers.
+    noise = replace(data.noise, absolute=True) if data.noise.heavy_tailed else GAUSSIAN
+    return Data(data.x[:, list(separation.others)], y, sigma, noise)
 
 
 def _propose_prior(state: SearchState, generator: torch.Generator) -> list[Proposal]:
@@ -776,8 +787,8 @@ def _polish(proposals: Sequence[Proposal], work: Workspace, known: float) -> Sco
         if points >= count:
             break
         part = data.rows(work.order[:points])
-        refined = levenberg_marquardt(candidates, part.x, part.y, part.weight, steps=steps)
-        length = _rough_length(refined.expressions, refined.loss, points, count, work)
+        refined = refit(candidates, part, steps=steps)
+        length = _rough_length(refined, part, count, work)
         length = torch.where(given.shaped(refined.expressions), length, torch.inf)
         best = length.topk(min(most, len(length)), largest=False)
         keep = best.indices[best.values.isfinite()]
@@ -785,8 +796,8 @@ def _polish(proposals: Sequence[Proposal], work: Workspace, known: float) -> Sco
         if not len(candidates):
             return score(candidates, data, ())
     rows = data if count <= MOST_ROWS else data.rows(work.order[:MOST_ROWS])
-    refined = levenberg_marquardt(candidates, rows.x, rows.y, rows.weight, steps=FINAL_STEPS)
-    length = _rough_length(refined.expressions, refined.loss, len(rows), len(rows), work)
+    refined = refit(candidates, rows, steps=FINAL_STEPS)
+    length = _rough_length(refined, rows, len(rows), work)
     length = torch.where(given.shaped(refined.expressions), length, torch.inf)
     best = length.topk(min(50, len(length)), largest=False)
     keep = best.indices[best.values.isfinite()]
@@ -815,15 +826,16 @@ def _polish(proposals: Sequence[Proposal], work: Workspace, known: float) -> Sco
     return final[(given.formed(final.expressions) & given.shaped(final.expressions)).nonzero()[:, 0]]
 
 
-def _rough_length(e: Expressions, loss: torch.Tensor, points: int, rows: int, work: Workspace) -> torch.Tensor:
+def _rough_length(refined: Refined, data: Data, rows: int, work: Workspace) -> torch.Tensor:
     """Description length guessed from few points: half a double's digits per constant, degrees of freedom counted."""
+    e, points = refined.expressions, len(data)
     free = e.free.sum(1)
-    left = (points - free).clamp(min=1)
-    loss = torch.where(free <= max(1, rows - SPARE_ROWS), loss, torch.inf)  # as many constants as rows fit anything
     floor = points * (1e-11 * work.screen.y.square().mean().sqrt()) ** 2 + 1e-300
     if work.data.sigma is not None:
         floor = floor * float(work.data.sigma.median()) ** -2
-    return 0.5 * rows * torch.log2((loss + floor) / left) + structure_bits(e, work.dimensions) + 12.0 * free
+    bits = rough_bits(refined, data, rows, floor)
+    bits = torch.where(free <= max(1, rows - SPARE_ROWS), bits, torch.inf)  # as many constants as rows fit anything
+    return bits + structure_bits(e, work.dimensions) + 12.0 * free
 
 
 def _distinct(e: Expressions) -> torch.Tensor:
@@ -888,8 +900,9 @@ def _passes_as_noise(front: Front, work: Workspace) -> bool:
     law = front.expressions[best]
     data = work.wide
     values, columns, _ = jacobian(law, data.x)
-    weight = torch.ones_like(data.y) if data.sigma is None else 1 / data.sigma
-    residual = (data.y - values[0]) * weight
+    residual, weight = data.noise.working(data.y, values, data.spread(law))
+    weight = weight.expand_as(values)[0].sqrt()
+    residual = residual.expand_as(values)[0] * weight
     base = torch.cat([torch.ones_like(data.y)[None], columns[0][law.free[0]]]) * weight
     if not bool(base.isfinite().all()) or not bool(residual.isfinite().all()):
         return False

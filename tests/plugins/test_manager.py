@@ -118,7 +118,7 @@ def test_tables(lab):
     operators = plugins.operators()
     assert list(operators["name"])[:3] == ["add", "sub", "mul"]
     assert operators.set_index("name").loc["erfcx", "plugin"] == "lab"
-    assert list(plugins.noise_models()["name"]) == ["gaussian"]
+    assert "gaussian" in list(plugins.noise_models()["name"])
     sets = plugins.vocabularies().set_index("name")
     assert set(sets.index) == {"default", "elementary", "spectroscopy"}
     assert "erfcx" in sets.loc["spectroscopy", "operators"] and "erfcx" not in sets.loc["elementary", "operators"]
