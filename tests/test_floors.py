@@ -13,9 +13,10 @@ PACKAGE = Path(__file__).parents[1] / "sr_accessor"
 #: these may import each other as long as there is no cycle. A NEW FILE is a new word in its place here.
 FLOORS = [
     ("", "version errors device constraints options tables units observations"),
-    ("expressions", "operator elementary vocabulary batch build program evaluate paired jacobian linear rewrite"),
-    ("expressions", "description text parse symbolic simplify latex dimensions"),
+    ("expressions", "printers operator elementary vocabulary batch build program evaluate paired jacobian linear rewrite"),
+    ("expressions", "description text parse definitions symbolic simplify latex dimensions"),
     ("noise", "model *"),
+    ("exports", "exporter code *"),
     ("", "testing"),
     ("plugins", "hookspecs builtin catalogue manager"),
     ("display", "text figure html *"),
