@@ -13,12 +13,15 @@ PACKAGE = Path(__file__).parents[1] / "sr_accessor"
 #: these may import each other as long as there is no cycle. A NEW FILE is a new word in its place here.
 FLOORS = [
     ("", "version errors device constraints options tables units observations"),
-    ("expressions", "printers operator elementary vocabulary batch build program evaluate paired jacobian linear rewrite"),
+    (
+        "expressions",
+        "printers operator elementary vocabulary batch build program evaluate paired jacobian linear rewrite",
+    ),
     ("expressions", "description text parse definitions symbolic simplify latex dimensions"),
     ("noise", "model *"),
     ("exports", "exporter code *"),
     ("", "testing"),
-    ("plugins", "hookspecs builtin catalogue manager"),
+    ("plugins", "hookspecs builtin contributions catalogue manager"),
     ("display", "text figure html *"),
     ("prior", "*"),
     ("transformer", "config tokenizer attention embedder encoder decoder model checkpoint"),

@@ -1,12 +1,28 @@
-"""Our own operators and noise models, registered through the hooks like anyone's."""
+"""Our own operators, noise models and exporters, registered through the hooks like anyone's."""
 
 from __future__ import annotations
 
+from sr_accessor.exports import (
+    c,
+    excel,
+    fortran,
+    jax,
+    julia,
+    latex,
+    lmfit,
+    matlab,
+    numpy,
+    pandas_eval,
+    python,
+    sql,
+    sympy,
+    torch,
+)
 from sr_accessor.expressions.elementary import ELEMENTARY
 from sr_accessor.noise.gaussian import GAUSSIAN
 from sr_accessor.plugins.hookspecs import hookimpl
 
-__all__ = ["register_noise_models", "register_operators"]
+__all__ = ["register_exporters", "register_noise_models", "register_operators"]
 
 
 @hookimpl
@@ -19,3 +35,10 @@ def register_operators(registry):
 @hookimpl
 def register_noise_models(registry):
     registry.add(GAUSSIAN)
+
+
+@hookimpl
+def register_exporters(registry):
+    languages = (latex, sympy, python, numpy, torch, jax, pandas_eval, excel, c, julia, matlab, fortran, sql, lmfit)
+    for language in languages:
+        registry.add(language.EXPORTER)

@@ -110,7 +110,7 @@ def rows():
 def test_builtins_enter_through_the_hooks_with_fixed_ids(install):
     vocabulary = manager.vocabulary()
     assert vocabulary.operators == ELEMENTARY and vocabulary.active is None
-    assert rows().loc["builtin", "hooks"] == "register_noise_models, register_operators"
+    assert rows().loc["builtin", "hooks"] == "register_exporters, register_noise_models, register_operators"
     assert manager.noise_model("gaussian") is GAUSSIAN and manager.noise_model() is GAUSSIAN
 
 
