@@ -21,11 +21,12 @@ import torch
 
 from sr_accessor.constraints import Constraints
 from sr_accessor.device import DTYPE, alone, resolve
-from sr_accessor.errors import InputError, OptionError, SymRegWarning
+from sr_accessor.errors import InputError, SymRegWarning
 from sr_accessor.expressions.vocabulary import Vocabulary
 from sr_accessor.observations import Observations
 from sr_accessor.options import FitOptions
-from sr_accessor.plugins.manager import noise_model, vocabulary
+from sr_accessor.plugins.contributions import FitContext
+from sr_accessor.plugins.manager import noise_model, routes, tell, vocabulary
 from sr_accessor.result import FitResult
 from sr_accessor.search.constants import check_constants, with_constants
 from sr_accessor.search.constraints import Admission, constrained
@@ -35,7 +36,7 @@ from sr_accessor.search.loop import SearchState, start, step
 from sr_accessor.search.rules import check_rule
 from sr_accessor.search.selection import Data
 from sr_accessor.search.template import read_template
-from sr_accessor.transformer.checkpoint import find, load
+from sr_accessor.transformer.checkpoint import find, load, read_header
 from sr_accessor.transformer.model import Transformer
 from sr_accessor.version import __version__
 
@@ -64,7 +65,7 @@ def fit(observations: Observations, options: FitOptions) -> FitResult:
     DeviceError : no such device.
     """
     began = time.perf_counter()
-    noise, operators = noise_model(options.noise), _operators(options.operators)
+    noise, operators = noise_model(options.noise), vocabulary(options.operators)
     check_rule(options.select)
     device = resolve(options.device)
     seed = int(np.random.SeedSequence().entropy % 2**31) if options.random_state is None else int(options.random_state)
@@ -77,12 +78,13 @@ def fit(observations: Observations, options: FitOptions) -> FitResult:
     noise.check_data(data.y, observations.target, data.sigma)
     given = _given(options, constraints, operators, observations.names, data)
     state = start(data, operators, seed=seed, network=_network(options.network, device), given=given)
+    told = tell("fit_started", context=FitContext(observations, options, seed, operators))
     state, status, threads = _search(state, options, began)
-    remarks = ()
+    remarks = tuple(told)
     if not given.admits(state.front):
         words = "; ".join(_asked(options)["constraints"]) or f"template {options.template!r}"
         why = f"no law was found that is as asked for ({words}), so the mean stands here; ask for less, or for longer"
-        status, remarks = "no_model", (SymRegWarning("NO_MODEL", why),)
+        status, remarks = "no_model", (*remarks, SymRegWarning("NO_MODEL", why))
     result = FitResult(
         observations=training,
         held_out=held_out,
@@ -95,30 +97,9 @@ def fit(observations: Observations, options: FitOptions) -> FitResult:
         remarks=remarks,
         provenance=_provenance(options, seed, device, threads, state, operators),
     )
-    for remark in result.warnings[len(observations.remarks) :]:
+    for remark in (*result.warnings[len(observations.remarks) :], *tell("fit_finished", result=result)):
         warnings.warn(remark, stacklevel=4)
     return result
-
-
-def _operators(spec: Any) -> Vocabulary:
-    """The vocabulary of `operators=`; names that begin with "-" are taken out of the default one.
-
-    Raises
-    ------
-    OptionError : names with and without "-".
-    """
-    if isinstance(spec, Vocabulary):
-        return vocabulary(spec)
-    entries = [spec] if isinstance(spec, str) else list(spec)
-    excluded = [entry[1:] for entry in entries if isinstance(entry, str) and entry.startswith("-")]
-    if not excluded:
-        return vocabulary(spec)
-    if len(excluded) < len(entries):
-        raise OptionError(f"operators={entries!r}: name either those to use, or with '-' those to leave out")
-    default = vocabulary("default")
-    for name in excluded:
-        default.id(name)  # raises where there is none
-    return default.restricted([o.name for o in default if o.name not in excluded])
 
 
 def _without(observations: Observations, forbidden: Sequence[Hashable]) -> Observations:
@@ -192,6 +173,8 @@ def _rounds(
             show(state)
             for callback in options.callbacks:
                 callback(state)
+            for remark in tell("fit_progress", snapshot=state):
+                warnings.warn(remark, stacklevel=2)
     except KeyboardInterrupt:  # from a callback
         return state, "interrupted", threads
     finally:
@@ -259,6 +242,7 @@ def _provenance(
     options: FitOptions, seed: int, device: torch.device, threads: int, state: SearchState, operators: Any
 ) -> dict[str, Any]:
     """Everything needed to do it again."""
+    network = None if options.network is None else read_header(find(options.network))[1].operators
     return {
         "sr_accessor": __version__,
         "python": platform.python_version(),
@@ -268,6 +252,7 @@ def _provenance(
         "random_state": seed,
         "network": None if options.network is None else str(options.network),
         "operators": [o.name for o in operators],
+        "routes": {name: list(ways) for name, ways in routes(operators, network).items()},
         **_asked(options),
         "candidates_refined": state.refined,
         "proposed": dict(state.proposed),

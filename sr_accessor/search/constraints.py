@@ -12,12 +12,13 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from sr_accessor.constraints import Constraints, Limit, Monotone, Positive, Shape
-from sr_accessor.errors import ColumnError, UnknownNameError, nearest
+from sr_accessor.constraints import Constraints, Limit, Monotone, Positive, Shape, Shaped
+from sr_accessor.errors import ColumnError, PluginError, UnknownNameError, nearest
 from sr_accessor.expressions.batch import Expressions
 from sr_accessor.expressions.evaluate import evaluate
 from sr_accessor.expressions.jacobian import input_derivative
 from sr_accessor.expressions.vocabulary import VARIABLE, Vocabulary
+from sr_accessor.plugins.manager import catalogue
 
 __all__ = ["Admission", "constrained"]
 
@@ -171,9 +172,19 @@ class Admission:
             elif isinstance(wanted, Monotone):
                 sign = 1.0 if wanted.direction == "increasing" else -1.0
                 fine &= _not_negative(sign * slopes[:, d])
+            elif isinstance(wanted, Shaped):
+                fine &= self._holds(wanted, values, slopes)
             else:
                 fine &= self._tends(e, wanted, next(ladders))
         return fine
+
+    def _holds(self, wanted: Shaped, values: torch.Tensor, slopes: torch.Tensor) -> torch.Tensor:
+        """Whether a plugin's demand is met."""
+        constraint = catalogue().find("shape_constraints", wanted.name)
+        held = constraint.holds(values, slopes, self.grid, *wanted.arguments)
+        if not isinstance(held, torch.Tensor) or held.dtype != torch.bool or held.shape != values.shape[:1]:
+            raise PluginError(f"shape constraint {wanted.name!r} must give bool ({len(values)},), not {held!r}")
+        return held
 
     def _tends(self, e: Expressions, wanted: Limit, ladders: torch.Tensor) -> torch.Tensor:
         """Whether the last value on each ladder is the limit: beyond it the arithmetic overflows."""
@@ -207,6 +218,9 @@ def _stacked(e: Expressions, inner: int) -> torch.Tensor:
 
 
 def _feature(shape: Shape, names: Sequence[Hashable]) -> int | None:
+    if isinstance(shape, Shaped):
+        catalogue().find("shape_constraints", shape.name)  # raises where there is none
+        return None
     if isinstance(shape, Positive):
         return None
     if shape.feature not in names:
