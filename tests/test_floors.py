@@ -21,7 +21,7 @@ FLOORS = [
     ("noise", "model *"),
     ("exports", "exporter code *"),
     ("", "testing"),
-    ("plugins", "hookspecs builtin contributions catalogue manager"),
+    ("plugins", "hookspecs scaffold builtin contributions catalogue manager"),
     ("display", "text figure html *"),
     ("prior", "*"),
     ("transformer", "config tokenizer attention embedder encoder decoder model checkpoint"),

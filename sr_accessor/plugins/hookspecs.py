@@ -12,6 +12,7 @@ from __future__ import annotations
 import pluggy
 
 __all__ = [
+    "HOOKS",
     "PROJECT",
     "configure",
     "fit_finished",
@@ -75,3 +76,7 @@ def fit_progress(snapshot):
 @hookspec
 def fit_finished(result):
     """Called with the `FitResult` before the caller gets it."""
+
+
+#: Names of all hooks.
+HOOKS = tuple(name for name in __all__ if name.startswith(("register_", "configure", "fit_")))

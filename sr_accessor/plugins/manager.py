@@ -126,8 +126,7 @@ _REGISTERING: Mapping[str, tuple[Callable[[], Registry], str, Callable[[Any], No
     ),
 }
 #: Hooks that are told of something.
-_LISTENING = ("configure", "fit_started", "fit_progress", "fit_finished")
-_HOOKS = (*_REGISTERING, *_LISTENING)
+_LISTENING = tuple(name for name in hookspecs.HOOKS if name not in _REGISTERING)
 
 
 # ---------------------------------------------------------------------- loading
@@ -215,7 +214,7 @@ def _joined(plugin: Plugin, find_module: Callable[[], Any], *, check: bool) -> P
     callers = {caller.name: caller for caller in manager.get_hookcallers(module) or ()}
     for name, caller in callers.items():
         if not caller.has_spec():
-            raise PluginError(f"{plugin} implements an unknown hook {name!r}; {nearest(name, _HOOKS)}")
+            raise PluginError(f"{plugin} implements an unknown hook {name!r}; {nearest(name, hookspecs.HOOKS)}")
     if not callers:
         raise PluginError(f"{plugin} implements no hook; put @sr_accessor.hookimpl on {' or '.join(_REGISTERING)}")
     found: dict[str, Any] = {}
@@ -418,16 +417,16 @@ def routes(operators: Vocabulary, network: Collection[str] | None = None) -> dic
 
     Returns
     -------
-    {operator: routes}: "library and moves" (always: it stands in sub-expressions, features and moves); and of the
-    network "native" (it writes the operator), "rewritten" (it writes the definition, which is recognised), or
-    "not by the network".
+    {operator: routes}: "screens" (functions of one argument: each screen tries it as a feature), "moves" (every
+    operator, in random trees too); and of the network "native" (it writes the operator), "rewritten" (it writes the
+    definition), or "not by the network".
     """
     builtin_names = {o.name: o for o in catalogue().plugins[0].operators}
     told = {}
     for operator in operators:
         if builtin_names.get(operator.name) is operator or operator.arity == 0:
             continue
-        ways = ["library and moves"]
+        ways = ["screens", "moves"] if operator.arity == 1 and operator.linear == "none" else ["moves"]
         if network is not None:
             if operator.name in network:
                 ways.append("native")
