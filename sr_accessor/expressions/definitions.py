@@ -96,7 +96,7 @@ def expanded(expressions: Expressions, names: Collection[str] | None = None) -> 
         here = defined[e.codes.clamp(max=VARIABLE)]
         rows = here.any(1).nonzero()[:, 0]
         if not len(rows):
-            return e
+            return e.trimmed()
         last = here.shape[1] - 1 - here[rows].flip(1).long().argmax(1)
         symbol = e.codes[rows, last]
         order, parts = [(~here.any(1)).nonzero()[:, 0]], [e[(~here.any(1)).nonzero()[:, 0]]]
@@ -163,7 +163,7 @@ def contracted(expressions: Expressions, names: Collection[str] | None = None) -
             at = found[rows].long().argmax(1)
             e = concatenate([e[~rows], _folded(e[rows], at, operator)])[order.argsort()]
             found = _found(e, operator)
-    return e
+    return e.trimmed()
 
 
 def _walk(e: Expressions, operator: Operator) -> tuple[torch.Tensor, list[torch.Tensor]]:
