@@ -74,16 +74,27 @@ def test_the_plugin_is_installed():
     assert {"poisson_background", "poisson_8bit", "poisson_16bit"} <= set(sr.plugins.noise_models()["name"])
 
 
-@pytest.mark.parametrize(
-    ("noise", "background", "limit"), [("poisson_background", 6.0, np.inf), ("poisson_8bit", 0.0, 255.0)]
-)
-def test_a_law_is_found_under_its_own_noise(noise, background, limit):
+def test_a_full_counter_is_no_ceiling_of_the_law():
+    """The likeliest amplitude of a decay is the true one, where most of the early counts are full."""
+    generator = torch.Generator().manual_seed(1)
+    t = torch.linspace(0.0, 5.0, 400, dtype=torch.float64)
+    counter = CensoredPoisson(limit=255.0)
+    y = counter.sample(generator, 400 * torch.exp(-0.9 * t)[None])[0]
+    assert int((y == 255).sum()) > 30
+    amplitude = torch.linspace(200.0, 600.0, 401, dtype=torch.float64)
+    laws = amplitude[:, None] * torch.exp(-0.9 * t)
+    best = amplitude[counter.negative_log_likelihood(y, laws).argmin()]
+    assert float(best) == pytest.approx(400, abs=15)
+    naive = amplitude[(laws - y).square().sum(1).argmin()]
+    assert float(naive) < 350
+
+
+def test_a_law_is_found_on_a_background():
     random = np.random.default_rng(4)
     t = random.uniform(0.0, 5.0, 300)
-    counts = np.minimum(random.poisson(400 * np.exp(-0.9 * t) + background), limit)
-    decay = pd.DataFrame({"t": t, "counts": counts})
+    decay = pd.DataFrame({"t": t, "counts": random.poisson(400 * np.exp(-0.9 * t) + 6.0)})
     options = {"operators": ["add", "sub", "mul", "div", "exp"], "random_state": 0, "max_rounds": 3, "timeout": 30.0}
-    result = sr.fit(decay, "counts", noise=noise, guesses=["A*exp(k*t)"], **options)
+    result = sr.fit(decay, "counts", noise="poisson_background", guesses=["A*exp(k*t)"], **options)
     early, late = result.best.predict(pd.DataFrame({"t": [0.1, 2.0]}))
     assert early == pytest.approx(400 * np.exp(-0.09), rel=0.05)
     assert late == pytest.approx(400 * np.exp(-1.8), rel=0.1)
