@@ -179,7 +179,7 @@ class Equation:
             known = ("confidence", "prediction")
             raise OptionError(f"band={band!r} is not a band; {nearest(str(band), known)}")
         labels = self.names or self.observations.names  # a constant law still needs to know the rows
-        inputs = inputs_of(table, labels, self.target)
+        inputs = inputs_of(table, labels, self.target, self._units)
         x = self._placed(inputs.x, labels)
         values = self.predict_array(x)
         for remark in (*self._extrapolation(x), *self._outside_domain(x, values)):
@@ -204,9 +204,15 @@ class Equation:
         ------
         ColumnError : the table does not hold the target or an input.
         """
-        read = inputs_of(table, (self.target, *self.names), self.target)
+        read = inputs_of(table, (self.target, *self.names), self.target, self._units)
         law = self.predict_array(self._placed(read.x[:, 1:], self.names))
         return self._with_unit(read.like(read.x[:, 0] - law))
+
+    @property
+    def _units(self) -> dict:
+        """{label: unit it was fitted in}, the target's too."""
+        seen = self.observations
+        return {self.target: seen.target_unit} | dict(zip(seen.names, seen.units, strict=True))
 
     def _with_unit(self, values: Any) -> Any:
         unit = self.observations.target_unit
