@@ -54,9 +54,14 @@ class Dimensions:
         names: Sequence[Hashable],
         target: Hashable,
         *,
+        lenient: bool = False,
         device: torch.device | str = "cpu",
     ) -> Dimensions:
         """Units as text, e.g. of `Observations`, read.
+
+        Parameters
+        ----------
+        lenient : True takes texts that are no units as unknown
 
         Raises
         ------
@@ -69,11 +74,14 @@ class Dimensions:
             except UnitError as error:
                 problems.append(UnitError(f"column {label!r}: {error}"))
                 read.append(None)
-        raise_all(problems)
+        if not lenient:
+            raise_all(problems)
+        texts = [None if unit is None else text for unit, text in zip(read, (*units, target_unit), strict=True)]
         rows = [[0.0] * len(BASE) if unit is None else [float(e) for e in unit.exponents] for unit in read]
         vectors = torch.tensor(rows, dtype=torch.float64, device=device)
         known = torch.tensor([unit is not None for unit in read[:-1]], dtype=torch.bool, device=device)
-        return cls(tuple(units), target_unit, vectors[:-1], known, None if read[-1] is None else vectors[-1])
+        target_vector = None if read[-1] is None else vectors[-1]
+        return cls(tuple(texts[:-1]), texts[-1], vectors[:-1], known, target_vector)
 
     def label(self, names: Sequence[Hashable], d: int) -> str:
         """A column and its unit: 'm' [kg]."""
@@ -211,8 +219,8 @@ def constant_units(expressions: Expressions, dimensions: Dimensions) -> list[tup
         for position, slot in enumerate(at[row].tolist()):
             if slot < slots and bool(told[row, position]) and bool(fine[row]):
                 vector = vectors[row, position].tolist()
-                si = vector[: len(BASE)]
-                texts[slot] = unit_text(si) if coherent else _joined(vector[len(BASE) :], given, si)
+                si, own = vector[: len(BASE)], vector[len(BASE) :]
+                texts[slot] = _si_text(si, given) if coherent else _joined(own, given, si)
         rows.append(tuple(texts))
     return rows
 
@@ -263,19 +271,26 @@ def _downward(e: Expressions, up: _Upward, target: torch.Tensor | None) -> tuple
     return vectors, told
 
 
+def _si_text(si: list[float], given: list[str]) -> str:
+    """Exponents of base units as the caller calls them, "J", or as a product of base units."""
+    for text in given:
+        if all(abs(a - float(b)) <= EXPONENT_SLACK for a, b in zip(si, parse_unit(text).exponents, strict=True)):
+            return text
+    return unit_text(si)
+
+
 def _joined(exponents: list[float], given: list[str], si: list[float]) -> str:
     """A product of powers of the caller's units as text; that of base units where it would be a number."""
     if all(abs(x) <= EXPONENT_SLACK for x in si):
         return ""
-    parts = {True: [], False: []}
+    above, below = [], []
     for text, exponent in zip(given, exponents, strict=True):
         if abs(exponent) > EXPONENT_SLACK:
             power = unit_text([0, abs(exponent), *[0] * (len(BASE) - 2)]).removeprefix("m")
-            simple = text.replace("_", "").isalpha()
-            parts[exponent > 0].append((text if simple or not power else f"({text})") + power)
-    below = [part if part.replace("^", "").isalnum() else f"({part})" for part in parts[False]]
+            simple = text.replace("_", "").isalpha() or (exponent > 0 and not power)
+            (above if exponent > 0 else below).append((text if simple else f"({text})") + power)
     denominator = "" if not below else f"/{below[0]}" if len(below) == 1 else f"/({' '.join(below)})"
-    return (" ".join(parts[True]) or "1") + denominator
+    return (" ".join(above) or "1") + denominator
 
 
 # ---------------------------------------------------------------------- what is wrong
@@ -331,7 +346,7 @@ def check_reachable(dimensions: Dimensions, names: Sequence[Hashable], target: H
     if lacking:
         raise UnitError(
             f"units='strict' needs the unit of every column; without one: {', '.join(lacking)}. "
-            "Say them, units={'T': 'K', 'n': ''} ('' for a pure number), or use units='report'"
+            "Say them, df.attrs['units'] = {'T': 'K', 'n': ''} ('' for a pure number), or use units='report'"
         )
     columns = dimensions.inputs.T.cpu()  # (7, D)
     wanted = dimensions.target.cpu()

@@ -106,9 +106,9 @@ def test_what_is_consistent_scales_as_its_unit_does(vocabulary, random_expressio
 @pytest.mark.parametrize(
     ("text", "si", "own"),
     [
-        ("A*m*a + B", ("", "kg m/s^2"), ("", "N")),
-        ("A*exp(-k*t)", ("kg m/s^2", "1/s"), ("N", "1/h")),
-        ("A*x**1.5", ("kg/(m^(1/2) s^2)", ""), ("N/(km^(3/2))", "")),
+        ("A*m*a + B", ("", "N"), ("", "N")),
+        ("A*exp(-k*t)", ("N", "1/s"), ("N", "1/h")),
+        ("A*x**1.5", ("kg/(m^(1/2) s^2)", ""), ("N/km^(3/2)", "")),
         ("A/(B + t)", ("kg m/s", "s"), ("h N", "h")),
         ("sqrt(A*m)", ("kg m^2/s^4",), ("N^2/kg",)),
         ("m*a*sin(w*t + phi)", ("1/s", ""), ("1/h", "")),
@@ -147,11 +147,13 @@ def test_bad_units_are_told_with_their_columns():
     assert "2 problems" in str(caught.value)
     assert "column 'm': no unit 'kgg'; did you mean" in str(caught.value)
     assert "column 'T': unit 'degC'" in str(caught.value) and "delta_degC" in str(caught.value)
+    lenient = Dimensions.of(["kgg", "K"], "arb", ["m", "T"], "F", lenient=True)
+    assert lenient.texts == (None, "K") and lenient.known.tolist() == [False, True] and lenient.target is None
 
 
 def test_strict_needs_all_units_and_a_product_of_the_targets_unit():
     with pytest.raises(UnitError, match=r"no product of powers of 't' \[s\], 'x' \[m\] has the unit \[kg\] of 'M'"):
         check_reachable(Dimensions.of(["s", "m"], "kg", ["t", "x"], "M"), ["t", "x"], "M")
-    with pytest.raises(UnitError, match=r"without one: 'x', the target 'M'.*units={'T': 'K'"):
+    with pytest.raises(UnitError, match=r"without one: 'x', the target 'M'.*\['units'\] = {'T': 'K'"):
         check_reachable(Dimensions.of(["s", None], None, ["t", "x"], "M"), ["t", "x"], "M")
     check_reachable(Dimensions.of(["m", "m/s^2"], "s", ["L", "g"], "T"), ["L", "g"], "T")  # square roots too
