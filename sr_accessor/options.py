@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from numbers import Integral, Real
 from os import PathLike
@@ -34,6 +34,8 @@ class FitOptions:
     template : known outer form such as "A*exp(-k*t) + f(T)"; what is called like an unknown function of features is
         searched, other unknown names are free constants
     shape : `monotone`, `positive`, `limit`: what the law must be like in the box that the data span
+    units : "report" tells the unit of each constant; "strict" admits only laws whose units fit together while their
+        constants have none; None ignores units; {label: unit} says units that the table does not, and reports
     validation : share of the rows (0 to 0.5) held out to judge the front; None holds out none;
         "auto" holds out a fifth if 20 rows or more are left to learn from, else none
     timeout : seconds after which no new round begins (math.inf: only `max_rounds` ends the search)
@@ -59,6 +61,7 @@ class FitOptions:
     constants: Mapping[str, float] | None = None
     template: str | None = None
     shape: tuple[Shape, ...] = ()
+    units: str | Mapping[Hashable, str] | None = "report"
     validation: float | str | None = "auto"
     timeout: float = 10.0
     max_rounds: int | None = None
@@ -81,6 +84,7 @@ class FitOptions:
             ("constants", self.constants, _is(Mapping, None), 'a dictionary such as {"g": 9.81} or None'),
             ("template", self.template, _is(str, None), "text such as 'A*exp(-k*t) + f(T)', or None"),
             ("shape", self.shape, lambda given: all(map(_is(Shape), given)), "monotone(...), positive(), limit(...)"),
+            ("units", self.units, _is(Mapping, None, "report", "strict"), "'report', 'strict', {label: unit} or None"),
             ("callbacks", self.callbacks, lambda given: all(map(callable, given)), "functions of the state"),
             ("progress", self.progress, _is(bool, "auto"), "True, False or 'auto'"),
             ("timeout", self.timeout, _is(Real), "a number of seconds"),

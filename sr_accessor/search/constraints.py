@@ -15,6 +15,7 @@ import torch
 from sr_accessor.constraints import Constraints, Limit, Monotone, Positive, Shape, Shaped
 from sr_accessor.errors import ColumnError, PluginError, UnknownNameError, nearest
 from sr_accessor.expressions.batch import Expressions
+from sr_accessor.expressions.dimensions import Dimensions, consistent
 from sr_accessor.expressions.evaluate import evaluate
 from sr_accessor.expressions.jacobian import input_derivative
 from sr_accessor.expressions.vocabulary import VARIABLE, Vocabulary
@@ -82,6 +83,7 @@ class Admission:
     grid : (G, D) points at which the shape is tested
     limits : one (R, P, D) tensor of points on R ladders for each Limit of `shape`, in order
     spread : standard deviation of the target
+    dimensions : units that must fit together while constants have none; None where they need not
     """
 
     most_complexity: float
@@ -93,6 +95,7 @@ class Admission:
     grid: torch.Tensor
     limits: tuple[torch.Tensor, ...]
     spread: float
+    dimensions: Dimensions | None = None
 
     @classmethod
     def bind(
@@ -103,6 +106,7 @@ class Admission:
         names: Sequence[Hashable],
         x: torch.Tensor,
         y: torch.Tensor,
+        dimensions: Dimensions | None = None,
     ) -> Admission:
         """Constraints for one fit.
 
@@ -140,6 +144,7 @@ class Admission:
             grid=_grid(x),
             limits=tuple(_ladders(s, d, x) for s, d in bound if isinstance(s, Limit)),
             spread=float(y.std()),
+            dimensions=dimensions,
         )
 
     def formed(self, e: Expressions, *, but: Sequence[int] = ()) -> torch.Tensor:
@@ -151,6 +156,8 @@ class Admission:
             fine = fine & (e.codes == code).any(1)
         for code, most in self.uses:
             fine = fine & ((e.codes == code).sum(1) <= most)
+        if self.dimensions is not None:
+            fine = fine & consistent(e, self.dimensions)
         for outer, inner, most in self.nested:
             fine = fine & ~((e.codes == outer) & (_stacked(e, inner) > most)).any(1)
         return fine
