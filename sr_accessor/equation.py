@@ -16,6 +16,7 @@ from scipy.special import ndtri, stdtrit
 from sr_accessor.device import DTYPE
 from sr_accessor.errors import OptionError, SymRegWarning, nearest
 from sr_accessor.expressions.batch import Expressions
+from sr_accessor.expressions.dimensions import Dimensions, constant_units
 from sr_accessor.expressions.evaluate import evaluate
 from sr_accessor.expressions.jacobian import jacobian
 from sr_accessor.expressions.latex import label_latex, to_latex
@@ -94,19 +95,28 @@ class Equation:
     def params(self) -> pd.DataFrame:
         """Free constants, in the order in which they stand in the text form.
 
-        Columns: value; stderr (one standard deviation); unit; lower and upper (95 %); fixed. An error that the
-        data do not determine is NaN, and `warnings` says why. Errors are given this form of the law.
+        Columns: value; stderr (one standard deviation); unit (None where the columns do not tell it); lower and
+        upper (95 %); fixed. An error that the data do not determine is NaN, and `warnings` says why. Errors are given
+        this form of the law.
         """
         value = self.expression.constants[0, self._slots].numpy()
         stderr = self.laplace.stderr[0, self._slots].numpy()
         half = self._quantile(0.95) * stderr
         return pd.DataFrame(
             {
-                "value": value, "stderr": stderr, "unit": [None] * len(value),
+                "value": value, "stderr": stderr, "unit": self._constant_units,
                 "lower": value - half, "upper": value + half, "fixed": False,
             },
             index=self._constant_names,
         )  # fmt: skip
+
+    @cached_property
+    def _constant_units(self) -> list[str | None]:
+        """What each free constant must be measured in for the units of the columns to fit together."""
+        seen = self.observations
+        dimensions = Dimensions.of(seen.units, seen.target_unit, seen.names, seen.target, lenient=True)
+        (units,) = constant_units(self.expression, dimensions)
+        return [units[slot] for slot in self._slots.tolist()]
 
     @property
     def covariance(self) -> pd.DataFrame:
