@@ -106,60 +106,49 @@ def _rules(vocabulary: Vocabulary, device: torch.device) -> torch.Tensor:
     return table.to(device)
 
 
-def _exponents(e: Expressions, at: torch.Tensor) -> torch.Tensor:
-    """(B,) the number at these positions, NaN where there is none."""
+def _exponents(e: Expressions, row: torch.Tensor, at: torch.Tensor) -> torch.Tensor:
+    """The number at (row, at), NaN where there is none."""
     if not e.constants.shape[1]:
         return torch.full(at.shape, torch.nan, dtype=torch.float64, device=e.device)
-    slot = e.number_slot.gather(1, at[:, None])
-    return torch.where(e.is_number.gather(1, at[:, None]), e.constants.gather(1, slot), torch.nan)[:, 0]
+    return torch.where(e.is_number[row, at], e.constants[row, e.number_slot[row, at]], torch.nan)
 
 
 def _upward(e: Expressions, inputs: torch.Tensor, known: torch.Tensor, free: bool) -> _Upward:
     """Vectors of all parts; `inputs` (D, W), of which the first 7 columns are compared."""
-    rows, length = e.codes.shape
-    width = inputs.shape[1]
+    length = e.codes.shape[1]
     index = (e.codes - VARIABLE).clamp(min=0)
     is_variable = e.codes >= VARIABLE
     vectors = torch.where(is_variable[:, :, None], inputs[index], 0.0)
     has = torch.where(is_variable, known[index], ~(e.codes == CONSTANT) if free else True)
     fine = torch.ones_like(has)
     rule = _rules(e.vocabulary, e.device)[e.codes.clamp(max=VARIABLE)]
+    has &= ~((rule == _SAME) & (e.arities == 0))  # a named constant of any unit
     first, second = e.children
     root = torch.ones(len(UNIT_RULES), dtype=torch.float64, device=e.device)
     for word, power in _ROOT.items():
         root[word] = power
-
-    def child(at: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        column = at[:, None, None].expand(rows, 1, width)
-        return vectors.gather(1, column)[:, 0], has.gather(1, at[:, None])[:, 0]
-
-    for i in range(length - 1, -1, -1):  # positions, all rows at once
-        inner, binary = e.arities[:, i] > 0, e.arities[:, i] == 2
-        if not bool(inner.any()):
+    for i in range(length - 1, -1, -1):  # positions, all rows at once that have an operator there
+        row = (e.arities[:, i] > 0).nonzero()[:, 0]
+        if not len(row):
             continue
-        (a, has_a), (b, has_b) = child(first[:, i]), child(second[:, i])
-        r = rule[:, i]
-        p = _exponents(e, second[:, i])
-        plain_a, plain_b = (_plain(v) for v in (a, b))
-        both = has_a & (has_b | ~binary)
-        # add, min, abs ...: the known one speaks for both
-        vector = torch.where((r == _SAME)[:, None], torch.where(has_a[:, None], a, b), a * root[r][:, None])
-        gets = torch.where(r == _SAME, has_a | (binary & has_b), has_a)
-        good = ~((r == _SAME) & binary & has_a & has_b) | _plain(a - b)
-        sign = torch.where(r == _PRODUCT, 1.0, -1.0)[:, None]
-        times = ((r == _PRODUCT) | (r == _QUOTIENT)) & binary
-        vector = torch.where(times[:, None], a + sign * b, vector)
-        gets = torch.where(times, both, gets)
-        power = r == _POWER
-        vector = torch.where(power[:, None], torch.where(plain_a[:, None], 0.0, a * p.nan_to_num(1.0)[:, None]), vector)
-        good &= ~power | ((plain_b | ~has_b) & (~has_a | plain_a | p.isfinite()))
-        none = r == _NONE
-        vector = torch.where(none[:, None], 0.0, vector)
-        gets = gets | none
-        good &= ~none | ((plain_a | ~has_a) & (plain_b | ~has_b | ~binary))
-        vectors[:, i] = torch.where(inner[:, None], vector, vectors[:, i])
-        has[:, i] = torch.where(inner, gets, has[:, i])
-        fine[:, i] = torch.where(inner, good, True)
+        r, binary = rule[row, i], e.arities[row, i] == 2
+        one, two = first[row, i], second[row, i]
+        (a, has_a), (b, has_b) = (vectors[row, one], has[row, one]), (vectors[row, two], has[row, two] & binary)
+        same, power, none = r == _SAME, r == _POWER, r == _NONE
+        times = (r == _PRODUCT) | (r == _QUOTIENT)
+        p = _exponents(e, row, two)
+        # every rule is a sum of multiples; of add, min, max the known argument speaks for both
+        of_a = torch.where(same, (has_a | ~binary).to(a), torch.where(power, p.nan_to_num(0.0), root[r]))
+        of_b = torch.where(times, torch.where(r == _PRODUCT, 1.0, -1.0).to(a), (same & ~has_a & binary).to(a))
+        of_a = of_a.masked_fill_(none, 0.0)
+        vectors[row, i] = of_a[:, None] * a + of_b[:, None] * b
+        has[row, i] = none | torch.where(same, has_a | has_b, has_a & (has_b | ~times))
+        plain_a, plain_b = _plain(a) | ~has_a, _plain(b) | ~has_b
+        fine[row, i] = (
+            (~(same & has_a & has_b) | _plain(a - b))
+            & (~power | (plain_b & (plain_a | p.isfinite())))
+            & (~none | (plain_a & plain_b))
+        )
     return _Upward(vectors, has, fine)
 
 
@@ -251,7 +240,7 @@ def _downward(e: Expressions, up: _Upward, target: torch.Tensor | None) -> tuple
         d, has = vectors[:, i], told[:, i]
         a, has_a = up.vectors[every, one], up.known[every, one]
         b, has_b = up.vectors[every, two], up.known[every, two]
-        p = _exponents(e, two)
+        p = _exponents(e, every, two)
         same, none = inner & (r == _SAME), inner & (r == _NONE)
         demand(same, one, d, has)
         demand(same & binary, two, d, has)

@@ -45,7 +45,7 @@ class Operator:
         it is constant. Without it torch's autograd differentiates `torch`.
     domain : callable, optional
         `domain(*arguments)` -> bool tensor, True where the operator is a finite real number. None: everywhere.
-    units : one of `UNIT_RULES`
+    units : one of `UNIT_RULES`; of a named constant "same" means that it may have any unit
     cost : nodes it counts for in `complexity`
     bits : its price in a description length before normalisation (search_findings.md §6)
     linear : how the value depends on the arguments: "joint" (linear in all together: a + b), "each" (linear in

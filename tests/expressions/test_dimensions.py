@@ -14,6 +14,7 @@ from sr_accessor.expressions.dimensions import (
     products,
 )
 from sr_accessor.expressions.evaluate import evaluate
+from sr_accessor.expressions.operator import Operator
 from sr_accessor.expressions.parse import parse, parse_model
 
 NAMES = ["m", "a", "t", "x", "n"]
@@ -71,6 +72,14 @@ def test_free_constants_may_carry_a_unit_in_a_report_only(vocabulary, mechanics)
     assert consistent(law, mechanics).tolist() == [False]
     assert consistent(law, mechanics, free_constants=True).tolist() == [True]
     assert consistent(parse("2*x + 3", vocabulary, NAMES), mechanics, free_constants=True).tolist() == [False]
+
+
+def test_a_known_number_may_have_any_unit_and_pi_has_none(vocabulary, mechanics):
+    known = vocabulary.extended([Operator("g0", 0, lambda: 9.81, lambda: 9.81, units="same")])
+    assert consistent(parse("m*g0", known, NAMES), mechanics).tolist() == [True]
+    assert consistent(parse("m*pi", known, NAMES), mechanics).tolist() == [False]
+    assert consistent(parse("m*a + m*sin(g0*x)*a", known, NAMES), mechanics).tolist() == [True]
+    assert consistent(parse("m*g0 + m*x", known, NAMES), mechanics).tolist() == [False]
 
 
 def test_a_column_without_unit_may_have_any(vocabulary):
