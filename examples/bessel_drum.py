@@ -1,6 +1,6 @@
 """How does a drum move? A Bessel law found in a noisy profile of its lowest mode, with an operator from a plugin.
 
-    pip install ./extensions/sr-special-functions && python examples/bessel_drum.py
+pip install ./extensions/sr-special-functions && python examples/bessel_drum.py
 """
 
 import numpy as np
@@ -22,11 +22,13 @@ def measure(rows: int = 200, seed: int = 3) -> pd.DataFrame:
     return drum
 
 
-def main(timeout: float = 10.0):
+def main(timeout: float = 30.0, max_rounds: int | None = None):
     drum = measure()
-    result = drum.symreg.fit("u", sigma=NOISE, operators="bessel", timeout=timeout, random_state=0)
+    options = {"operators": "bessel", "timeout": timeout, "max_rounds": max_rounds, "random_state": 0}
+    result = drum.symreg.fit("u", sigma=NOISE, **options)
     print(result)
-    print(result.best.params.assign(truth=[AMPLITUDE, WAVENUMBER]) if len(result.best.params) == 2 else "")
+    print(result.best.params)
+    print(f"put in: {AMPLITUDE} mm and {WAVENUMBER} / m")
     for operator in [name for name in result.provenance["routes"] if f"{name}(" in result.to_text()]:
         ways = ", ".join(result.provenance["routes"][operator])
         print(f"{operator}: searched by {ways}; this law came from {result.best.origin!r}")
