@@ -9,14 +9,14 @@ from scipy.special import j0
 
 import sr_accessor  # noqa: F401  registers df.symreg
 
-#: A membrane of 0.3 m radius: amplitude in mm, and 2.405/0.3 m, so that the rim stays at rest [Rayleigh 1877, §200].
-AMPLITUDE, WAVENUMBER, NOISE = 1.8, 8.016, 0.02
+#: A membrane of 0.28 m radius: amplitude in mm, and 2.405/0.28 m, so that the rim stays at rest [Rayleigh 1877, §200].
+AMPLITUDE, WAVENUMBER, NOISE = 1.834, 8.589, 0.01
 
 
-def measure(rows: int = 200, seed: int = 3) -> pd.DataFrame:
+def measure(rows: int = 300, seed: int = 3) -> pd.DataFrame:
     """Displacement u in mm at distances r in m from the middle; simulated, with gaussian errors."""
     random = np.random.default_rng(seed)
-    r = np.sort(random.uniform(0.0, 0.3, rows))
+    r = np.sort(random.uniform(0.0, 0.28, rows))
     drum = pd.DataFrame({"r": r, "u": AMPLITUDE * j0(WAVENUMBER * r) + random.normal(0.0, NOISE, rows)})
     drum.attrs["units"] = {"r": "m", "u": "mm"}
     return drum
