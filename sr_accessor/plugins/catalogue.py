@@ -109,7 +109,7 @@ class Catalogue:
 
         Raises
         ------
-        UnknownNameError : there is none; tells the nearest name, and which plugins failed.
+        UnknownNameError : there is none; tells the nearest name, and which plugins could not be asked.
         PluginConflictError : two plugins give it.
         """
         owner, _, bare = name.rpartition(":")
@@ -120,8 +120,8 @@ class Catalogue:
         if entry and not owner:
             raise PluginConflictError(self._conflict(kind, name))
         known = self.named(kind)
-        failed = ", ".join(str(p) for p in self.plugins if p.status == "failed")
-        why = f"; could not be loaded: {failed}, see sr_accessor.plugins.table()" if failed else ""
+        absent = ", ".join(f"{p} {p.status}" for p in self.plugins if p.status in ("failed", "blocked", "not loaded"))
+        why = f"; there may be one in {absent}: see sr_accessor.plugins.table()" if absent else ""
         raise UnknownNameError(f"no {KINDS[kind]} {name!r}; {nearest(name, known)}{why}")
 
     def named(self, kind: str) -> dict[str, Any]:

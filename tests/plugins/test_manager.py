@@ -159,6 +159,11 @@ def test_allow_and_block_lists(lab, install, monkeypatch):
             patch.setenv(variable, value)
             patch.setattr(manager, "_catalogue", None)
             assert tuple(rows().loc[["lab", "other"], "status"]) == expected, value
+    with monkeypatch.context() as patch:
+        patch.setenv(manager.BLOCK_VARIABLE, "lab")
+        patch.setattr(manager, "_catalogue", None)
+        with pytest.raises(UnknownNameError, match=r"no operator 'erfcx'.*plugin 'lab' \(sr-lab 2.3\) blocked"):
+            manager.vocabulary(["erfcx"])
     monkeypatch.setenv(manager.BLOCK_VARIABLE, "lav")
     monkeypatch.setattr(manager, "_catalogue", None)
     with pytest.warns(SymRegWarning, match="names 'lav', which is not installed; did you mean 'lab'"):
@@ -201,7 +206,9 @@ def test_four_bad_plugins_are_named_and_the_others_work(lab, install):
     assert manager.vocabulary(["lab2:erfcx"]).operator("erfcx").name == "erfcx"
     with pytest.raises(PluginConflictError, match="different operators of one name"):
         manager.vocabulary(["lab:erfcx", "lab2:erfcx"])
-    with pytest.raises(UnknownNameError, match=r"no operator 'nosuch'.*could not be loaded: plugin 'broken'"):
+    with pytest.raises(
+        UnknownNameError, match=r"no operator 'nosuch'.*there may be one in plugin 'broken' \(sr-broken 1.0\) failed"
+    ):
         manager.vocabulary(["nosuch"])
     assert manager.noise_model("gaussian") is GAUSSIAN
 
