@@ -30,7 +30,8 @@ FLOORS = [
     ("training", "*"),
     (
         "search",
-        "front rules features library views screens moves selection constants constraints guesses template given loop",
+        "front rules features library views targets inner pursuit power_screens rows screens moves selection constants "
+        "constraints guesses template given loop",
     ),
     ("uncertainty", "*"),
     ("", "equation result regression"),

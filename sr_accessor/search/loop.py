@@ -36,27 +36,21 @@ from sr_accessor.search.given import Given
 from sr_accessor.search.guesses import parts_of, refine_guesses
 from sr_accessor.search.library import Library, build_library, extend
 from sr_accessor.search.moves import offspring
+from sr_accessor.search.power_screens import screen_log_chain, screen_log_pair, screen_power, screen_powers
+from sr_accessor.search.rows import linear_rows, sharp_rows
 from sr_accessor.search.screens import (
-    Rows,
-    Target,
-    join_rows,
-    linear_rows,
     screen_chain,
     screen_factor,
-    screen_log_chain,
-    screen_log_pair,
     screen_one,
     screen_pair,
-    screen_power,
-    screen_powers,
     screen_product,
     screen_ratio,
     screen_residual,
     screen_span,
     screen_sparse,
-    sharp_rows,
 )
 from sr_accessor.search.selection import Data, Scored, best_front, score, snap, snap_savings, stack
+from sr_accessor.search.targets import Rows, Target, join_rows
 from sr_accessor.search.template import Template
 from sr_accessor.search.views import VIEWS, View
 from sr_accessor.transformer.model import Transformer
@@ -75,8 +69,10 @@ EXACT, MOST_FREE = 1e-12, 3
 SPARE_ROWS = 3
 #: Moves end when this many rounds of them in a row did not shorten the description.
 PATIENCE = 12
+#: Views are linearised around a law that leaves less than this share of the variance.
+ROUGH = 0.1
 #: Not before so many rounds do residuals that pass as noise end a search: a simpler law may still come.
-LEAST_ROUNDS = 10
+LEAST_ROUNDS = 14
 #: Above 2·ln M this much (χ² units) is left to chance: M rows are not independent, so the true excess is smaller.
 NOISE_MARGIN = 4.0
 #: Correlations of neighbours above this many standard errors are structure.
@@ -111,6 +107,11 @@ class Workspace:
     @cached_property
     def screen(self) -> Data:
         return self.data.rows(self.order[:SCREEN_POINTS])
+
+    @cached_property
+    def middle(self) -> Data:
+        """Twice the points: under noise exponents and inner constants need more than ranks do."""
+        return self.data.rows(self.order[: 2 * SCREEN_POINTS])
 
     @cached_property
     def wide(self) -> Data:
@@ -179,12 +180,14 @@ class Workspace:
         y = data.y
         if not view.usable(y, self.vocabulary):
             return None
-        if relative:
-            sigma = y.abs() + 1e-3 * y.abs().median()
-        else:
-            sigma = torch.ones_like(y) if data.sigma is None else data.sigma
-        target = Target.of(view, y, sigma)
+        sigma = y.abs() + 1e-3 * y.abs().median() if relative else _sigma(data)
+        target = Target.of(view, y, sigma, relative=relative)
         return target if target.sound else None
+
+
+def _sigma(data: Data) -> torch.Tensor:
+    """Error bars, equal where there are none."""
+    return torch.ones_like(data.y) if data.sigma is None else data.sigma
 
 
 @dataclass(frozen=True)
@@ -300,28 +303,26 @@ def step(state: SearchState) -> SearchState:
 def _plan(work: Workspace) -> list[tuple[str, Callable[[SearchState, torch.Generator], Sequence[Proposal]]]]:
     """The rounds before the moves, cheap and often successful ones first."""
     usable = {v.name for v in VIEWS if v.usable(work.screen.y, work.vocabulary)}
-    logs = [v for v in LOG_VIEWS if v in usable]
+    sums = [v for v in ("y", "y²", "1/y") if v in usable]
     plan = [
         ("linear and power laws", _propose_simple),
         ("dictionaries", _dictionaries(("y", "1/y", "y²", "log y"))),
-        ("power × feature, small library", _power("small", logs, False)),
+        ("power × feature, small library", _power("small", False)),
+        ("power × feature, small library, around the best fit", _power("small", True)),
         ("pairs, y", _pairs("y", False)),
         ("pairs of factors", _log_pairs(False)),
         ("chains", _chains),
-        ("power × feature, small library, absolute errors", _power("small", ["y"], True)),
-        ("power × feature, large library", _power("large", logs, False)),
+        ("power × feature, large library", _power("large", False)),
         ("products, y", _products("y", False)),
         ("network", _drafts),
         ("factors, y", _factors("y", False)),
         ("ratios", _ratios(("y", "y²"), MOST_RATIO // 4)),
+        ("power × feature, large library, around the best fit", _power("large", True)),
+        ("pairs of factors, around the best fit", _log_pairs(True)),
     ]
-    sums = [v for v in ("y", "y²", "1/y") if v in usable]
     plan += [(f"products, {v}", _products(v, False)) for v in sums[1:2]]
     plan += [(f"factors, {v}", _factors(v, False)) for v in sums[1:]]
-    plan += [(f"pairs, {v}", _pairs(v, False)) for v in LINEAR_VIEWS[1:] if v in usable]
-    plan += [
-        ("power × feature, large library, absolute errors", _power("large", ["y"], True)),
-    ]
+    plan += [(f"pairs, {v}", _pairs(v, False)) for v in LINEAR_VIEWS[1:]]
     plan += [(f"pairs, {v}, relative errors", _pairs(v, True)) for v in LINEAR_VIEWS if v in usable]
     plan += [(f"products, {v}, relative errors", _products(v, True)) for v in sums[:2]]
     plan += [(f"factors, {v}, relative errors", _factors(v, True)) for v in sums]
@@ -351,23 +352,43 @@ def _propose_simple(state: SearchState, generator: torch.Generator) -> list[Prop
     start = torch.ones(d + 1, d + 1, dtype=torch.float64, device=device)
     found = [("linear", linear_combination(terms, start, used))]
     targets = [t for name in LOG_VIEWS if (t := work.target(_view(name), True)) is not None]
+    targets += [t] if (t := work.target(_view("y"), False)) is not None else []
     if targets:
-        found.append(("screen power", screen_powers(targets, work.screen.x, work.vocabulary, weighted=False)))
-    absolute = work.target(_view("y"), False)
-    if absolute is not None:
-        found.append(("screen power", screen_powers([absolute], work.screen.x, work.vocabulary, weighted=True)))
+        found.append(("screen power", screen_powers(targets, work.screen.x, work.vocabulary)))
     return found
 
 
-def _power(library: str, views: Sequence[str], weighted: bool):
+def _around(state: SearchState, view: View, data: Data) -> Target | None:
+    """The view around the values of the best law so far; the plain view where nothing is good enough to lean on."""
+    work = state.workspace
+    best = int(state.front.description_length.argmin())
+    values, valid = evaluate(state.front.expressions[best], data.x)
+    left = (data.y - values[0]).square().sum() / (data.y - data.y.mean()).square().sum().clamp(min=1e-300)
+    if not bool(valid.all()) or not float(left) < ROUGH:
+        return work.target(view, False, data)
+    if not view.usable(values[0], work.vocabulary):
+        return None
+    target = Target.around(view, data.y, _sigma(data), values[0])
+    return target if target.sound else None
+
+
+def _power(library: str, around: bool):
     def propose(state: SearchState, generator: torch.Generator) -> list[Proposal]:
         work = state.workspace
-        targets = [t for name in views if (t := work.target(_view(name), not weighted)) is not None]
+        data = work.middle if around and library == "small" else work.screen  # noise needs more points to rank by
+        groups = work.small if library == "small" else work.large
+        if around:
+            targets = [t for name in LOG_VIEWS if (t := _around(state, _view(name), data)) is not None]
+            groups = replace(groups, values=evaluate(groups.expressions, data.x)[0])
+        else:
+            targets = [t for name in LOG_VIEWS if (t := work.target(_view(name), True)) is not None]
         if not targets:
             return []
-        groups = work.small if library == "small" else work.large
-        laws = screen_power(targets, work.screen.x, groups, work.features, work.vocabulary, weighted=weighted)
-        return [(f"screen power × feature, {view.name}", law) for view, law in laws]
+        laws = screen_power(targets, data.x, groups, work.features, work.vocabulary, noisy=around)
+        found = [(f"screen power × feature, {view.name}", law) for view, law in laws]
+        if around:
+            found.append(("screen power", screen_powers(targets, data.x, work.vocabulary)))
+        return found
 
     return propose
 
@@ -445,7 +466,7 @@ def _bases(work: Workspace) -> list[Rows]:
 def _pairs(view: str, relative: bool):
     def propose(state: SearchState, generator: torch.Generator) -> list[Proposal]:
         work = state.workspace
-        target = work.target(_view(view), relative)
+        target = work.target(_view(view), True) if relative else _around(state, _view(view), work.screen)
         if target is None:
             return []
         rows, found = join_rows(work.sharp(target, False), work.rows), []
@@ -464,7 +485,7 @@ def _pairs(view: str, relative: bool):
 def _products(view: str, relative: bool):
     def propose(state: SearchState, generator: torch.Generator) -> list[Proposal]:
         work = state.workspace
-        target = work.target(_view(view), relative)
+        target = work.target(_view(view), True) if relative else _around(state, _view(view), work.screen)
         if target is None:
             return []
         law = screen_product(target, _bases(work), work.monomials, work.rows[:MOST_SECOND])
@@ -476,7 +497,7 @@ def _products(view: str, relative: bool):
 def _factors(view: str, relative: bool):
     def propose(state: SearchState, generator: torch.Generator) -> list[Proposal]:
         work = state.workspace
-        target = work.target(_view(view), relative)
+        target = work.target(_view(view), True) if relative else _around(state, _view(view), work.screen)
         if target is None:
             return []
         found = [(f"screen factor, {view}", screen_factor(target, work.every, work.rows[: 2 * MOST_SECOND]))]
@@ -489,31 +510,29 @@ def _factors(view: str, relative: bool):
     return propose
 
 
-def _log_pairs(weighted: bool):
+def _log_pairs(around: bool):
     def propose(state: SearchState, generator: torch.Generator) -> list[Proposal]:
         work = state.workspace
-        target = work.target(_view("y"), not weighted)
+        target = _around(state, _view("y"), work.screen) if around else work.target(_view("y"), True)
         if target is None:
             return []
-        rows = join_rows(work.sharp(target, True), work.rows)[:MOST_SECOND]
-        law = screen_log_pair(target, work.screen.x, rows, work.vocabulary, weighted=weighted)
-        return [("screen log pair", law)]
+        rows, x = join_rows(work.sharp(target, True), work.rows)[:MOST_SECOND], work.screen.x
+        return [
+            ("screen log pair", screen_log_pair(target, x, rows, work.vocabulary)),
+            ("screen log chain", screen_log_chain(target, x, rows, work.vocabulary)),
+        ]
 
     return propose
 
 
 def _chains(state: SearchState, generator: torch.Generator) -> list[Proposal]:
-    """Sums and products of several rows, joined greedily."""
+    """Sums of several rows, joined greedily."""
     work = state.workspace
-    found, x = [], work.screen.x
-    relative, absolute = work.target(_view("y"), True), work.target(_view("y"), False)
-    if relative is not None:
-        rows = join_rows(work.sharp(relative, True), work.rows)[:MOST_SECOND]
-        found.append(("screen log chain", screen_log_chain(relative, x, rows, work.vocabulary)))
-    if absolute is not None:
-        rows = join_rows(work.sharp(absolute, False), work.rows)[:MOST_SECOND]
-        found.append(("screen chain", screen_chain(absolute, _bases(work)[0], rows)))
-    return found
+    target = work.target(_view("y"), False)
+    if target is None:
+        return []
+    rows = join_rows(work.sharp(target, False), work.rows)[:MOST_SECOND]
+    return [("screen chain", screen_chain(target, _bases(work)[0], rows))]
 
 
 def _propose_prior(state: SearchState, generator: torch.Generator) -> list[Proposal]:
