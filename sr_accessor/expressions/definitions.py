@@ -1,4 +1,4 @@
-"""Definitions: operators that are short for an expression in others, written out and recognised again, whole batches.
+"""Definitions: operators written out in others and recognised again, or given as columns to whoever knows them not.
 
 A definition such as "exp(-u**2)" stands in the operator's declaration. `expanded` puts it in the operator's place,
 so that whoever knows only the base operators (the network, a printer) can read the expression; `contracted` is the
@@ -7,18 +7,18 @@ way back. A free constant in an argument that occurs twice becomes two constants
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from functools import cache
 
 import torch
 
 from sr_accessor.errors import OperatorError, ParseError
-from sr_accessor.expressions.batch import Expressions, concatenate, join
+from sr_accessor.expressions.batch import Expressions, concatenate, empty, join, variable
 from sr_accessor.expressions.operator import Operator
 from sr_accessor.expressions.parse import parse
 from sr_accessor.expressions.vocabulary import CONSTANT, FIRST_OPERATOR, LITERAL, PAD, VARIABLE, Vocabulary
 
-__all__ = ["ARGUMENTS", "base_operators", "contracted", "definition", "expanded"]
+__all__ = ["ARGUMENTS", "base_operators", "contracted", "definition", "expanded", "lifted", "unlifted"]
 
 #: What a definition calls the operator's arguments.
 ARGUMENTS = ("u", "w")
@@ -114,7 +114,7 @@ def _written_out(e: Expressions, at: torch.Tensor, operator: Operator) -> Expres
     first, second = (c[row, at] for c in e.children)
     arguments = [e.subexpression(row, child) for child in (first, second)[: operator.arity]]
     numbers = body.constants[0, : int(body.number_counts[0])].tolist()
-    pieces = [_between(e, torch.zeros_like(at), at)]
+    pieces = []
     for code in body.codes[0, : int(body.lengths[0])].tolist():  # the symbols of a definition, all rows at once
         if code >= VARIABLE:
             pieces.append(arguments[code - VARIABLE])
@@ -122,7 +122,13 @@ def _written_out(e: Expressions, at: torch.Tensor, operator: Operator) -> Expres
             value = [[numbers.pop(0)]] if code in (CONSTANT, LITERAL) else [[]]
             constants = torch.tensor(value, dtype=torch.float64, device=e.device)
             pieces.append(Expressions(torch.tensor([[code]], device=e.device), constants, e.vocabulary))
-    return join(*pieces, _between(e, e.ends[row, at], e.lengths))
+    return _replaced(e, at, pieces)
+
+
+def _replaced(e: Expressions, at: torch.Tensor, pieces: Sequence[Expressions]) -> Expressions:
+    """Rows with the pieces, one after the other, in the place of the part at (row, at[row])."""
+    row = torch.arange(len(e), device=e.device)
+    return join(_between(e, torch.zeros_like(at), at), *pieces, _between(e, e.ends[row, at], e.lengths))
 
 
 def _between(e: Expressions, start: torch.Tensor, stop: torch.Tensor) -> Expressions:
@@ -226,4 +232,50 @@ def _folded(e: Expressions, at: torch.Tensor, operator: Operator) -> Expressions
         torch.tensor([[e.vocabulary.id(operator.name)]], device=e.device), e.constants.new_zeros(1, 0), e.vocabulary
     )
     parts = [e.subexpression(row, a[row, at]) for a in arguments]
-    return join(_between(e, torch.zeros_like(at), at), head, *parts, _between(e, e.ends[row, at], e.lengths))
+    return _replaced(e, at, [head, *parts])
+
+
+# ---------------------------------------------------------------------- operators as columns
+def lifted(
+    x: torch.Tensor, vocabulary: Vocabulary, names: Collection[str], most: int
+) -> tuple[torch.Tensor, Expressions]:
+    """Columns f(x) of operators that a network cannot write, for it to read beside the variables.
+
+    Parameters
+    ----------
+    x : (N, D)
+    names : operators of one argument
+    most : columns at most; those that are not finite everywhere or do not vary are left out
+
+    Returns
+    -------
+    (N, D + M) and what the M new columns are, Expressions of M rows over the D variables
+    """
+    dimensions = x.shape[1]
+    laws = [variable(list(range(dimensions)), vocabulary, x.device).apply(name) for name in names]
+    if not laws:
+        return x, empty(vocabulary, x.device)
+    made = concatenate(laws)
+    values = torch.cat([vocabulary.operator(name).torch(x).T for name in names])
+    sound = (torch.isfinite(values).all(1) & (values.amax(1) > values.amin(1))).nonzero()[:most, 0]
+    return torch.cat([x, values[sound].T], 1), made[sound]
+
+
+def unlifted(expressions: Expressions, columns: Expressions, dimensions: int) -> Expressions:
+    """Laws over D + M columns as laws over the D variables.
+
+    Parameters
+    ----------
+    columns : what column D + m is, row m
+    dimensions : D
+    """
+    e = expressions
+    while True:
+        here = e.codes >= VARIABLE + dimensions
+        rows = here.any(1).nonzero()[:, 0]
+        if not len(rows):
+            return e.trimmed()
+        first = here[rows].long().argmax(1)
+        which = e.codes[rows, first] - VARIABLE - dimensions
+        rest = (~here.any(1)).nonzero()[:, 0]
+        e = concatenate([e[rest], _replaced(e[rows], first, [columns[which]])])[torch.cat([rest, rows]).argsort()]

@@ -6,7 +6,7 @@ import torch
 
 from sr_accessor.errors import OperatorError
 from sr_accessor.expressions.batch import concatenate
-from sr_accessor.expressions.definitions import base_operators, contracted, definition, expanded
+from sr_accessor.expressions.definitions import base_operators, contracted, definition, expanded, lifted, unlifted
 from sr_accessor.expressions.elementary import ELEMENTARY
 from sr_accessor.expressions.evaluate import evaluate
 from sr_accessor.expressions.operator import Operator
@@ -99,3 +99,22 @@ def test_registration_checks_the_definition():
         check_operator(Operator("bump", 1, BUMP.torch, BUMP.sympy, definition="gauss(u)"))
     with pytest.raises(OperatorError, match=r"printers\['c'\].*IndexError"):
         check_operator(Operator("bump", 1, BUMP.torch, BUMP.sympy, printers={"c": "bump({1})"}))
+
+
+def test_operators_as_columns_and_back():
+    x = X[:, :2].abs() + 0.5
+    wide, columns = lifted(x, VOCABULARY, ["bump", "line"], 3)
+    assert wide.shape == (50, 5) and to_text(columns, NAMES) == ["bump(x)", "bump(z)", "line(x)"]
+    labels = [*NAMES, "p", "q", "r"]
+    texts = ["2*p + x", "q*r*q - p", "x/z", "sin(3*p)**2"]
+    laws = concatenate([parse(text, VOCABULARY, labels) for text in texts])
+    back = unlifted(laws, columns, 2)
+    assert to_text(back, NAMES) == ["2*bump(x) + x", "bump(z)*line(x)*bump(z) - bump(x)", "x/z", "sin(3*bump(x))**2"]
+    torch.testing.assert_close(evaluate(back, x)[0], evaluate(laws, wide)[0], rtol=1e-12, atol=1e-14)
+
+
+def test_only_sound_columns_are_lifted():
+    x = torch.tensor([[1.0, 2.0], [-1.0, 2.0], [0.5, 2.0]], dtype=torch.float64)
+    wide, columns = lifted(x, VOCABULARY, ["log", "exp", "sin"], 9)
+    assert to_text(columns, NAMES) == ["exp(x)", "sin(x)"]  # no logarithm of -1, and z does not vary
+    assert lifted(x, VOCABULARY, [], 9)[0] is x and wide.shape == (3, 4)
