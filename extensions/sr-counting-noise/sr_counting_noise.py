@@ -48,7 +48,8 @@ class PoissonBackground(NoiseModel):
         b = least + LEAST
         for _ in range(40):
             share = y / (finite + b)
-            step = (share.sum(1, keepdim=True) - y.shape[-1]) / (share / (finite + b)).sum(1, keepdim=True).clamp(min=LEAST)
+            slope = (share / (finite + b)).sum(1, keepdim=True).clamp(min=LEAST)
+            step = (share.sum(1, keepdim=True) - y.shape[-1]) / slope
             b = torch.maximum(b + step.clamp(min=0), least + LEAST)
         return b
 
