@@ -13,13 +13,14 @@ import torch
 
 from sr_accessor.search.features import Feature, inner_grid
 from sr_accessor.search.library import least_points
+from sr_accessor.search.targets import LEAST_LEFT, NO_ACCIDENT
 
 __all__ = ["Projection", "best_inner", "feature_rows", "grid_inner", "share_left", "zoom"]
 
 #: Feature rows computed at once: with 200 points 2,000 rows are 1.6 MB in single precision, and stay in cache.
 PIECE_ROWS = 2000
 #: In single precision a row counts when the base leaves more than this share of its squared norm.
-LEAST_LEFT_SINGLE, LEAST_LEFT = 1e-4, 1e-10
+LEAST_LEFT_SINGLE = 1e-4
 #: Of a piece this share of rows, those of the best scores, are tested for resting on a few points only.
 TESTED = 0.1
 #: Widths in log c of the rounds of zooming: nine factors each, from 60 % to 0.01 %.
@@ -128,13 +129,14 @@ def share_left(rows: torch.Tensor, fit: Projection, side: torch.Tensor, p: torch
     whole = rest.square().sum(1)[:, None, None].clamp(min=1e-300)
     along = rows @ rest[:, :, None]
     rests_on = left.square() / squares.square().sum(2)
-    sound = (left > LEAST_LEFT * before) & (rests_on > least_points(rows.shape[2], FEW_POINTS))
+    sound, thin = left > LEAST_LEFT * before, ~(rests_on > least_points(rows.shape[2], FEW_POINTS))
     left, along = left[:, None], along.transpose(1, 2)
     if p is None:
         share = 1 - along.square() / (left * whole)
     else:
         share = 1 + (p[:, :, None].square() * left - 2 * p[:, :, None] * along) / whole
-    return torch.where(sound[:, None] & share.isfinite(), share.clamp(min=0.0), 1.0 if p is None else torch.inf)
+    sound = sound[:, None] & ~(thin[:, None] & ~(share < NO_ACCIDENT)) & share.isfinite()
+    return torch.where(sound, share.clamp(min=0.0), 1.0 if p is None else torch.inf)
 
 
 def grid_inner(

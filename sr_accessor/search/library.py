@@ -21,6 +21,11 @@ from sr_accessor.expressions.vocabulary import Vocabulary
 __all__ = ["Library", "build_library", "effective_points", "extend", "least_points", "monomial_exponents"]
 
 
+#: A group must rest on more points than this. No more is asked: the product of five variables that each span half a
+#: decade rests on three of 200 points, and its exponential on all; the screens test their own rows.
+FEWEST_POINTS = 2.0
+
+
 @dataclass(frozen=True)
 class Library:
     """M sub-expressions and their values at the N screening points.
@@ -107,9 +112,8 @@ def keep_sound(library: Library, seen: torch.Tensor | None = None) -> tuple[Libr
     size = values.abs().amax(1)
     scaled = values / size.clamp(min=1e-300)[:, None]
     spread = (scaled - scaled.mean(1, keepdim=True)).square().mean(1).sqrt()
-    points = values.shape[1]
     sound = finite & (size > 0) & (size < 1e100) & (spread > 1e-7)
-    sound &= effective_points(values) > least_points(points, 0.02)
+    sound &= effective_points(values) > FEWEST_POINTS
     keys = value_hash(scaled)
     # Among equal rows the earliest sound one stays: unsound rows get keys of their own first.
     index = torch.arange(len(keys), device=keys.device)

@@ -19,6 +19,8 @@ __all__ = ["Rows", "Target", "basis", "join_rows", "unexplained"]
 
 #: A row is dropped where projecting the base out leaves less than this share of its squared norm.
 LEAST_LEFT = 1e-10
+#: A row may rest on a few points where it leaves less than this: no handful of points explains all the others.
+NO_ACCIDENT = 1e-9
 #: Weights are capped at so many times their median, in the view and in its logarithm: no handful of points decides.
 MOST_WEIGHT, MOST_LOG_WEIGHT = 6.0, 4.0
 
@@ -47,7 +49,7 @@ class Target:
         """T(y) with weights 1/σ_T by the delta method; with `relative` errors logarithms weigh the same."""
         values = view.forward(y)
         size = values.abs()
-        logs = size.clamp(min=1e-12 * float(size.median()) + 1e-300).log()
+        logs = size.clamp(min=1e-300 + (0.0 if relative else 1e-12) * float(size.median())).log()
         weight = _inverse(view.slope(y).abs() * sigma)
         log_weight = (
             torch.ones_like(size) if relative else _capped(_capped(weight, MOST_WEIGHT) * size, MOST_LOG_WEIGHT)
@@ -121,5 +123,6 @@ def unexplained(rows: torch.Tensor, weight: torch.Tensor, q: torch.Tensor, resid
     left = squares.sum(1)
     share = 1 - (residual.T @ rows.T).square() / left
     rests_on = left.square() / torch.linalg.vecdot(squares, squares)
-    sound = (left > LEAST_LEFT * before) & (rests_on > least_points(rows.shape[1], 0.03)) & share.isfinite()
+    rests = (rests_on > least_points(rows.shape[1], 0.03)) | (share < NO_ACCIDENT)
+    sound = (left > LEAST_LEFT * before) & rests & share.isfinite()
     return torch.where(sound, share.clamp(min=0.0), 1.0)
