@@ -21,8 +21,8 @@ import torch
 
 from sr_accessor.constraints import Constraints
 from sr_accessor.device import DTYPE, alone, resolve
-from sr_accessor.errors import InputError, SymRegWarning, UnitError
-from sr_accessor.expressions.dimensions import Dimensions, check_reachable
+from sr_accessor.errors import InputError, SymRegWarning
+from sr_accessor.expressions.dimensions import Dimensions
 from sr_accessor.expressions.vocabulary import Vocabulary
 from sr_accessor.observations import Observations
 from sr_accessor.options import FitOptions
@@ -37,7 +37,7 @@ from sr_accessor.search.loop import SearchState, start, step
 from sr_accessor.search.rules import check_rule
 from sr_accessor.search.selection import Data
 from sr_accessor.search.template import read_template
-from sr_accessor.tables import label_problems, raise_all
+from sr_accessor.search.units import demanded, with_units
 from sr_accessor.transformer.checkpoint import find, load, read_header
 from sr_accessor.transformer.model import Transformer
 from sr_accessor.version import __version__
@@ -73,8 +73,8 @@ def fit(observations: Observations, options: FitOptions) -> FitResult:
     seed = int(np.random.SeedSequence().entropy % 2**31) if options.random_state is None else int(options.random_state)
     constraints = options.constraints or Constraints()
     operators = constrained(operators, constraints, observations.names)
-    observations = _without(_with_units(observations, options.units), constraints.forbid)
-    dimensions, unit_remarks = _dimensions(observations, options.units, device)
+    observations = _without(with_units(observations, options.units), constraints.forbid)
+    dimensions, unit_remarks = demanded(observations, options.units, device)
     operators = with_constants(operators, check_constants(options.constants or {}), observations.names)
     training, held_out = _split(observations, options.rows_held_out(len(observations.y)), seed)
     data = _data(training, noise, device)
@@ -114,51 +114,6 @@ def _without(observations: Observations, forbidden: Sequence[Hashable]) -> Obser
         raise InputError("the constraints forbid every feature; allow at least one")
     names, units = (tuple(given[i] for i in kept) for given in (observations.names, observations.units))
     return dataclasses.replace(observations, x=np.ascontiguousarray(observations.x[:, kept]), names=names, units=units)
-
-
-def _with_units(observations: Observations, asked: Any) -> Observations:
-    """The observations with units that the caller says, or with none where they are to be ignored.
-
-    Raises
-    ------
-    ColumnError : a unit for what is no column.
-    """
-    if isinstance(asked, str):
-        return observations
-    given = {} if asked is None else dict(asked)
-    labels = (*observations.names, observations.target)
-    raise_all(label_problems(given, labels))
-    old = dict.fromkeys(labels) if asked is None else dict(zip(labels, _units(observations), strict=True))
-    *units, target_unit = (old | given).values()
-    return dataclasses.replace(observations, units=tuple(units), target_unit=target_unit)
-
-
-def _units(observations: Observations) -> tuple[str | None, ...]:
-    return (*observations.units, observations.target_unit)
-
-
-def _dimensions(
-    observations: Observations, asked: Any, device: torch.device
-) -> tuple[Dimensions | None, list[SymRegWarning]]:
-    """Dimensions that the search must obey, and remarks about units that cannot be read.
-
-    Raises
-    ------
-    UnitError : units="strict" and a unit is missing or cannot be read, or no product of the columns has the target's;
-        or a unit that the caller says cannot be read.
-    """
-    columns = (observations.units, observations.target_unit, observations.names, observations.target)
-    if asked == "strict":
-        dimensions = Dimensions.of(*columns, device=device)
-        check_reachable(dimensions, observations.names, observations.target)
-        return dimensions, []
-    try:
-        Dimensions.of(*columns)
-    except UnitError as error:
-        if isinstance(asked, Mapping):
-            raise
-        return None, [SymRegWarning("UNITS", f"{error}. Units of constants are told without it")]
-    return None, []
 
 
 def _given(
