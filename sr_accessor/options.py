@@ -25,7 +25,8 @@ class FitOptions:
     ----------
     noise : how y scatters about the law: name of a noise model, or a NoiseModel
     operators : which operators may stand in the law: name of a vocabulary, list of names and Operators, or a
-        Vocabulary; ["-tan", "-abs"] means the default ones without these
+        Vocabulary; ["-tan", "-abs"] means the default ones without these, ["spectroscopy", "-exp", "+erf"] a named
+        vocabulary without some and with others
     network : name of the network that drafts laws ("default" is the bundled one), a path to its weights, or None
     select : name of the rule that chooses one law of the front
     constraints : limits of the law's form, a `Constraints`, or None
@@ -33,7 +34,8 @@ class FitOptions:
     constants : {name: value} of known numbers that the law may use, such as {"g": 9.81}
     template : known outer form such as "A*exp(-k*t) + f(T)"; what is called like an unknown function of features is
         searched, other unknown names are free constants
-    shape : `monotone`, `positive`, `limit`: what the law must be like in the box that the data span
+    shape : `monotone`, `positive`, `limit`, or `shape` for a plugin's: what the law must be like in the box that the
+        data span
     units : "report" tells the unit of each constant; "strict" admits only laws whose units fit together while their
         constants have none; None ignores units; {label: unit} says units that the table does not, and reports
     validation : share of the rows (0 to 0.5) held out to judge the front; None holds out none;

@@ -18,12 +18,17 @@ from typing import Any
 
 from sr_accessor.errors import MissingDependencyError, UnitError
 
-__all__ = ["BASE", "DIMENSIONLESS", "Unit", "parse_unit", "pint_text", "to_pint", "unit_text"]
+__all__ = ["ARBITRARY", "BASE", "DIMENSIONLESS", "Unit", "parse_unit", "pint_text", "to_pint", "unit_text"]
 
 #: Symbols of the seven base units of the SI, in the order of all exponent vectors.
 BASE = ("kg", "m", "s", "A", "K", "mol", "cd")
 #: Exponents this close to a fraction with a denominator up to `LARGEST_DENOMINATOR` are written as that fraction.
 EXPONENT_SLACK, LARGEST_DENOMINATOR = 1e-6, 12
+
+#: What people write where they do not know the unit; nothing is wrong with it, and nothing follows from it.
+ARBITRARY = frozenset(
+    {"a.u.", "a. u.", "arb", "arb.", "arb.u.", "arb. u.", "arb. units", "arb units", "arbitrary", "?"}
+)
 
 _ZERO = (Fraction(0),) * len(BASE)
 

@@ -17,7 +17,7 @@ from sr_accessor.expressions.operator import UNIT_RULES
 from sr_accessor.expressions.text import to_text
 from sr_accessor.expressions.vocabulary import CONSTANT, FIRST_OPERATOR, VARIABLE, Vocabulary
 from sr_accessor.tables import raise_all
-from sr_accessor.units import BASE, EXPONENT_SLACK, parse_unit, unit_text
+from sr_accessor.units import ARBITRARY, BASE, EXPONENT_SLACK, parse_unit, unit_text
 
 __all__ = ["Dimensions", "check_reachable", "consistent", "constant_units", "mismatch", "products"]
 
@@ -57,7 +57,7 @@ class Dimensions:
         lenient: bool = False,
         device: torch.device | str = "cpu",
     ) -> Dimensions:
-        """Units as text, e.g. of `Observations`, read.
+        """Units as text, e.g. of `Observations`, read; an arbitrary unit is an unknown one.
 
         Parameters
         ----------
@@ -70,7 +70,7 @@ class Dimensions:
         problems, read = [], []
         for label, text in zip((*names, target), (*units, target_unit), strict=True):
             try:
-                read.append(None if text is None else parse_unit(text))
+                read.append(None if text is None or text in ARBITRARY else parse_unit(text))
             except UnitError as error:
                 problems.append(UnitError(f"column {label!r}: {error}"))
                 read.append(None)

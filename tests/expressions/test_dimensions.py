@@ -156,8 +156,10 @@ def test_bad_units_are_told_with_their_columns():
     assert "2 problems" in str(caught.value)
     assert "column 'm': no unit 'kgg'; did you mean" in str(caught.value)
     assert "column 'T': unit 'degC'" in str(caught.value) and "delta_degC" in str(caught.value)
-    lenient = Dimensions.of(["kgg", "K"], "arb", ["m", "T"], "F", lenient=True)
+    lenient = Dimensions.of(["kgg", "K"], "degC", ["m", "T"], "F", lenient=True)
     assert lenient.texts == (None, "K") and lenient.known.tolist() == [False, True] and lenient.target is None
+    unknown = Dimensions.of(["a.u.", "K"], "arb. units", ["m", "T"], "F")
+    assert unknown.known.tolist() == [False, True] and unknown.target is None
 
 
 def test_strict_needs_all_units_and_a_product_of_the_targets_unit():

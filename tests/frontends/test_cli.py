@@ -92,9 +92,12 @@ def test_check_ends_with_its_own_code(tmp_path):
     (information / "METADATA").write_text("Metadata-Version: 2.1\nName: sr-broken\nVersion: 1.0\n")
     (information / "entry_points.txt").write_text("[sr_accessor]\nbroken = broken_plugin\n")
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
-    code = "from sr_accessor.frontends.cli import main; main()"
     done = subprocess.run(
-        [sys.executable, "-c", code, "plugins", "--check"], env=environment, capture_output=True, text=True, timeout=100
+        [sys.executable, "-m", "sr_accessor", "plugins", "--check"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=100,
     )
     assert done.returncode == PLUGIN_FAULT
     assert (

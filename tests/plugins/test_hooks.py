@@ -1,6 +1,7 @@
 """Every hook: what a stranger registers is found by name and used; what fails is named and the fit goes on."""
 
 import textwrap
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,7 @@ import pytest
 import sr_accessor as sr
 from sr_accessor.errors import OptionError, PluginConflictError, PluginError, SymRegWarning, UnknownNameError
 from sr_accessor.exports.exporter import Formula
-from sr_accessor.plugins import manager
+from sr_accessor.plugins import hookspecs, manager
 
 HEAD = "import sr_accessor as sr\nfrom sr_accessor import hookimpl\n"
 EVERYTHING = HEAD + textwrap.dedent("""
@@ -98,6 +99,13 @@ def told():
 
 
 # ---------------------------------------------------------------------- each hook
+def test_the_contract_is_one_screen_with_a_sentence_for_each_hook():
+    assert len(hookspecs.HOOKS) == 9
+    for name in hookspecs.HOOKS:
+        assert getattr(hookspecs, name).__doc__.endswith("."), name
+    assert len(Path(hookspecs.__file__).read_text().splitlines()) < 100
+
+
 def test_all_kinds_are_in_the_tables(lab):
     row = sr.plugins.table().set_index("name").loc["lab"]
     assert row.status == "loaded" and row.exporters == "spice" and row.shape_constraints == "between"
