@@ -30,8 +30,8 @@ FLOORS = [
     ("training", "*"),
     (
         "search",
-        "front rules units features library views targets inner pursuit power_screens rows screens moves selection "
-        "constants constraints guesses template given loop",
+        "front rules units features library views targets inner pursuit power_screens separation rows screens moves "
+        "selection constants constraints guesses template given loop",
     ),
     ("uncertainty", "*"),
     ("", "equation result regression"),

@@ -36,7 +36,7 @@ from sr_accessor.search.given import Given
 from sr_accessor.search.guesses import parts_of, refine_guesses
 from sr_accessor.search.library import Library, build_library, extend
 from sr_accessor.search.moves import offspring
-from sr_accessor.search.power_screens import screen_log_chain, screen_log_pair, screen_power, screen_powers
+from sr_accessor.search.power_screens import regress, screen_log_chain, screen_log_pair, screen_power, screen_powers
 from sr_accessor.search.rows import linear_rows, sharp_rows
 from sr_accessor.search.screens import (
     screen_chain,
@@ -50,6 +50,7 @@ from sr_accessor.search.screens import (
     screen_sparse,
 )
 from sr_accessor.search.selection import Data, Scored, best_front, score, snap, snap_savings, stack
+from sr_accessor.search.separation import Separation, separate
 from sr_accessor.search.targets import Rows, Target, join_rows
 from sr_accessor.search.template import Template
 from sr_accessor.search.views import VIEWS, View
@@ -309,14 +310,17 @@ def _plan(work: Workspace) -> list[tuple[str, Callable[[SearchState, torch.Gener
         ("dictionaries", _dictionaries(("y", "1/y", "y²", "log y"))),
         ("power × feature, small library", _power("small", False)),
         ("power × feature, small library, around the best fit", _power("small", True)),
+        ("without separable variables: small library", _separated(range(4))),
         ("pairs, y", _pairs("y", False)),
         ("pairs of factors", _log_pairs(False)),
         ("chains", _chains),
         ("power × feature, large library", _power("large", False)),
+        ("without separable variables: pairs", _separated([0, 5, 6, 7])),
         ("products, y", _products("y", False)),
         ("network", _drafts),
         ("factors, y", _factors("y", False)),
         ("ratios", _ratios(("y", "y²"), MOST_RATIO // 4)),
+        ("without separable variables: products, factors, ratios", _separated([0, 10, 12, 13])),
         ("power × feature, large library, around the best fit", _power("large", True)),
         ("pairs of factors, around the best fit", _log_pairs(True)),
     ]
@@ -533,6 +537,41 @@ def _chains(state: SearchState, generator: torch.Generator) -> list[Proposal]:
         return []
     rows = join_rows(work.sharp(target, False), work.rows)[:MOST_SECOND]
     return [("screen chain", screen_chain(target, _bases(work)[0], rows))]
+
+
+def _separated(rounds: Sequence[int]):
+    """Some rounds of the plan for what is left when the separable variables are divided out."""
+
+    def propose(state: SearchState, generator: torch.Generator) -> list[Proposal]:
+        work = state.workspace
+        targets = [work.target(_view("y"), True, work.wide), _around(state, _view("y"), work.wide)]
+        fits = [regress([target], work.wide.x) for target in targets if target is not None]
+        if not fits:
+            return []
+        separation = separate(min(fits, key=lambda fit: float(fit.rest.norm())), work.vocabulary)
+        problem = None if separation is None else _rest(state, separation)
+        if problem is None:
+            return []
+        inner = start(problem, work.vocabulary, seed=state.seed)
+        for number in rounds:
+            inner = inner if inner.exact else step(replace(inner, round=number))
+        return [("separated", separation.rejoined(_shortest(inner, MOST_PARTS).expressions))]
+
+    return propose
+
+
+def _rest(state: SearchState, separation: Separation) -> Data | None:
+    """y without its separable variables; errors are a third of what the best law so far leaves."""
+    work = state.workspace
+    data = work.wide
+    factor = data.x.pow(separation.exponents).prod(1)
+    best = int(state.front.description_length.argmin())
+    error = (evaluate(state.front.expressions[best], data.x)[0][0] - data.y) / _sigma(data)
+    level = error.square().mean().sqrt() / 3
+    y, sigma = data.y / factor, level * _sigma(data) / factor.abs()
+    if not bool(level > 0) or not bool(y.isfinite().all() & sigma.isfinite().all() & (sigma > 0).all()):
+        return None
+    return Data(data.x[:, list(separation.others)], y, sigma, data.noise)
 
 
 def _propose_prior(state: SearchState, generator: torch.Generator) -> list[Proposal]:

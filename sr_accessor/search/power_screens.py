@@ -27,7 +27,16 @@ from sr_accessor.search.pursuit import best_pairs, chains, pair_share
 from sr_accessor.search.targets import LEAST_LEFT, Rows, Target, basis, unexplained
 from sr_accessor.search.views import View
 
-__all__ = ["Regression", "regress", "screen_log_chain", "screen_log_pair", "screen_power", "screen_powers"]
+__all__ = [
+    "Regression",
+    "halves",
+    "regress",
+    "screen_log_chain",
+    "screen_log_pair",
+    "screen_power",
+    "screen_powers",
+    "spread",
+]
 
 #: Exponents of a power law are rounded to multiples of this; larger ones than `MOST_EXPONENT` are noise.
 EXPONENT_STEP, MOST_EXPONENT, MOST_FEATURE_POWER = 0.5, 6.0, 4.0
@@ -102,10 +111,10 @@ def screen_powers(targets: Sequence[Target], x: torch.Tensor, vocabulary: Vocabu
     fit = regress(targets, x)
     beta = fit.exponents(torch.arange(len(targets), device=x.device), fit.whole)
     one = constant([1.0], vocabulary, x.device)
-    rounded = _spread(_halves(beta), fit.columns, fit.dimensions)
+    rounded = spread(halves(beta), fit.columns, fit.dimensions)
     fine = beta.isfinite().all(1) & (beta.abs() <= MOST_EXPONENT).all(1)
-    free = fine & ((beta - _halves(beta)).abs() > KNOWN).any(1)
-    real = _spread(torch.where(beta.abs() < 0.02, 0.0, beta), fit.columns, fit.dimensions)
+    free = fine & ((beta - halves(beta)).abs() > KNOWN).any(1)
+    real = spread(torch.where(beta.abs() < 0.02, 0.0, beta), fit.columns, fit.dimensions)
     for i, view in enumerate(fit.views):  # a handful of views
         if bool(fine[i]):
             out.append(view.undo(one * monomials(rounded[i : i + 1], vocabulary)))
@@ -233,15 +242,15 @@ def _written(
         projected = fit.project(weighted, view)
         p = torch.linalg.vecdot(projected, whole) / torch.linalg.vecdot(projected, projected)
     beta = fit.exponents(view, whole - weighted * p[:, None])
-    rounded = _halves(beta)
-    exponents = _spread(rounded, fit.columns, fit.dimensions)
+    rounded = halves(beta)
+    exponents = spread(rounded, fit.columns, fit.dimensions)
     sound = (exponents.abs() <= MOST_EXPONENT).all(1) & beta.isfinite().all(1) & p.isfinite()
     lead = constant([1.0], vocabulary, device) * monomials(exponents, vocabulary)
     if exponential:
         rate = p / groups.values.abs().amax(1)
         law = lead * kind.build(constant(rate, vocabulary, device) * groups.expressions)
     else:
-        p = _halves(p)
+        p = halves(p)
         sound &= (p != 0) & (p.abs() <= MOST_FEATURE_POWER)
         inside = groups.expressions
         factor = inside if kind is None else kind.build(constant(inner, vocabulary, device) * inside)
@@ -337,7 +346,7 @@ def _log_law(fit: Regression, factors: Sequence[Rows], vocabulary: Vocabulary) -
     powers = (torch.linalg.pinv(gram, hermitian=True) @ (projected @ fit.whole[0])[:, :, None])[:, :, 0]
     rest = fit.whole[0] - (powers[:, None, :] @ columns)[:, 0]
     beta = fit.exponents(torch.zeros(len(rest), dtype=torch.int64, device=rest.device), rest)
-    exponents, powers = _spread(_halves(beta), fit.columns, fit.dimensions), _halves(powers)
+    exponents, powers = spread(halves(beta), fit.columns, fit.dimensions), halves(powers)
     fine = (exponents.abs() <= MOST_EXPONENT).all(1) & (powers.abs() <= MOST_FEATURE_POWER).all(1)
     fine &= (powers != 0).all(1) & beta.isfinite().all(1)
     if not bool(fine.any()):
@@ -352,11 +361,11 @@ def _scaled(rows: torch.Tensor) -> torch.Tensor:
     return rows / rows.abs().amax(1, keepdim=True).clamp(min=1e-300)
 
 
-def _halves(exponents: torch.Tensor) -> torch.Tensor:
+def halves(exponents: torch.Tensor) -> torch.Tensor:
     return (exponents / EXPONENT_STEP).round() * EXPONENT_STEP
 
 
-def _spread(values: torch.Tensor, columns: torch.Tensor, dimensions: int) -> torch.Tensor:
+def spread(values: torch.Tensor, columns: torch.Tensor, dimensions: int) -> torch.Tensor:
     """Exponents of the usable columns (B, d) placed among all D variables."""
     full = values.new_zeros(values.shape[0], dimensions)
     full[:, columns] = values

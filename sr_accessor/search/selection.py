@@ -121,9 +121,9 @@ def score(expressions: Expressions, data: Data, origins: tuple[str, ...]) -> Sco
     return Scored(expressions, loss, bits, stderr, origins)
 
 
-def _snap_table() -> tuple[torch.Tensor, torch.Tensor]:
-    """Values and bits of everything a number may snap to (positive, and zero)."""
-    found = {0.0: 1.0}
+def _snap_table() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Values and bits of everything a number may snap to (positive, and zero), and which are irrational."""
+    found, fractions = {0.0: 1.0}, {0.0}
     for factor, price in FACTORS:
         for q in DENOMINATORS:
             for p in range(1, LARGEST_NUMERATOR + 1):
@@ -131,13 +131,28 @@ def _snap_table() -> tuple[torch.Tensor, torch.Tensor]:
                     value = p / q * factor
                     bits = 1 + 2 * math.log2(p) + 2 * math.log2(q) + price
                     found[value] = min(bits, found.get(value, math.inf))
+                    fractions |= {value} if factor == 1.0 else set()
     values = torch.tensor(sorted(found), dtype=torch.float64)
-    return values, torch.tensor([found[v] for v in values.tolist()], dtype=torch.float64)
+    bits = torch.tensor([found[v] for v in values.tolist()], dtype=torch.float64)
+    return values, bits, torch.tensor([v not in fractions for v in values.tolist()])
 
 
-SNAP_VALUES, SNAP_BITS = _snap_table()
+SNAP_VALUES, SNAP_BITS, SNAP_IRRATIONAL = _snap_table()
 #: A number may move by this many standard errors, or by this relative distance where the data determine more digits.
 SNAP_SIGMAS, SNAP_RELATIVE = 3.0, 1e-9
+
+
+def _in_exponent(e: Expressions) -> torch.Tensor:
+    """(B, K) numbers that are exponents: these snap to fractions, never to multiples of √2 or π."""
+    if "pow" not in e.vocabulary:
+        return torch.zeros_like(e.constants, dtype=torch.bool)
+    length = e.codes.shape[1]
+    place = torch.where(e.codes == e.vocabulary.id("pow"), e.children[1], length)
+    marked = torch.zeros(len(e), length + 1, dtype=torch.bool, device=e.device).scatter_(1, place, True)[:, :length]
+    slots = torch.where(marked & e.is_number, e.number_slot, e.constants.shape[1])
+    return torch.zeros(len(e), e.constants.shape[1] + 1, dtype=torch.bool, device=e.device).scatter_(1, slots, True)[
+        :, :-1
+    ]
 
 
 def _snap_targets(scored: Scored) -> tuple[torch.Tensor, torch.Tensor]:
@@ -156,6 +171,8 @@ def _snap_targets(scored: Scored) -> tuple[torch.Tensor, torch.Tensor]:
     moved = (values - c.abs()[:, :, None]).abs()
     distance = moved / width[:, :, None]
     close = (distance < SNAP_SIGMAS) | (moved < SNAP_RELATIVE * c.abs()[:, :, None])
+    irrational = torch.nn.functional.pad(SNAP_IRRATIONAL.to(c.device), (0, MOST_DIGITS))
+    close &= ~(irrational & _in_exponent(scored.expressions)[:, :, None])
     price = torch.where(close, bits + 0.72 * distance.clamp(max=SNAP_SIGMAS).square(), torch.inf)
     best = price.min(2)
     target = torch.sign(c) * values.gather(2, best.indices[:, :, None])[:, :, 0]
