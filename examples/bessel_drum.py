@@ -13,7 +13,7 @@ import sr_accessor  # noqa: F401  registers df.symreg
 AMPLITUDE, WAVENUMBER, NOISE = 1.834, 8.589, 0.01
 
 
-def measure(rows: int = 300, seed: int = 3) -> pd.DataFrame:
+def measure(rows: int = 150, seed: int = 3) -> pd.DataFrame:
     """Displacement u in mm at distances r in m from the middle; simulated, with gaussian errors."""
     random = np.random.default_rng(seed)
     r = np.sort(random.uniform(0.0, 0.28, rows))
