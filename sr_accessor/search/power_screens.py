@@ -258,7 +258,7 @@ def _written(
     rest = whole - weighted * p[:, None] - (rounded @ fit.logs) * fit.weight[view]
     rest = rest - fit.weight[view] * (rest * fit.weight[view]).mean(1, keepdim=True)  # mean square weight is 1
     share = rest.square().sum(1) / fit.rest[view].square().sum(1)
-    length = _length(share, structure_bits(law, fit.dimensions), len(groups.values[0]), unsound=False)
+    length = _length(share, structure_bits(law, fit.dimensions), groups.values.shape[1], unsound=False)
     return law[sound], view[sound], length[sound]
 
 
