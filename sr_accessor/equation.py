@@ -16,6 +16,7 @@ import torch
 from sr_accessor.device import DTYPE
 from sr_accessor.errors import MissingDependencyError, OptionError, SymRegWarning, nearest
 from sr_accessor.expressions.batch import Expressions
+from sr_accessor.expressions.dimensions import Dimensions, constant_units
 from sr_accessor.expressions.evaluate import evaluate
 from sr_accessor.expressions.latex import label_latex, to_latex
 from sr_accessor.expressions.symbolic import to_sympy
@@ -115,8 +116,9 @@ class Equation:
     def params(self) -> pd.DataFrame:
         """Constants, in the order in which they stand in the text form.
 
-        Columns: value; stderr (one standard deviation); unit; lower and upper (95 %); fixed. An error that the
-        data do not determine is NaN, and `warnings` says why. Errors are given this form of the law.
+        Columns: value; stderr (one standard deviation); unit (None where the columns do not tell it); lower and
+        upper (95 %); fixed. An error that the data do not determine is NaN, and `warnings` says why. Errors are given
+        this form of the law.
         """
         numbers = self._numbers
         listed = [i for i, name in enumerate(numbers.names) if name]
@@ -125,11 +127,19 @@ class Equation:
         half = self._quantile(0.95) * stderr
         return pd.DataFrame(
             {
-                "value": value, "stderr": stderr, "unit": [None] * len(value),
+                "value": value, "stderr": stderr, "unit": [self._constant_units[i] for i in listed],
                 "lower": value - half, "upper": value + half, "fixed": ~numbers.free[0, listed].numpy(),
             },
             index=[numbers.names[i] for i in listed],
         )  # fmt: skip
+
+    @cached_property
+    def _constant_units(self) -> list[str | None]:
+        """What each parameter must be measured in for the units of the columns to fit together."""
+        seen = self.observations
+        dimensions = Dimensions.of(seen.units, seen.target_unit, seen.names, seen.target, lenient=True)
+        (units,) = constant_units(self.expression, dimensions)
+        return [units[(self._numbers.index == i).nonzero()[0, 0]] for i in range(len(self._numbers.names))]
 
     @property
     def covariance(self) -> pd.DataFrame:
@@ -247,7 +257,7 @@ class Equation:
             known = ("confidence", "prediction")
             raise OptionError(f"band={band!r} is not a band; {nearest(str(band), known)}")
         labels = self.names or self.observations.names  # a constant law still needs to know the rows
-        inputs = inputs_of(table, labels, self.target)
+        inputs = inputs_of(table, labels, self.target, self._units)
         x = self._placed(inputs.x, labels)
         values = self.predict_array(x)
         for remark in (*self._extrapolation(x), *self._outside_domain(x, values)):
@@ -272,9 +282,15 @@ class Equation:
         ------
         ColumnError : the table does not hold the target or an input.
         """
-        read = inputs_of(table, (self.target, *self.names), self.target)
+        read = inputs_of(table, (self.target, *self.names), self.target, self._units)
         law = self.predict_array(self._placed(read.x[:, 1:], self.names))
         return self._with_unit(read.like(read.x[:, 0] - law))
+
+    @property
+    def _units(self) -> dict:
+        """{label: unit it was fitted in}, the target's too."""
+        seen = self.observations
+        return {self.target: seen.target_unit} | dict(zip(seen.names, seen.units, strict=True))
 
     def _with_unit(self, values: Any) -> Any:
         unit = self.observations.target_unit

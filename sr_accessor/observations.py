@@ -24,6 +24,7 @@ from sr_accessor.errors import (
     SigmaError,
     SymRegError,
     SymRegWarning,
+    UnitError,
     nearest,
 )
 from sr_accessor.tables import (
@@ -31,7 +32,6 @@ from sr_accessor.tables import (
     broadcast,
     column,
     frame_from,
-    is_duration,
     is_label,
     is_xarray,
     kind_of,
@@ -42,6 +42,7 @@ from sr_accessor.tables import (
     unit_of,
     variables_of,
 )
+from sr_accessor.units import parse_unit
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -183,9 +184,7 @@ class Observations:
                 f"no feature varies: {', '.join(map(repr, names))} "
                 f"{'is' if len(names) == 1 else 'are'} constant over the {len(y)} rows; add one that does"
             )
-        units = {
-            label: "s" if is_duration(column(frame, label).dtype) else unit_of(label, frame.attrs) for label in read
-        }
+        units = {label: unit_of(label, frame.attrs, column(frame, label)) for label in read}
         kept = tuple(name for name, keep in zip(names, varies, strict=True) if keep)
         return cls(
             x=np.ascontiguousarray(x[:, varies]),
@@ -306,14 +305,22 @@ class Inputs(NamedTuple):
         return self.template.copy(data=values.reshape(self.template.shape))
 
 
-def inputs_of(table: Any, names: tuple[Hashable, ...], target: Hashable) -> Inputs:
+def inputs_of(
+    table: Any, names: tuple[Hashable, ...], target: Hashable, units: Mapping[Hashable, str | None] | None = None
+) -> Inputs:
     """The columns or variables `names` of a table, in this order, for a prediction that will be called `target`.
 
     Other columns do not matter, except that dimensions come in the order of the variable `target` where there is one.
 
+    Parameters
+    ----------
+    units : {label: the unit that the law was fitted in}; a column that comes in another unit is converted, one of
+        which either unit is unknown is taken as it is
+
     Raises
     ------
     ColumnError : labels that are missing, all of them.
+    UnitError : columns in units that cannot be converted.
     InputError : columns that are not numbers.
     OptionError : not a DataFrame, Dataset or DataArray.
     """
@@ -333,7 +340,23 @@ def inputs_of(table: Any, names: tuple[Hashable, ...], target: Hashable) -> Inpu
     columns = {name: column(frame, name) for name in names}
     reasons = {name: obstacle(series) for name, series in columns.items()}
     raise_all([InputError(f"column {name!r} {reason}") for name, reason in reasons.items() if reason is not None])
-    return Inputs(np.column_stack([numbers(series) for series in columns.values()]), template)
+    factors = {name: _conversion(name, unit_of(name, frame.attrs, columns[name]), units) for name in names}
+    raise_all([factor for factor in factors.values() if isinstance(factor, UnitError)])
+    return Inputs(np.column_stack([numbers(columns[name]) * factors[name] for name in names]), template)
+
+
+def _conversion(name: Hashable, given: str | None, units: Mapping[Hashable, str | None] | None) -> float | UnitError:
+    """What the numbers of a column are multiplied by to be in the law's unit; or why they cannot be."""
+    wanted = (units or {}).get(name)
+    if wanted is None or given is None or wanted == given:
+        return 1.0
+    try:
+        theirs, ours = parse_unit(given), parse_unit(wanted)
+    except UnitError as error:
+        return UnitError(f"column {name!r} is in {given!r}, the law was fitted in {wanted!r}: {error}")
+    if not theirs.same_dimensions(ours):
+        return UnitError(f"column {name!r} is in {given!r}, which is no {wanted!r}, the unit the law was fitted in")
+    return theirs.factor / ours.factor
 
 
 # ---------------------------------------------------------------------------- which columns

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from numbers import Integral, Real
 from os import PathLike
@@ -28,7 +28,8 @@ class FitOptions:
         (y is a share, `sample_weight` the number of trials); "auto" takes additive, relative or counting errors,
         whichever describe the data in fewer bits
     operators : which operators may stand in the law: name of a vocabulary, list of names and Operators, or a
-        Vocabulary; ["-tan", "-abs"] means the default ones without these
+        Vocabulary; ["-tan", "-abs"] means the default ones without these, ["spectroscopy", "-exp", "+erf"] a named
+        vocabulary without some and with others
     network : name of the network that drafts laws ("default" is the bundled one), a path to its weights, or None
     select : name of the rule that chooses one law of the front
     constraints : limits of the law's form, a `Constraints`, or None
@@ -36,7 +37,10 @@ class FitOptions:
     constants : {name: value} of known numbers that the law may use, such as {"g": 9.81}
     template : known outer form such as "A*exp(-k*t) + f(T)"; what is called like an unknown function of features is
         searched, other unknown names are free constants
-    shape : `monotone`, `positive`, `limit`: what the law must be like in the box that the data span
+    shape : `monotone`, `positive`, `limit`, or `shape` for a plugin's: what the law must be like in the box that the
+        data span
+    units : "report" tells the unit of each constant; "strict" admits only laws whose units fit together while their
+        constants have none; None ignores units; {label: unit} says units that the table does not, and reports
     validation : share of the rows (0 to 0.5) held out to judge the front; None holds out none;
         "auto" holds out a fifth if 20 rows or more are left to learn from, else none
     timeout : seconds after which no new round begins (math.inf: only `max_rounds` ends the search)
@@ -62,6 +66,7 @@ class FitOptions:
     constants: Mapping[str, float] | None = None
     template: str | None = None
     shape: tuple[Shape, ...] = ()
+    units: str | Mapping[Hashable, str] | None = "report"
     validation: float | str | None = "auto"
     timeout: float = 10.0
     max_rounds: int | None = None
@@ -84,6 +89,7 @@ class FitOptions:
             ("constants", self.constants, _is(Mapping, None), 'a dictionary such as {"g": 9.81} or None'),
             ("template", self.template, _is(str, None), "text such as 'A*exp(-k*t) + f(T)', or None"),
             ("shape", self.shape, lambda given: all(map(_is(Shape), given)), "monotone(...), positive(), limit(...)"),
+            ("units", self.units, _is(Mapping, None, "report", "strict"), "'report', 'strict', {label: unit} or None"),
             ("callbacks", self.callbacks, lambda given: all(map(callable, given)), "functions of the state"),
             ("progress", self.progress, _is(bool, "auto"), "True, False or 'auto'"),
             ("timeout", self.timeout, _is(Real), "a number of seconds"),

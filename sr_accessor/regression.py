@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any, NamedTuple
@@ -22,12 +22,14 @@ import torch
 
 from sr_accessor.constraints import Constraints
 from sr_accessor.device import alone, resolve
-from sr_accessor.errors import InputError, OptionError, SymRegWarning
+from sr_accessor.errors import InputError, SymRegWarning
+from sr_accessor.expressions.dimensions import Dimensions
 from sr_accessor.expressions.vocabulary import Vocabulary
 from sr_accessor.noise.model import NoiseModel
 from sr_accessor.observations import Observations
 from sr_accessor.options import FitOptions
-from sr_accessor.plugins.manager import vocabulary
+from sr_accessor.plugins.contributions import FitContext
+from sr_accessor.plugins.manager import routes, tell, vocabulary
 from sr_accessor.result import FitResult
 from sr_accessor.scatter import likeliest, measured, noises_of
 from sr_accessor.search.constants import check_constants, with_constants
@@ -38,7 +40,8 @@ from sr_accessor.search.loop import SearchState, start, step
 from sr_accessor.search.rules import check_rule
 from sr_accessor.search.selection import Data
 from sr_accessor.search.template import read_template
-from sr_accessor.transformer.checkpoint import find, load
+from sr_accessor.search.units import demanded, with_units
+from sr_accessor.transformer.checkpoint import find, load, read_header
 from sr_accessor.transformer.model import Transformer
 from sr_accessor.version import __version__
 
@@ -67,20 +70,23 @@ def fit(observations: Observations, options: FitOptions) -> FitResult:
     DeviceError : no such device.
     """
     began = time.perf_counter()
-    noises, operators = noises_of(options.noise, observations), _operators(options.operators)
+    noises, operators = noises_of(options.noise, observations), vocabulary(options.operators)
     check_rule(options.select)
     device = resolve(options.device)
     seed = int(np.random.SeedSequence().entropy % 2**31) if options.random_state is None else int(options.random_state)
     constraints = options.constraints or Constraints()
     operators = constrained(operators, constraints, observations.names)
-    observations = _without(observations, constraints.forbid)
+    observations = _without(with_units(observations, options.units), constraints.forbid)
+    dimensions, unit_remarks = demanded(observations, options.units, device)
     operators = with_constants(operators, check_constants(options.constants or {}), observations.names)
     training, held_out = _split(observations, options.rows_held_out(len(observations.y)), seed)
     data = [_data(training, noise, device) for noise in noises]
-    given = _given(options, constraints, operators, observations.names, data[0])
+    given = _given(options, constraints, operators, observations.names, data[0], dimensions)
     network = _network(options.network, device)
     states = [start(part, operators, seed=seed, network=network, given=given) for part in data]
+    told = tell("fit_started", context=FitContext(observations, options, seed, operators))
     state, status, threads, remarks = _search(states, options, began)
+    remarks = (*unit_remarks, *told, *remarks)
     if not given.admits(state.front):
         words = "; ".join(_asked(options)["constraints"]) or f"template {options.template!r}"
         why = f"no law was found that is as asked for ({words}), so the mean stands here; ask for less, or for longer"
@@ -97,31 +103,10 @@ def fit(observations: Observations, options: FitOptions) -> FitResult:
         remarks=remarks,
         provenance=_provenance(options, seed, device, threads, state, operators),
     )
-    for remark in result.warnings[len(observations.remarks) :]:
+    for remark in (*result.warnings[len(observations.remarks) :], *tell("fit_finished", result=result)):
         if remark.code != "NOISE":  # what noise="auto" chose: an answer, not a warning
             warnings.warn(remark, stacklevel=4)
     return result
-
-
-def _operators(spec: Any) -> Vocabulary:
-    """The vocabulary of `operators=`; names that begin with "-" are taken out of the default one.
-
-    Raises
-    ------
-    OptionError : names with and without "-".
-    """
-    if isinstance(spec, Vocabulary):
-        return vocabulary(spec)
-    entries = [spec] if isinstance(spec, str) else list(spec)
-    excluded = [entry[1:] for entry in entries if isinstance(entry, str) and entry.startswith("-")]
-    if not excluded:
-        return vocabulary(spec)
-    if len(excluded) < len(entries):
-        raise OptionError(f"operators={entries!r}: name either those to use, or with '-' those to leave out")
-    default = vocabulary("default")
-    for name in excluded:
-        default.id(name)  # raises where there is none
-    return default.restricted([o.name for o in default if o.name not in excluded])
 
 
 def _without(observations: Observations, forbidden: Sequence[Hashable]) -> Observations:
@@ -137,13 +122,19 @@ def _without(observations: Observations, forbidden: Sequence[Hashable]) -> Obser
 
 
 def _given(
-    options: FitOptions, constraints: Constraints, operators: Vocabulary, names: Sequence[Hashable], data: Data
+    options: FitOptions,
+    constraints: Constraints,
+    operators: Vocabulary,
+    names: Sequence[Hashable],
+    data: Data,
+    dimensions: Dimensions | None,
 ) -> Given:
     """Constraints, guesses and template bound to the operators and the features."""
     guesses = read_guesses(options.guesses, operators, names, constraints.forbid)
     template = None if options.template is None else read_template(options.template, operators, names)
-    bound = options.constraints is not None or bool(options.shape)
-    admission = Admission.bind(constraints, options.shape, operators, names, data.x, data.y) if bound else None
+    admission = None
+    if options.constraints is not None or options.shape or dimensions is not None:
+        admission = Admission.bind(constraints, options.shape, operators, names, data.x, data.y, dimensions)
     return Given(admission, guesses, template, tuple(options.constants or ()))
 
 
@@ -217,6 +208,8 @@ def _rounds(states: Sequence[SearchState], options: FitOptions, began: float, st
             try:
                 for callback in options.callbacks:
                     callback(state)
+                for remark in tell("fit_progress", snapshot=state):
+                    warnings.warn(remark, stacklevel=2)
             except KeyboardInterrupt:
                 stop.set()
         return state, "converged"
@@ -303,6 +296,7 @@ def _provenance(
     options: FitOptions, seed: int, device: torch.device, threads: int, state: SearchState, operators: Any
 ) -> dict[str, Any]:
     """Everything needed to do it again."""
+    network = None if options.network is None else read_header(find(options.network))[1].operators
     return {
         "sr_accessor": __version__,
         "python": platform.python_version(),
@@ -312,9 +306,11 @@ def _provenance(
         "random_state": seed,
         "network": None if options.network is None else str(options.network),
         "operators": [o.name for o in operators],
+        "routes": {name: list(ways) for name, ways in routes(operators, network).items()},
         **_asked(options),
         "candidates_refined": state.refined,
         "proposed": dict(state.proposed),
+        "units": dict(options.units) if isinstance(options.units, Mapping) else options.units,
         "timeout": options.timeout,
         "max_rounds": options.max_rounds,
         "validation": options.validation,

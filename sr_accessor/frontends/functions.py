@@ -53,8 +53,8 @@ def fit(
         sigma is given
     sample_weight : factor of each squared residual: a label or one number per row
     nan_policy : "omit" leaves out rows with missing values and counts them, "raise" raises
-    **options : noise, operators, network, select, constraints, guesses, constants, template, shape, validation,
-        timeout, max_rounds, device, random_state, progress, callbacks: see `sr_accessor.options.FitOptions`
+    **options : noise, operators, network, select, constraints, guesses, constants, template, shape, units,
+        validation, timeout, max_rounds, device, random_state, progress, callbacks: see `sr_accessor.options.FitOptions`
 
     Returns
     -------

@@ -79,7 +79,7 @@ def _declared(name: str, value: float) -> Operator:
         return sympy.Symbol(name)
 
     latex = label_latex(str(name)).replace("{", "{{").replace("}", "}}")
-    return Operator(name, 0, lambda: value, symbol, latex, bits=BITS)
+    return Operator(name, 0, lambda: value, symbol, latex, units="same", bits=BITS)  # of any unit
 
 
 def name_numbers(scored: Scored, data: Data, names: Sequence[str]) -> list[Scored]:

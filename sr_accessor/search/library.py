@@ -21,6 +21,8 @@ from sr_accessor.expressions.vocabulary import Vocabulary
 __all__ = ["Library", "build_library", "effective_points", "extend", "least_points", "monomial_exponents"]
 
 
+#: Variables as exponents of others are tried up to so many variables.
+MOST_EXPONENTS = 5
 #: A group must rest on more points than this. No more is asked: the product of five variables that each span half a
 #: decade rests on three of 200 points, and its exponential on all; the screens test their own rows.
 FEWEST_POINTS = 2.0
@@ -171,7 +173,7 @@ def build_library(x: torch.Tensor, vocabulary: Vocabulary, *, count: int = 2500)
     library, seen = keep_sound(library)
     parts = [library]
     total = len(library)
-    for make in (_sums, _squares_of_sums, _sums_of_squares, _squares_of_quotients, _sums_times_monomials):
+    for make in (_sums, _squares_of_sums, _sums_of_squares, _squares_of_quotients, _sums_times_monomials, _exponents):
         more = make(parts, x, vocabulary, max(count - total, count // 5))
         if len(more):
             more, seen = keep_sound(more, seen)
@@ -261,6 +263,17 @@ def _squares_of_quotients(parts: list[Library], x: torch.Tensor, vocabulary: Voc
     grid = torch.cartesian_prod(torch.arange(many, device=x.device), single)
     factors, bodies = simple.expressions[grid[:, 1]], sums.expressions[grid[:, 0]]
     return _rows((factors * bodies).apply("square"), x)
+
+
+def _exponents(parts: list[Library], x: torch.Tensor, vocabulary: Vocabulary, count: int) -> Library:
+    """u·log v over the variables: of their exponentials v^u comes."""
+    dimensions = x.shape[1]
+    positive = (x > 0).all(0).nonzero()[:, 0]
+    if not {"log", "mul", "exp"} <= {o.name for o in vocabulary} or dimensions > MOST_EXPONENTS or not len(positive):
+        return _rows(empty(vocabulary, x.device), x)
+    u, v = torch.cartesian_prod(torch.arange(dimensions, device=x.device), positive).T
+    logs = variable(v, vocabulary, x.device).apply("log")
+    return _rows(variable(u, vocabulary, x.device) * logs, x)
 
 
 def _sums_times_monomials(parts: list[Library], x: torch.Tensor, vocabulary: Vocabulary, count: int) -> Library:

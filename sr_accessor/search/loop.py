@@ -322,14 +322,16 @@ def _plan(work: Workspace) -> list[tuple[str, Callable[[SearchState, torch.Gener
         ("pairs, y", _pairs("y", False)),
         ("pairs of factors", _log_pairs(False)),
         ("chains", _chains),
-        ("power × feature, large library", _power("large", False)),
+        ("power × feature, large library, first half", _power("large", False, 0)),
+        ("power × feature, large library, second half", _power("large", False, 1)),
         ("without separable variables: pairs", _separated([0, 5, 6, 7])),
         ("products, y", _products("y", False)),
         ("network", _drafts),
         ("factors, y", _factors("y", False)),
         ("ratios", _ratios(("y", "y²"), MOST_RATIO // 4)),
-        ("without separable variables: products, factors, ratios", _separated([0, 10, 12, 13])),
-        ("power × feature, large library, around the best fit", _power("large", True)),
+        ("without separable variables: products, factors, ratios", _separated([0, 11, 13, 14])),
+        ("power × feature, large library, around the best fit, first half", _power("large", True, 0)),
+        ("power × feature, large library, around the best fit, second half", _power("large", True, 1)),
         ("pairs of factors, around the best fit", _log_pairs(True)),
     ]
     plan += [(f"products, {v}", _products(v, False)) for v in sums[1:2]]
@@ -384,11 +386,12 @@ def _around(state: SearchState, view: View, data: Data) -> Target | None:
     return target if target.sound else None
 
 
-def _power(library: str, around: bool):
+def _power(library: str, around: bool, half: int | None = None):
     def propose(state: SearchState, generator: torch.Generator) -> list[Proposal]:
         work = state.workspace
         data = work.middle if around and library == "small" else work.screen  # noise needs more points to rank by
         groups = work.small if library == "small" else work.large
+        kinds = work.features if half is None else work.features[half::2]  # rounds are short: the clock acts between
         if around:
             targets = [t for name in LOG_VIEWS if (t := _around(state, _view(name), data)) is not None]
             groups = replace(groups, values=evaluate(groups.expressions, data.x)[0])
@@ -396,7 +399,7 @@ def _power(library: str, around: bool):
             targets = [t for name in LOG_VIEWS if (t := work.target(_view(name), True)) is not None]
         if not targets:
             return []
-        laws = screen_power(targets, data.x, groups, work.features, work.vocabulary, noisy=around)
+        laws = screen_power(targets, data.x, groups, kinds, work.vocabulary, noisy=around)
         found = [(f"screen power × feature, {view.name}", law) for view, law in laws]
         if around:
             found.append(("screen power", screen_powers(targets, data.x, work.vocabulary)))
@@ -808,7 +811,14 @@ def _polish(proposals: Sequence[Proposal], work: Workspace, known: float) -> Sco
     order = torch.argsort(scored.description_length)
     hopeful = scored.description_length - snap_savings(scored) < known
     close = order[hopeful[order]][:MOST_SNAPPED]
-    final = stack([snap(scored[close], data), scored[order]]) if len(close) else scored[order]
+    if len(close) and given.template is None:
+        absorbed = simplify_batch(scored.expressions[close], absorb=True)
+        scaled = score(absorbed, data, tuple(scored.origins[i] for i in close.tolist()))
+        final = stack([snap(stack([scored[close], scaled]), data), scored[order]])
+    elif len(close):
+        final = stack([snap(scored[close], data), scored[order]])
+    else:
+        final = scored[order]
     if given.named:
         final = stack([*name_numbers(final, data, given.named), final])
     # Snapping may have dropped what must stay, or moved a number by a standard error.
