@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 import warnings
+from collections import deque
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -178,6 +179,8 @@ class Searched(NamedTuple):
 
 #: Rounds of each noise model before "auto" chooses: simple laws, power laws and dictionaries, not yet the slow screens.
 PILOT_ROUNDS = 3
+#: No round begins that would end, if it takes as long as one of the last three, beyond this many times the timeout.
+OVERTIME = 1.1
 
 
 def _rounds(states: Sequence[SearchState], options: FitOptions, began: float, stop: threading.Event) -> Searched:
@@ -186,24 +189,22 @@ def _rounds(states: Sequence[SearchState], options: FitOptions, began: float, st
     Of several states, one for each noise model, the best after a few rounds goes on.
     """
     alone()
-    threads, show, last = torch.get_num_threads(), _progress(options), 0.0
+    threads, show, recent = torch.get_num_threads(), _progress(options), deque([0.0], maxlen=3)
 
     def advanced(state: SearchState, most: float) -> tuple[SearchState, str | None]:
         """The state after at most so many rounds, and why the search must end, None if it need not."""
-        nonlocal last
         while not state.finished:
             elapsed = time.perf_counter() - began
             if stop.is_set():
                 return state, "interrupted"
-            # Half a round over the limit is nearer to it than half a round short of it.
-            if elapsed + 0.5 * last >= options.timeout:
+            if elapsed >= options.timeout or elapsed + max(recent) > OVERTIME * options.timeout:
                 return state, "timeout"
             if options.max_rounds is not None and state.round >= options.max_rounds:
                 return state, "rounds"
             if state.round >= most:
                 return state, None
             state = step(state)
-            last = time.perf_counter() - began - elapsed
+            recent.append(time.perf_counter() - began - elapsed)
             show(state)
             try:
                 for callback in options.callbacks:
