@@ -23,7 +23,10 @@ class FitOptions:
 
     Parameters
     ----------
-    noise : how y scatters about the law: name of a noise model, or a NoiseModel
+    noise : how y scatters about the law: a NoiseModel, or the name of one: "gaussian", "heteroscedastic",
+        "multiplicative", "lognormal", "student_t" (outliers), "laplace", "poisson", "negative_binomial", "binomial"
+        (y is a share, `sample_weight` the number of trials); "auto" takes additive, relative or counting errors,
+        whichever describe the data in fewer bits
     operators : which operators may stand in the law: name of a vocabulary, list of names and Operators, or a
         Vocabulary; ["-tan", "-abs"] means the default ones without these, ["spectroscopy", "-exp", "+erf"] a named
         vocabulary without some and with others

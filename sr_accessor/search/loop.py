@@ -28,7 +28,6 @@ from sr_accessor.expressions.jacobian import jacobian
 from sr_accessor.expressions.rewrite import simplify_batch
 from sr_accessor.expressions.vocabulary import Vocabulary
 from sr_accessor.noise.gaussian import GAUSSIAN
-from sr_accessor.noise.screening import suspects
 from sr_accessor.prior.examples import sample_expressions
 from sr_accessor.refinement.solution import Refined
 from sr_accessor.search.constants import name_numbers
@@ -193,7 +192,7 @@ class Workspace:
         y = data.y
         if not view.usable(y, self.vocabulary):
             return None
-        sigma = y.abs() + 1e-3 * y.abs().median() if relative else data.screening_sigma
+        sigma = (y.abs() + 1e-3 * y.abs().median()) * data.doubt if relative else data.screening_sigma
         target = Target.of(view, y, sigma, relative=relative)
         return target if target.sound else None
 
@@ -259,7 +258,7 @@ def start(
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(data), generator=generator).to(data.y.device)
     # Screens are least squares: rows that look like outliers come last, so that the beginnings do without them.
-    order = order[torch.argsort(suspects(data.noise, data.x, data.y, data.sigma)[order].long(), stable=True)]
+    order = order[torch.argsort(data.doubt[order], stable=True)]
     workspace = Workspace(data, vocabulary, order, network, given or NOTHING_GIVEN)
     mean = constant([float(data.y.mean())], vocabulary, data.y.device)
     refined = refit(mean, data, steps=2)

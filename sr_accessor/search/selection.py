@@ -28,12 +28,17 @@ from sr_accessor.expressions.jacobian import jacobian
 from sr_accessor.expressions.rewrite import simplify_batch
 from sr_accessor.noise.gaussian import Gaussian
 from sr_accessor.noise.model import NoiseModel
+from sr_accessor.noise.screening import suspects
 from sr_accessor.refinement.levenberg_marquardt import levenberg_marquardt
 from sr_accessor.refinement.likelihood import LawErrors, most_likely
 from sr_accessor.refinement.solution import Refined
 from sr_accessor.search.front import Front
 
 __all__ = ["Data", "Scored", "best_front", "refit", "rough_bits", "score", "snap", "snap_savings", "stack"]
+
+
+#: Standard deviations that a row which looks like an outlier has in least squares, of those of its noise model.
+DOUBTED = 1e3
 
 
 @dataclass(frozen=True)
@@ -61,9 +66,14 @@ class Data:
         return isinstance(self.noise, Gaussian) and self.errors is None
 
     @cached_property
+    def doubt(self) -> torch.Tensor:
+        """(N,) factor of each row's spread in least squares: 1, and large for rows that look like outliers."""
+        return torch.where(suspects(self.noise, self.x, self.y, self.sigma), DOUBTED, 1.0).to(self.y)
+
+    @cached_property
     def screening_sigma(self) -> torch.Tensor:
         """(N,) spread of each y, known or guessed from the measurements, up to a factor."""
-        return self.noise.screening_sigma(self.y, self.sigma)
+        return self.noise.screening_sigma(self.y, self.sigma) * self.doubt
 
     @property
     def weight(self) -> torch.Tensor | None:
