@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ from sr_accessor.expressions.evaluate import evaluate
 from sr_accessor.expressions.latex import label_latex, to_latex
 from sr_accessor.expressions.symbolic import to_sympy
 from sr_accessor.expressions.text import to_text
-from sr_accessor.expressions.vocabulary import VARIABLE
+from sr_accessor.expressions.vocabulary import CONSTANT, VARIABLE
 from sr_accessor.noise.gaussian import GAUSSIAN
 from sr_accessor.noise.model import NoiseModel
 from sr_accessor.observations import Observations, inputs_of
@@ -138,8 +138,11 @@ class Equation:
         """What each parameter must be measured in for the units of the columns to fit together."""
         seen = self.observations
         dimensions = Dimensions.of(seen.units, seen.target_unit, seen.names, seen.target, lenient=True)
-        (units,) = constant_units(self.expression, dimensions)
-        return [units[(self._numbers.index == i).nonzero()[0, 0]] for i in range(len(self._numbers.names))]
+        e, numbers = self.expression, self._numbers
+        named = torch.tensor([bool(numbers.names[i]) for i in numbers.index.tolist()] or [False])
+        codes = torch.where(e.is_number & named[e.number_slot], CONSTANT, e.codes)  # a held one may have a unit too
+        (units,) = constant_units(replace(e, codes=codes), dimensions)
+        return [units[(numbers.index == i).nonzero()[0, 0]] for i in range(len(numbers.names))]
 
     @property
     def covariance(self) -> pd.DataFrame:
