@@ -15,6 +15,7 @@ import torch
 
 from sr_accessor.device import DTYPE
 from sr_accessor.errors import MissingDependencyError, OptionError, SymRegWarning, nearest
+from sr_accessor.exports.exporter import Formula
 from sr_accessor.expressions.batch import Expressions
 from sr_accessor.expressions.dimensions import Dimensions, constant_units
 from sr_accessor.expressions.evaluate import evaluate
@@ -25,6 +26,7 @@ from sr_accessor.expressions.vocabulary import CONSTANT, VARIABLE
 from sr_accessor.noise.gaussian import GAUSSIAN
 from sr_accessor.noise.model import NoiseModel
 from sr_accessor.observations import Observations, inputs_of
+from sr_accessor.plugins.manager import exporter
 from sr_accessor.refinement.likelihood import Parameters
 from sr_accessor.scatter import measured
 from sr_accessor.uncertainty.bands import band as limits_of
@@ -436,6 +438,22 @@ class Equation:
         digits = {"error": MOST_DIGITS, None: 17}.get(precision, precision)
         right = to_latex(self._shown(precision), self.observations.names, digits=digits)
         return f"{label_latex(str(self.target))} = {right}"
+
+    def to(self, form: str, **keywords: Any) -> Any:
+        """The law in another language or library, with all digits: `law.to("python")`, `law.to("excel", cells={...})`.
+
+        Parameters
+        ----------
+        form : name of an exporter (`sr_accessor.plugins.exporters()` lists them), built in or a plugin's
+        keywords : of that exporter
+
+        Raises
+        ------
+        UnknownNameError : no exporter of that name.
+        OperatorError : an operator of the law cannot be written there.
+        """
+        stderr = tuple(self.laplace.stderr[0, self._numbers.index[self.expression.free[0]]].tolist())
+        return exporter(form)(Formula(self.expression, self.observations.names, self.target, stderr), **keywords)
 
     def to_sympy(self) -> sympy.Expr:
         """The right-hand side as a sympy expression; its symbols carry the labels."""
