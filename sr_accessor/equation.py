@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -15,16 +15,18 @@ import torch
 
 from sr_accessor.device import DTYPE
 from sr_accessor.errors import MissingDependencyError, OptionError, SymRegWarning, nearest
+from sr_accessor.exports.exporter import Formula
 from sr_accessor.expressions.batch import Expressions
 from sr_accessor.expressions.dimensions import Dimensions, constant_units
 from sr_accessor.expressions.evaluate import evaluate
 from sr_accessor.expressions.latex import label_latex, to_latex
 from sr_accessor.expressions.symbolic import to_sympy
 from sr_accessor.expressions.text import to_text
-from sr_accessor.expressions.vocabulary import VARIABLE
+from sr_accessor.expressions.vocabulary import CONSTANT, VARIABLE
 from sr_accessor.noise.gaussian import GAUSSIAN
 from sr_accessor.noise.model import NoiseModel
 from sr_accessor.observations import Observations, inputs_of
+from sr_accessor.plugins.manager import exporter
 from sr_accessor.refinement.likelihood import Parameters
 from sr_accessor.scatter import measured
 from sr_accessor.uncertainty.bands import band as limits_of
@@ -138,8 +140,11 @@ class Equation:
         """What each parameter must be measured in for the units of the columns to fit together."""
         seen = self.observations
         dimensions = Dimensions.of(seen.units, seen.target_unit, seen.names, seen.target, lenient=True)
-        (units,) = constant_units(self.expression, dimensions)
-        return [units[(self._numbers.index == i).nonzero()[0, 0]] for i in range(len(self._numbers.names))]
+        e, numbers = self.expression, self._numbers
+        named = torch.tensor([bool(numbers.names[i]) for i in numbers.index.tolist()] or [False])
+        codes = torch.where(e.is_number & named[e.number_slot], CONSTANT, e.codes)  # a held one may have a unit too
+        (units,) = constant_units(replace(e, codes=codes), dimensions)
+        return [units[(numbers.index == i).nonzero()[0, 0]] for i in range(len(numbers.names))]
 
     @property
     def covariance(self) -> pd.DataFrame:
@@ -433,6 +438,22 @@ class Equation:
         digits = {"error": MOST_DIGITS, None: 17}.get(precision, precision)
         right = to_latex(self._shown(precision), self.observations.names, digits=digits)
         return f"{label_latex(str(self.target))} = {right}"
+
+    def to(self, form: str, **keywords: Any) -> Any:
+        """The law in another language or library, with all digits: `law.to("python")`, `law.to("excel", cells={...})`.
+
+        Parameters
+        ----------
+        form : name of an exporter (`sr_accessor.plugins.exporters()` lists them), built in or a plugin's
+        keywords : of that exporter
+
+        Raises
+        ------
+        UnknownNameError : no exporter of that name.
+        OperatorError : an operator of the law cannot be written there.
+        """
+        stderr = tuple(self.laplace.stderr[0, self._numbers.index[self.expression.free[0]]].tolist())
+        return exporter(form)(Formula(self.expression, self.observations.names, self.target, stderr), **keywords)
 
     def to_sympy(self) -> sympy.Expr:
         """The right-hand side as a sympy expression; its symbols carry the labels."""
