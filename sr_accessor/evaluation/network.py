@@ -67,18 +67,19 @@ def constants_within(model: Transformer, batches: Sequence[Batch], tolerance: fl
     `tolerance` of the truth; NaN where none are written.
     """
     tokenizer, ids = Tokenizer(model.config, registered()), layout(model.config)
+    # Where the tokens of a number lie: a word, or sign, mantissa and exponent.
+    edges = [(ids.numbers.start, ids.numbers.stop)]
+    if model.config.numbers == "triples":
+        exponents = model.config.highest_exponent - model.config.lowest_exponent + 1
+        edges += [(ids.mantissa, ids.exponent), (ids.exponent, ids.exponent + exponents)]
+    bounds = torch.tensor(edges, device=model.device).T
     right = total = 0
     for batch in batches:
         likeliest = model(batch.points, batch.tokens[:, :-1]).argmax(-1)
         truth = batch.tokens[:, 1:]
-        row, at = ((truth >= ids.sign) & (truth < ids.sign + 2)).nonzero(as_tuple=True)
-        places = at[:, None] + torch.arange(3, device=at.device)
+        row, at = ((truth >= ids.numbers.start) & (truth < ids.numbers.stop)).nonzero(as_tuple=True)
+        places = at[:, None] + torch.arange(bounds.shape[1], device=at.device)
         wrote, meant = likeliest[row[:, None], places], truth[row[:, None], places]
-        bounds = torch.tensor(
-            [[ids.sign, ids.sign + 2], [ids.mantissa, ids.exponent], [ids.exponent, ids.variable]], device=at.device
-        ).T
-        if model.config.layout == "published":
-            bounds[1, 2] = ids.exponent + model.config.highest_exponent - model.config.lowest_exponent + 1
         is_number = ((wrote >= bounds[0]) & (wrote < bounds[1])).all(1)
         value, target = (tokenizer.decode_numbers(torch.where(is_number[:, None], t, meant)) for t in (wrote, meant))
         right += int((is_number & ((value - target).abs() <= tolerance * target.abs())).sum())

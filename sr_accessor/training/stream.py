@@ -24,10 +24,10 @@ __all__ = ["BATCH_POINTS", "Batch", "Position", "Prepared", "Source", "augment",
 
 #: Points of a batch, padding included, as published ("tokens per batch", system.md §4).
 BATCH_POINTS = 10_000
-#: Most points and most tokens of each shape; a network's own limits end the lists. 20 shapes waste a quarter of the
+#: Most points and most tokens of each shape; a network's own limits end the lists. 25 shapes waste a fifth of the
 #: computation on padding; twice as many would save little, and every shape is compiled on its own.
-POINT_SIZES = (32, 64, 128)
-TOKEN_SIZES = (16, 24, 36, 56)
+POINT_SIZES = (24, 32, 64, 128)
+TOKEN_SIZES = {"triples": (16, 24, 36, 56), "words": (8, 12, 16, 24, 36, 56)}
 #: Examples drawn at once: large enough that the prior's tensors are efficient, small beside the memory.
 BLOCK, BLOCK_CUDA = 4096, 65_536
 #: An augmented example keeps at least this many of its points; a law is rarely clear from fewer.
@@ -246,7 +246,7 @@ def prepare(examples: Examples, tokenizer: Tokenizer) -> Prepared:
     x, y = examples.x, examples.y
     x = torch.nn.functional.pad(x, (0, config.variables - x.shape[2], 0, config.points - x.shape[1]))
     y = torch.nn.functional.pad(y, (0, config.points - y.shape[1]))
-    if config.inputs == "bits":
+    if config.inputs != "tokens":
         x, y = (t.clamp(-3e38, 3e38).to(_real(config)) for t in (x, y))
     everything = Prepared(x, y, examples.points, examples.dimensions, targets.tokens)
     return everything[targets.valid.nonzero()[:, 0]]
@@ -255,7 +255,7 @@ def prepare(examples: Examples, tokenizer: Tokenizer) -> Prepared:
 def shapes(config: TransformerConfig) -> list[tuple[int, int]]:
     """(points, tokens) of every shape."""
     points = [*(n for n in POINT_SIZES if n < config.points), config.points]
-    tokens = [*(n for n in TOKEN_SIZES if n < config.length + 1), config.length + 1]
+    tokens = [*(n for n in TOKEN_SIZES[config.numbers] if n < config.length + 1), config.length + 1]
     return [(p, t) for p in points for t in tokens]
 
 

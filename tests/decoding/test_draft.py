@@ -147,9 +147,9 @@ def test_a_skeleton_network_starts_its_constants_at_random():
 
 def test_a_random_start_replaces_what_the_network_wrote():
     model, x, y = build(preset("tiny"), generator(0)).eval(), *observations()
-    first = layout(model.config).sign
+    begins = layout(model.config).numbers
     with torch.no_grad():
-        model.decoder.output_bias[first : first + 2] += 20.0  # it writes a number wherever one may stand
+        model.decoder.output_bias[begins.start : begins.stop] += 20.0  # it writes a number wherever one may stand
     own, drawn, again = (write(x, y, model=model, samples=1, random_start=how) for how in (False, True, True))
     assert own.expressions.codes.tolist() == drawn.expressions.codes.tolist()  # the same sequence
     assert own.expressions.free.any() and not torch.allclose(own.expressions.constants, drawn.expressions.constants)
