@@ -20,6 +20,7 @@ import numpy as np
 import torch
 
 from sr_accessor.constraints import Constraints
+from sr_accessor.decoding.draft import rank_features
 from sr_accessor.device import DTYPE, alone, resolve
 from sr_accessor.errors import InputError, OptionError, SymRegWarning
 from sr_accessor.expressions.vocabulary import Vocabulary
@@ -35,7 +36,7 @@ from sr_accessor.search.loop import SearchState, start, step
 from sr_accessor.search.rules import check_rule
 from sr_accessor.search.selection import Data
 from sr_accessor.search.template import read_template
-from sr_accessor.transformer.checkpoint import find, load
+from sr_accessor.transformer.checkpoint import find, load, read_header
 from sr_accessor.transformer.model import Transformer
 from sr_accessor.version import __version__
 
@@ -78,11 +79,11 @@ def fit(observations: Observations, options: FitOptions) -> FitResult:
     given = _given(options, constraints, operators, observations.names, data)
     state = start(data, operators, seed=seed, network=_network(options.network, device), given=given)
     state, status, threads = _search(state, options, began)
-    remarks = ()
+    remarks = _selected(options, data, observations.names)
     if not given.admits(state.front):
         words = "; ".join(_asked(options)["constraints"]) or f"template {options.template!r}"
         why = f"no law was found that is as asked for ({words}), so the mean stands here; ask for less, or for longer"
-        status, remarks = "no_model", (SymRegWarning("NO_MODEL", why),)
+        status, remarks = "no_model", (*remarks, SymRegWarning("NO_MODEL", why))
     result = FitResult(
         observations=training,
         held_out=held_out,
@@ -235,6 +236,34 @@ def _network(name: Any, device: torch.device) -> Callable[[], Transformer] | Non
         return None
     path = find(name)
     return cache(lambda: load(path, device=device).model.eval())
+
+
+def _selected(options: FitOptions, data: Data, names: Sequence[Hashable]) -> tuple[SymRegWarning, ...]:
+    """The remark SELECTED, with the ranking, where the network cannot read as many features as there are.
+
+    Raises
+    ------
+    InputError : the constraints require more features than it reads.
+    """
+    if options.network is None:
+        return ()
+    limit = read_header(options.network)[1].variables
+    required = [name for name in (options.constraints or Constraints()).require if name in names]
+    if len(required) > limit:
+        raise InputError(
+            f"{len(required)} features are required, but the network {str(options.network)!r} reads at most {limit}; "
+            "require fewer, or use network=None"
+        )
+    if len(names) <= limit:
+        return ()
+    kept, dropped = (
+        ", ".join(repr(names[i]) for i in part) for part in rank_features(data.x, data.y).tensor_split([limit])
+    )
+    text = (
+        f"the network reads {limit} of the {len(names)} features: by relevance for the target {kept}, and not "
+        f"{dropped}; the search uses all of them"
+    )
+    return (SymRegWarning("SELECTED", text),)
 
 
 def _progress(options: FitOptions) -> Callable[[SearchState | None], None]:

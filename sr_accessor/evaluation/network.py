@@ -10,7 +10,6 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -30,7 +29,7 @@ from sr_accessor.evaluation.finders import (
     prior_proposals,
 )
 from sr_accessor.evaluation.functions import RECOVERED, Function, functions_in_own_units, functions_of, recovered
-from sr_accessor.evaluation.intervals import wilson
+from sr_accessor.evaluation.intervals import sign_test, wilson
 from sr_accessor.evaluation.machine import provenance
 from sr_accessor.evaluation.metrics import SOLVED_R2
 from sr_accessor.evaluation.modes import SAMPLES, TEMPERATURE, judge_modes, modes_of, modes_table
@@ -72,13 +71,13 @@ def constants_within(model: Transformer, batches: Sequence[Batch], tolerance: fl
     if model.config.numbers == "triples":
         exponents = model.config.highest_exponent - model.config.lowest_exponent + 1
         edges += [(ids.mantissa, ids.exponent), (ids.exponent, ids.exponent + exponents)]
-    bounds = torch.tensor(edges, device=model.device).T
     right = total = 0
     for batch in batches:
         likeliest = model(batch.points, batch.tokens[:, :-1]).argmax(-1)
         truth = batch.tokens[:, 1:]
         row, at = ((truth >= ids.numbers.start) & (truth < ids.numbers.stop)).nonzero(as_tuple=True)
-        places = at[:, None] + torch.arange(bounds.shape[1], device=at.device)
+        bounds = torch.tensor(edges, device=at.device).T
+        places = at[:, None] + torch.arange(len(edges), device=at.device)
         wrote, meant = likeliest[row[:, None], places], truth[row[:, None], places]
         is_number = ((wrote >= bounds[0]) & (wrote < bounds[1])).all(1)
         value, target = (tokenizer.decode_numbers(torch.where(is_number[:, None], t, meant)) for t in (wrote, meant))
@@ -240,18 +239,27 @@ def verdict(old: str, new: str, prior: str, count: int, visible: int, seconds: f
     records = stratified([r for r in select() if r.formula is not None], seed)[:visible]
     with tempfile.TemporaryDirectory() as folder:
         seen = evaluate_methods(methods, records, Path(folder) / "rows.csv", budget=seconds)
-    on_functions = {name: int(rows.loc[rows["finder"] == name, "exact"].sum()) for name in finders}
-    on_visible = {name: int(seen.loc[seen["method"] == name, "exact"].astype(bool).sum()) for name in finders}
-    passed = on_functions["new"] > on_functions["old"] and on_visible["new"] > on_visible["old"]
-    suites = Counter(r.suite for r in records)
+    seen = seen.assign(finder=seen["method"], function=seen["problem"], exact=seen["exact"].astype(bool))
+    texts, risen = zip(*(_compared(what, table) for what, table in ((f"held-out {prior}", rows), ("visible pack", seen))))
     lines = [
         f"old: {old}    new: {new}    each with refinement, {seconds:g} s per law, no search",
         recovery_table(rows).to_string(index=False),
-        f"held-out {prior}: {on_functions['old']} -> {on_functions['new']} of {count} exact",
-        f"visible pack: {on_visible['old']} -> {on_visible['new']} of {sum(suites.values())} exact",
-        f"gate: {'PASSED' if passed else 'NOT PASSED'} (both must rise)",
+        *texts,
+        f"gate: {'PASSED' if all(risen) else 'NOT PASSED'} (both must rise)",
     ]
-    return "\n".join(lines), passed
+    return "\n".join(lines), all(risen)
+
+
+def _compared(what: str, rows: pd.DataFrame) -> tuple[str, bool]:
+    """Exact laws of "old" and "new" on the same functions, and whether they have become more."""
+    exact = rows.pivot(index="function", columns="finder", values="exact").astype(bool)
+    old, new, count = int(exact["old"].sum()), int(exact["new"].sum()), len(exact)
+    lost, won = int((exact["old"] & ~exact["new"]).sum()), int((exact["new"] & ~exact["old"]).sum())
+    text = (
+        f"{what}: exact {_share(old, count)} -> {_share(new, count)}; "
+        f"won {won}, lost {lost} (sign test p = {sign_test(won, lost):.2g})"
+    )
+    return text, new > old
 
 
 def _answer(find: Finder, problem: Problem, seconds: float) -> Answer:

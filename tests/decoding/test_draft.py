@@ -3,12 +3,14 @@
 import pytest
 import torch
 
-from sr_accessor.decoding.draft import bag_indices, draft, merge_skeletons, rank_features
+from sr_accessor.decoding.draft import bag_indices, draft, merge_skeletons, rank_features, subexpressions
 from sr_accessor.device import generator
 from sr_accessor.errors import InputError
 from sr_accessor.expressions.batch import concatenate, constant, variable
 from sr_accessor.expressions.elementary import ELEMENTARY
 from sr_accessor.expressions.evaluate import evaluate
+from sr_accessor.expressions.parse import parse
+from sr_accessor.expressions.text import to_text
 from sr_accessor.expressions.vocabulary import VARIABLE, Vocabulary
 from sr_accessor.transformer.config import preset
 from sr_accessor.transformer.model import build
@@ -204,3 +206,12 @@ def test_constant_columns_and_constant_y():
     x[:, 1] = 4.0
     found = write(x, torch.full((100,), 6.0, dtype=torch.float64), samples=30)
     assert found.expressions.well_formed.all()
+
+
+def test_parts_of_laws_are_the_search_s_material():
+    texts = ["2*sin(3*a) + b", "exp(sin(3*a))", "a*sin(3*a)", "a", "a*b"]
+    laws = concatenate([parse(text, VOCABULARY, ["a", "b"]) for text in texts])
+    parts = to_text(subexpressions(laws), ["a", "b"])
+    assert set(parts) == {"3*a", "sin(3*a)", "2*sin(3*a)"}
+    assert parts[2] == "2*sin(3*a)"  # one law has it, three have the others
+    assert len(subexpressions(laws[3:])) == 0

@@ -76,7 +76,7 @@ def test_frequencies_are_the_networks_probabilities():
 
 def test_sequences_of_every_length_end_in_their_own_place():
     model, tokenizer, memory, rules = setting(bags=4, length=40)
-    drawn = sample(model, memory, rules, samples=30, temperature=3.0, generator=generator(7))
+    drawn = sample(model, memory, rules, samples=30, temperature=3.0, generator=generator(9))
     ends = (drawn.tokens != tokenizer.ids.pad).sum(-1)
     assert ends.min() < 4 and ends.max() > 8  # so that rows and whole bags left the batch on the way
     assert torch.allclose(drawn.log_probability, score(model, tokenizer, memory, rules, drawn.tokens), atol=1e-3)
