@@ -27,6 +27,8 @@ __all__ = ["Draft", "bag_indices", "draft", "merge_skeletons", "rank_features", 
 
 #: Fewer points determine no law.
 _LEAST_POINTS = 3
+#: Different points make the network write different laws; more bags than this bring little.
+BAGS = 4
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ def draft(
     vocabulary: Vocabulary,
     generator: torch.Generator,
     samples: int = 100,
-    bags: int = 1,
+    bags: int = BAGS,
     temperature: float = 1.0,
     beam_width: int | None = None,
     length: int | None = None,
@@ -178,9 +180,8 @@ def bag_indices(points: int, bags: int, largest: int, generator: torch.Generator
     device = generator.device
     if points <= largest:
         return torch.arange(points, device=device)[None]
-    passes = -(-bags * largest // points) + 1
-    shuffled = torch.rand(passes, points, generator=generator, device=device).argsort(1)
     whole = points // largest  # bags per pass; a bag does not straddle two passes, or a point could come twice in it
+    shuffled = torch.rand(-(-bags // whole), points, generator=generator, device=device).argsort(1)
     return shuffled[:, : whole * largest].reshape(-1, largest)[:bags]
 
 

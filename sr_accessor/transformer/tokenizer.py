@@ -2,8 +2,9 @@
 
 A number is three tokens: sign, integer mantissa, exponent; value = ±mantissa·10^exponent (2.4242 with four digits is
 +, 2424, -3); or it is one word, the nearest of eight magnitudes per decade. An expression is its prefix codes: one
-token for an operator, a variable or a listed literal, three tokens or a word for any other number. A target starts and ends with EOS. The tokenizer maps operators by name, so a vocabulary may have
-grown or be in another order than when the network was trained.
+token for an operator, a variable or a listed literal, three tokens or a word for any other number. A target starts and
+ends with EOS. The tokenizer maps operators by name, so a vocabulary may have grown or be in another order than when the
+network was trained.
 """
 
 from __future__ import annotations
@@ -356,7 +357,9 @@ class Tokenizer:
 
         out = torch.full((len(codes), length + 1), ids.pad, dtype=torch.int64, device=codes.device)
         spare = torch.full_like(start, length)  # what is not written goes to the last column, which is cut off
-        out.scatter_(1, torch.where(codes == PAD, spare, start).clamp(max=length), torch.where(valued, numbers[0], symbol))
+        out.scatter_(
+            1, torch.where(codes == PAD, spare, start).clamp(max=length), torch.where(valued, numbers[0], symbol)
+        )
         for place, tokens in enumerate(numbers[1:], 1):
             out.scatter_(1, torch.where(valued, start + place, spare).clamp(max=length), tokens)
         out.scatter_(1, total.clamp(max=length), ids.eos)

@@ -106,6 +106,7 @@ def test_bags():
     assert all(len(set(bag)) == 200 for bag in bags.tolist())  # no point twice in a bag
     assert sorted(bags[:5].flatten().tolist()) == list(range(1000))  # every point once before any twice
     assert bags[0].tolist() != sorted(bags[0].tolist())
+    assert bag_indices(95, 10, 48, generator(0)).shape == (10, 48)  # one bag per pass over the data
     assert bag_indices(250, 3, 200, generator(0)).shape == (3, 200)
 
 
@@ -120,7 +121,7 @@ def test_duplicates_merge_by_skeleton():
 
 def test_beam_instead_of_samples():
     x, y = observations()
-    found = write(x, y, beam_width=12)
+    found = write(x, y, beam_width=12, bags=1)
     assert found.samples == 12 and found.expressions.well_formed.all()
     assert torch.isfinite(found.log_probability).all()
 
