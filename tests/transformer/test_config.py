@@ -42,9 +42,9 @@ def test_paper_is_the_published_network_to_the_parameter():
 
 
 def test_the_other_presets_keep_within_their_bounds():
-    base, small = on_meta("base"), on_meta("small")
+    base, small, mini = on_meta("base"), on_meta("small"), on_meta("mini")
     assert count(base) <= 12_000_000 and 2 * count(base) < 25_000_000  # bytes in half precision
-    assert 2_500_000 < count(small) < 3_500_000
+    assert 2_500_000 < count(small) < 3_500_000 and 1_000_000 < count(mini) < 1_300_000
     assert layout(base.config).size <= 600
     assert base.config.decoder_layers > base.config.encoder_layers
 
