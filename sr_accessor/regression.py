@@ -22,6 +22,7 @@ import numpy as np
 import torch
 
 from sr_accessor.constraints import Constraints
+from sr_accessor.decoding.draft import rank_features
 from sr_accessor.device import alone, resolve
 from sr_accessor.errors import InputError, SymRegWarning
 from sr_accessor.expressions.dimensions import Dimensions
@@ -87,7 +88,7 @@ def fit(observations: Observations, options: FitOptions) -> FitResult:
     states = [start(part, operators, seed=seed, network=network, given=given) for part in data]
     told = tell("fit_started", context=FitContext(observations, options, seed, operators))
     state, status, threads, remarks = _search(states, options, began)
-    remarks = (*unit_remarks, *told, *remarks)
+    remarks = (*unit_remarks, *told, *_selected(options, data[0], observations.names), *remarks)
     if not given.admits(state.front):
         words = "; ".join(_asked(options)["constraints"]) or f"template {options.template!r}"
         why = f"no law was found that is as asked for ({words}), so the mean stands here; ask for less, or for longer"
@@ -273,6 +274,34 @@ def _network(name: Any, device: torch.device) -> Callable[[], Transformer] | Non
         return None
     path = find(name)
     return cache(lambda: load(path, device=device).model.eval())
+
+
+def _selected(options: FitOptions, data: Data, names: Sequence[Hashable]) -> tuple[SymRegWarning, ...]:
+    """The remark SELECTED, with the ranking, where the network cannot read as many features as there are.
+
+    Raises
+    ------
+    InputError : the constraints require more features than it reads.
+    """
+    if options.network is None:
+        return ()
+    limit = read_header(options.network)[1].variables
+    required = [name for name in (options.constraints or Constraints()).require if name in names]
+    if len(required) > limit:
+        raise InputError(
+            f"{len(required)} features are required, but the network {str(options.network)!r} reads at most {limit}; "
+            "require fewer, or use network=None"
+        )
+    if len(names) <= limit:
+        return ()
+    kept, dropped = (
+        ", ".join(repr(names[i]) for i in part) for part in rank_features(data.x, data.y).tensor_split([limit])
+    )
+    text = (
+        f"the network reads {limit} of the {len(names)} features: by relevance for the target {kept}, and not "
+        f"{dropped}; the search uses all of them"
+    )
+    return (SymRegWarning("SELECTED", text),)
 
 
 def _progress(options: FitOptions) -> Callable[[SearchState | None], None]:

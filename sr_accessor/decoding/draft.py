@@ -23,10 +23,12 @@ from sr_accessor.expressions.vocabulary import VARIABLE, Vocabulary
 from sr_accessor.transformer.model import Transformer
 from sr_accessor.transformer.tokenizer import Tokenizer
 
-__all__ = ["Draft", "bag_indices", "draft", "merge_skeletons", "rank_features"]
+__all__ = ["Draft", "bag_indices", "draft", "merge_skeletons", "rank_features", "subexpressions"]
 
 #: Fewer points determine no law.
 _LEAST_POINTS = 3
+#: Different points make the network write different laws; more bags than this bring little.
+BAGS = 4
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ def draft(
     vocabulary: Vocabulary,
     generator: torch.Generator,
     samples: int = 100,
-    bags: int = 1,
+    bags: int = BAGS,
     temperature: float = 1.0,
     beam_width: int | None = None,
     length: int | None = None,
@@ -178,9 +180,8 @@ def bag_indices(points: int, bags: int, largest: int, generator: torch.Generator
     device = generator.device
     if points <= largest:
         return torch.arange(points, device=device)[None]
-    passes = -(-bags * largest // points) + 1
-    shuffled = torch.rand(passes, points, generator=generator, device=device).argsort(1)
     whole = points // largest  # bags per pass; a bag does not straddle two passes, or a point could come twice in it
+    shuffled = torch.rand(-(-bags // whole), points, generator=generator, device=device).argsort(1)
     return shuffled[:, : whole * largest].reshape(-1, largest)[:bags]
 
 
@@ -208,12 +209,28 @@ def merge_skeletons(expressions: Expressions, error: torch.Tensor) -> tuple[torc
     Rows with the same codes and the same literals are of one skeleton; the values of free constants do not count.
     """
     literal = torch.where(expressions.free, 0.0, expressions.constants)
-    key = torch.cat([expressions.codes.to(DTYPE), literal], 1)
-    _, skeleton, counts = torch.unique(key, dim=0, return_inverse=True, return_counts=True)
     order = error.argsort(dim=0, stable=True)
-    place = torch.full_like(counts, len(error)).scatter_reduce_(
-        0, skeleton[order], torch.arange(len(error), device=error.device), "amin"
-    )
-    place = place.sort().values
-    best = order[place]
-    return best, counts[skeleton[best]]
+    place, counts = _distinct(torch.cat([expressions.codes.to(DTYPE), literal], 1)[order])
+    return order[place], counts
+
+
+def subexpressions(expressions: Expressions) -> Expressions:
+    """Every different proper part of some laws that is no leaf, numbers included; those that most laws share first.
+
+    What the search takes into its library: a part may be right where the law as a whole is not.
+    """
+    row, position = (expressions.arities > 0).nonzero(as_tuple=True)
+    inner = position > 0
+    if not bool(inner.any()):
+        return expressions[:0]
+    parts = expressions.subexpression(row[inner], position[inner]).trimmed()
+    place, counts = _distinct(torch.cat([parts.codes.to(DTYPE), parts.constants], 1))
+    return parts[place[counts.argsort(descending=True, stable=True)]]
+
+
+def _distinct(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The first place of every different row, ascending, and how many rows are like it."""
+    _, kind, counts = torch.unique(rows, dim=0, return_inverse=True, return_counts=True)
+    here = torch.arange(len(rows), device=rows.device)
+    first = torch.full_like(counts, len(rows)).scatter_reduce_(0, kind, here, "amin").sort().values
+    return first, counts[kind[first]]

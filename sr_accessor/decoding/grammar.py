@@ -122,13 +122,15 @@ def grammar(
     if config.targets == "skeleton":
         allowed[SYMBOL, ids.constant] = True
     else:
-        signs = slice(ids.sign, ids.sign + 2)
-        mantissas = slice(ids.mantissa, ids.mantissa + 10**config.mantissa_digits)
-        exponents = slice(ids.exponent, ids.exponent + config.highest_exponent - config.lowest_exponent + 1)
-        allowed[SYMBOL, signs] = allowed[MANTISSA, mantissas] = allowed[EXPONENT, exponents] = True
-        need[signs] = 3
-        follows[signs], follows[mantissas] = MANTISSA, EXPONENT
-        opens[signs] = opens[mantissas] = 0  # the argument is closed by the exponent
+        begins = slice(ids.numbers.start, ids.numbers.stop)
+        allowed[SYMBOL, begins] = True
+        if config.numbers == "triples":
+            mantissas = slice(ids.mantissa, ids.exponent)
+            exponents = slice(ids.exponent, ids.exponent + config.highest_exponent - config.lowest_exponent + 1)
+            allowed[MANTISSA, mantissas] = allowed[EXPONENT, exponents] = True
+            need[begins] = 3
+            follows[begins], follows[mantissas] = MANTISSA, EXPONENT
+            opens[begins] = opens[mantissas] = 0  # the argument is closed by the exponent
     allowed[NOTHING, ids.pad] = True
     opens[ids.pad] = 0
     tables = (t.to(device) for t in (allowed, need, opens, follows))

@@ -74,7 +74,7 @@ def sample(
         if temperature == 0:
             chosen = logits.argmax(-1, keepdim=True)
         else:
-            chosen = torch.multinomial(torch.softmax(logits / temperature, -1), 1, generator=generator)
+            chosen = drawn(torch.softmax(logits / temperature, -1), generator)
         flat = rows.flatten()
         tokens[flat, step] = chosen[:, 0]
         scores[flat] += (logits.gather(1, chosen) - logits.logsumexp(-1, keepdim=True))[:, 0]
@@ -93,3 +93,14 @@ def sample(
             if len(keep_bags) < len(memory):
                 memory = memory.select(keep_bags)
     return Samples(tokens.view(bags, samples, -1), scores.view(bags, samples))
+
+
+def drawn(probabilities: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """(R, 1) a place of each row (R, V) with its probability; never one of probability 0.
+
+    By inversion: `torch.multinomial` draws V random numbers per row and takes eight times as long on a CPU.
+    """
+    total = probabilities.cumsum(1)
+    uniform = torch.rand(len(total), 1, generator=generator, dtype=total.dtype, device=total.device)
+    below = torch.searchsorted(total, uniform * total[:, -1:], right=True)
+    return torch.minimum(below, torch.searchsorted(total, total[:, -1:].contiguous()))  # u·total may round up to total

@@ -1,10 +1,10 @@
-"""Confidence intervals of a counted share."""
+"""Confidence intervals of a counted share, and whether two methods differ on the same problems."""
 
 from __future__ import annotations
 
 import math
 
-__all__ = ["wilson"]
+__all__ = ["sign_test", "wilson"]
 
 
 def wilson(hits: int, trials: int, z: float = 1.959963984540054) -> tuple[float, float]:
@@ -24,3 +24,14 @@ def wilson(hits: int, trials: int, z: float = 1.959963984540054) -> tuple[float,
     middle = (share + z * z / (2 * trials)) / scale
     half = z / scale * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))
     return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def sign_test(first: int, second: int) -> float:
+    """Two-sided probability of counts at least as unequal if both were as likely [McNemar 1947, Psychometrika 12, 153].
+
+    Parameters
+    ----------
+    first, second : problems that only one of two methods solves, and only the other
+    """
+    n, most = first + second, max(first, second)
+    return min(1.0, 2 * sum(math.comb(n, k) for k in range(most, n + 1)) / 2**n)

@@ -59,12 +59,18 @@ points. A token is right when it is the likeliest given all right tokens before 
 
 - It has read at most {points} points at once; more rows become bags. More than {variables} variables are ranked and the
   rest dropped, with a warning.
-- Its constants have {digits} significant digits at most.
+- {digits}
 - It is one source of candidates: a law it does not write may still be found by the search, and its laws are
   judged by the data, never by its probability.
 - Piecewise laws, integrals, differential equations and laws with hidden variables are outside the prior.
 - Nobody has checked it on laws longer than {length} tokens: it cannot write them.
 {evaluation}"""
+
+
+_DIGITS = {
+    "triples": "Its constants have {} significant digits at most.",
+    "words": "Its constants are off by up to 15 %: it writes the nearest of eight magnitudes per decade.",
+}
 
 
 def model_card(
@@ -107,7 +113,7 @@ def model_card(
             held_out=plan["validation"],
             validation=_validation(facts["validation"]),
             curve=_curve(log),
-            digits=config.mantissa_digits,
+            digits=_DIGITS[config.numbers].format(config.mantissa_digits),
             operators=len(config.operators),
             evaluation=f"\n## Evaluation\n\n```text\n{evaluation.strip()}\n```\n" if evaluation else "",
             **{k: getattr(config, k) for k in ("points", "variables", "encoder_layers", "decoder_layers", "width")},

@@ -24,10 +24,10 @@ __all__ = ["BATCH_POINTS", "Batch", "Position", "Prepared", "Source", "augment",
 
 #: Points of a batch, padding included, as published ("tokens per batch", system.md §4).
 BATCH_POINTS = 10_000
-#: Most points and most tokens of each shape; a network's own limits end the lists. 20 shapes waste a quarter of the
+#: Most points and most tokens of each shape; a network's own limits end the lists. 25 shapes waste a fifth of the
 #: computation on padding; twice as many would save little, and every shape is compiled on its own.
-POINT_SIZES = (32, 64, 128)
-TOKEN_SIZES = (16, 24, 36, 56)
+POINT_SIZES = (24, 32, 64, 128)
+TOKEN_SIZES = {"triples": (16, 24, 36, 56), "words": (8, 12, 16, 24, 36, 56)}
 #: Examples drawn at once: large enough that the prior's tensors are efficient, small beside the memory.
 BLOCK, BLOCK_CUDA = 4096, 65_536
 #: An augmented example keeps at least this many of its points; a law is rarely clear from fewer.
@@ -182,14 +182,14 @@ def batches(source: Source, position: Position | None = None) -> Iterator[tuple[
 
 
 def held_out(source: Source, count: int) -> list[Batch]:
-    """Batches of `count` functions of the same prior that no training draws, not augmented; the last are smaller.
+    """Batches of `count` functions of the same prior that no training draws, not renumbered; the last are smaller.
 
     Functions of as many variables follow each other, so that a neighbour's points are those of "another function" in
     the fairest sense. Functions the network has no tokens for are left out.
     """
     generator = torch.Generator(source.device).manual_seed(HELD_OUT_SEED)
     examples = sample_examples(source.prior, count, generator, source.tokenizer.vocabulary, source.device)
-    ready = prepare(_within(examples, source.tokenizer.config), source.tokenizer)
+    ready = prepare(_within(examples, source.tokenizer.config, generator), source.tokenizer)
     ready = ready[ready.dimensions.argsort(stable=True)]
     groups, _ = cut(ready, source, whole=False)
     return [to_batch(ready[rows], shape, source) for rows, shape in groups if len(rows) > 1]
@@ -201,11 +201,25 @@ def _real(config: TransformerConfig) -> torch.dtype:
     return torch.float64 if config.inputs == "tokens" else torch.float32
 
 
-def _within(examples: Examples, config: TransformerConfig) -> Examples:
-    """Those with at most as many variables and the first of as many points as the network reads."""
+def _within(examples: Examples, config: TransformerConfig, generator: torch.Generator) -> Examples:
+    """Those with at most as many variables, and random ones of as many points, as the network reads."""
     e = examples[examples.dimensions <= config.variables]
-    x, y = e.x[:, : config.points, : config.variables], e.y[:, : config.points]
-    return Examples(e.expressions, x, y, e.points.clamp(max=config.points), e.dimensions)
+    points = e.points.clamp(max=config.points)
+    x, y = _random_points(e, points, config, generator)
+    return Examples(e.expressions, x, y, points, e.dimensions)
+
+
+def _random_points(
+    e: Examples, points: torch.Tensor, config: TransformerConfig, generator: torch.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """x and y at random `points` (B,) of each example's own, in random order, zero behind them."""
+    key = torch.rand(e.y.shape, generator=generator, device=e.y.device)
+    key = key.masked_fill(torch.arange(e.y.shape[1], device=e.y.device) >= e.points[:, None], 2.0)
+    chosen = key.argsort(1)[:, : config.points]
+    inside = torch.arange(chosen.shape[1], device=e.y.device) < points[:, None]
+    x = e.x[:, :, : config.variables]
+    x = torch.where(inside[..., None], x.gather(1, chosen[..., None].expand(-1, -1, x.shape[2])), 0.0)
+    return x, torch.where(inside, e.y.gather(1, chosen), 0.0)
 
 
 def augment(examples: Examples, config: TransformerConfig, generator: torch.Generator) -> Examples:
@@ -215,23 +229,17 @@ def augment(examples: Examples, config: TransformerConfig, generator: torch.Gene
     """
     e = examples[examples.dimensions <= config.variables]
     rows, device = len(e), e.x.device
-    x, y = e.x[:, :, : config.variables], e.y
     uniform = torch.rand(rows, generator=generator, device=device)
     most = e.points.clamp(max=config.points).double()
     least = most.clamp(max=FEWEST_POINTS)
     points = (least * (most / least) ** uniform).round().long()
 
-    key = torch.rand(y.shape, generator=generator, device=device)
-    key = key.masked_fill(torch.arange(y.shape[1], device=device) >= e.points[:, None], 2.0)
-    chosen = key.argsort(1)[:, : config.points]
-    inside = torch.arange(chosen.shape[1], device=device) < points[:, None]
-    y = torch.where(inside, y.gather(1, chosen), 0.0)
-    x = x.gather(1, chosen[..., None].expand(-1, -1, x.shape[2]))
+    x, y = _random_points(e, points, config, generator)
 
     key = torch.rand(rows, x.shape[2], generator=generator, device=device)
     key = key.masked_fill(torch.arange(x.shape[2], device=device) >= e.dimensions[:, None], 2.0)
     old = key.argsort(1)  # column `new` holds what was column old[new]
-    x = torch.where(inside[..., None], x.gather(2, old[:, None].expand(-1, x.shape[1], -1)), 0.0)
+    x = x.gather(2, old[:, None].expand(-1, x.shape[1], -1))
     codes = e.expressions.codes
     renumbered = VARIABLE + old.argsort(1).gather(1, (codes - VARIABLE).clamp(0, x.shape[2] - 1))
     codes = torch.where(codes >= VARIABLE, renumbered, codes)
@@ -246,7 +254,7 @@ def prepare(examples: Examples, tokenizer: Tokenizer) -> Prepared:
     x, y = examples.x, examples.y
     x = torch.nn.functional.pad(x, (0, config.variables - x.shape[2], 0, config.points - x.shape[1]))
     y = torch.nn.functional.pad(y, (0, config.points - y.shape[1]))
-    if config.inputs == "bits":
+    if config.inputs != "tokens":
         x, y = (t.clamp(-3e38, 3e38).to(_real(config)) for t in (x, y))
     everything = Prepared(x, y, examples.points, examples.dimensions, targets.tokens)
     return everything[targets.valid.nonzero()[:, 0]]
@@ -255,7 +263,7 @@ def prepare(examples: Examples, tokenizer: Tokenizer) -> Prepared:
 def shapes(config: TransformerConfig) -> list[tuple[int, int]]:
     """(points, tokens) of every shape."""
     points = [*(n for n in POINT_SIZES if n < config.points), config.points]
-    tokens = [*(n for n in TOKEN_SIZES if n < config.length + 1), config.length + 1]
+    tokens = [*(n for n in TOKEN_SIZES[config.numbers] if n < config.length + 1), config.length + 1]
     return [(p, t) for p in points for t in tokens]
 
 

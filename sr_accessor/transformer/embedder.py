@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from sr_accessor.transformer.config import TransformerConfig
-from sr_accessor.transformer.tokenizer import BITS, input_size
+from sr_accessor.transformer.tokenizer import BITS, FEATURES, input_size
 
 __all__ = ["Embedder"]
 
@@ -22,7 +22,7 @@ class Embedder(nn.Module):
             features = 3 * numbers * config.embedder_width
         else:
             self.table = None
-            features = BITS * numbers
+            features = (BITS if config.inputs == "bits" else FEATURES) * numbers
         self.hidden = nn.Linear(features, config.embedder_hidden)
         self.output = nn.Linear(config.embedder_hidden, config.width)
 

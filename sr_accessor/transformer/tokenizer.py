@@ -1,9 +1,10 @@
 """Tokenizer: numbers, points and expressions to what the network reads and writes, and back; whole batches at once.
 
 A number is three tokens: sign, integer mantissa, exponent; value = ±mantissa·10^exponent (2.4242 with four digits is
-+, 2424, -3). An expression is its prefix codes: one token for an operator, a variable or a listed literal, three for
-any other number. A target starts and ends with EOS. The tokenizer maps operators by name, so a vocabulary may have
-grown or be in another order than when the network was trained.
++, 2424, -3); or it is one word, the nearest of eight magnitudes per decade. An expression is its prefix codes: one
+token for an operator, a variable or a listed literal, three tokens or a word for any other number. A target starts and
+ends with EOS. The tokenizer maps operators by name, so a vocabulary may have grown or be in another order than when the
+network was trained.
 """
 
 from __future__ import annotations
@@ -18,10 +19,17 @@ from sr_accessor.expressions.batch import Expressions
 from sr_accessor.expressions.vocabulary import CONSTANT, LITERAL, PAD, VARIABLE, Vocabulary
 from sr_accessor.transformer.config import TransformerConfig
 
-__all__ = ["BITS", "Layout", "Points", "Targets", "Tokenizer", "input_size", "layout"]
+__all__ = ["BITS", "FEATURES", "Layout", "Points", "Targets", "Tokenizer", "input_size", "layout"]
 
 #: Features of one number with inputs="bits": the 32 bits of its IEEE single, as ±1, and asinh of its value.
 BITS = 33
+
+#: Words per decade with numbers="words": a number is off by at most 15 %.
+STEPS = 8
+
+_FREQUENCIES = (0.5, 1.0, 2.0, 4.0)
+#: Features of one number with inputs="features", see `_features`.
+FEATURES = 5 + 4 * len(_FREQUENCIES)
 
 #: Encoder words before the numbers, as published: EOS X /X Y /Y /POINTS INPUT_PAD OUTPUT_PAD PAD ( ) SPECIAL OOD…
 _SPECIAL = 15
@@ -37,9 +45,9 @@ class Layout:
     pad: int
     eos: int
     constant: int
-    sign: int  # two: +, -
-    mantissa: int  # 10 ** digits
-    exponent: int  # lowest … highest
+    numbers: range  # tokens that begin a number: the two signs of triples, or all words
+    mantissa: int  # 10 ** digits, triples only
+    exponent: int  # lowest … highest, triples only
     variable: int
     literals: tuple[int, ...]
     operators: tuple[int, ...]
@@ -48,20 +56,24 @@ class Layout:
 @lru_cache(maxsize=32)
 def layout(config: TransformerConfig) -> Layout:
     """The decoder's ids. Operators beyond those the layout began with go to the end: ids only grow."""
-    mantissas = 10**config.mantissa_digits
-    exponents = config.highest_exponent - config.lowest_exponent + 1
+    triples = config.numbers == "triples"
+    mantissas = 10**config.mantissa_digits if triples else 0
+    decades = config.highest_exponent - config.lowest_exponent
+    exponents = decades + 1 if triples else 0
+    heads = 2 if triples else 2 * (STEPS * decades + 1)
     literals, operators = len(config.literals), len(config.operators)
     if config.layout == "compact":
-        variable = 5 + mantissas + exponents
+        mantissa = 3 + heads
+        variable = mantissa + mantissas + exponents
         first = variable + config.variables + literals
         return Layout(
             size=first + operators,
             pad=0,
             eos=1,
             constant=2,
-            sign=3,
-            mantissa=5,
-            exponent=5 + mantissas,
+            numbers=range(3, mantissa),
+            mantissa=mantissa,
+            exponent=mantissa + mantissas,
             variable=variable,
             literals=tuple(range(variable + config.variables, first)),
             operators=tuple(range(first, first + operators)),
@@ -79,7 +91,7 @@ def layout(config: TransformerConfig) -> Layout:
         pad=live + _PAD_WORD,
         eos=live,
         constant=names + 3,
-        sign=sign,
+        numbers=range(sign, sign + 2),
         mantissa=sign + 2,
         exponent=sign + 2 + mantissas,
         variable=names + 5,
@@ -150,12 +162,16 @@ def _tables(config: TransformerConfig, vocabulary: Vocabulary, device: torch.dev
     values = torch.tensor(config.literal_values, dtype=torch.float64)
     token_code[literal_tokens], token_value[literal_tokens] = LITERAL, values
     token_code[ids.constant], token_value[ids.constant] = CONSTANT, 1.0
-    token_code[ids.sign : ids.sign + 2] = CONSTANT
-    token_value[ids.sign : ids.sign + 2] = torch.tensor([1.0, -1.0], dtype=torch.float64)
-    mantissas = 10**config.mantissa_digits
-    token_value[ids.mantissa : ids.mantissa + mantissas] = torch.arange(mantissas, dtype=torch.float64)
     exponents = torch.arange(config.lowest_exponent, config.highest_exponent + 1, dtype=torch.float64)
-    token_value[ids.exponent : ids.exponent + len(exponents)] = exponents
+    begins = slice(ids.numbers.start, ids.numbers.stop)
+    token_code[begins] = CONSTANT
+    if config.numbers == "triples":
+        token_value[begins] = torch.tensor([1.0, -1.0], dtype=torch.float64)
+        token_value[ids.mantissa : ids.exponent] = torch.arange(10**config.mantissa_digits, dtype=torch.float64)
+        token_value[ids.exponent : ids.exponent + len(exponents)] = exponents
+    else:
+        sizes = 10 ** torch.linspace(*exponents[[0, -1]].tolist(), len(ids.numbers) // 2, dtype=torch.float64)
+        token_value[begins] = torch.cat([sizes, -sizes])
     order = torch.argsort(values)
     return _Tables(
         code_token.to(device),
@@ -166,6 +182,18 @@ def _tables(config: TransformerConfig, vocabulary: Vocabulary, device: torch.dev
         torch.tensor([float(f"1e{k}") for k in range(309)], dtype=torch.float64, device=device),
         torch.cat([(torch.arange(256)[:, None] >> torch.arange(8)) % 2 * 2.0 - 1, torch.zeros(1, 8)]).to(device),
     )
+
+
+def _features(single: torch.Tensor) -> torch.Tensor:
+    """(...) -> (..., FEATURES), all within a few units: 1 for "there is a number", sign, value, asinh, logarithm of the
+    magnitude, and waves of asinh and logarithm that tell close numbers apart.
+
+    In the logarithm a product of powers is a linear map; in the value a sum is one.
+    """
+    smooth, magnitude = single.asinh(), single.abs().clamp(1e-6, 1e6).log()
+    plain = torch.stack([torch.ones_like(single), single.sign(), single.clamp(-4, 4), smooth / 2, magnitude / 4], -1)
+    phases = (torch.stack([smooth, magnitude], -1)[..., None] * single.new_tensor(_FREQUENCIES)).flatten(-2)
+    return torch.cat([plain, phases.sin(), phases.cos()], -1)
 
 
 def _scaled(values: torch.Tensor, exponent: torch.Tensor, powers: torch.Tensor) -> torch.Tensor:
@@ -232,15 +260,20 @@ class Tokenizer:
         return ((values < 0) & ~small).long(), mantissa, decade
 
     def encode_numbers(self, values: torch.Tensor) -> torch.Tensor:
-        """Decoder tokens (..., 3) of finite numbers (...)."""
+        """Decoder tokens (..., 3), or (..., 1) of words, of finite numbers (...)."""
+        ids, lowest = self.ids, self.config.lowest_exponent
+        if self.config.numbers == "words":
+            half = len(ids.numbers) // 2
+            step = (STEPS * (values.double().abs().clamp(min=1e-300).log10() - lowest)).round().long()
+            return (ids.numbers.start + step.clamp(0, half - 1) + half * (values < 0))[..., None]
         sign, mantissa, exponent = self.split_numbers(values)
-        ids = self.ids
-        first = ids.exponent - self.config.lowest_exponent
-        return torch.stack([ids.sign + sign, ids.mantissa + mantissa, first + exponent], -1)
+        return torch.stack([ids.numbers.start + sign, ids.mantissa + mantissa, ids.exponent - lowest + exponent], -1)
 
     def decode_numbers(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Numbers (...) float64 of decoder tokens (..., 3)."""
+        """Numbers (...) float64 of decoder tokens (..., 3), or (..., 1) of words."""
         tables = self.tables(tokens.device)
+        if self.config.numbers == "words":
+            return tables.token_value[tokens[..., 0]]
         sign, mantissa, exponent = tables.token_value[tokens].unbind(-1)
         return sign * _scaled(mantissa, exponent.long(), tables.powers)
 
@@ -282,6 +315,8 @@ class Tokenizer:
             words = torch.stack([_SPECIAL + sign, _SPECIAL + 2 + mantissa, first + exponent], -1)
             return Points(words.masked_fill(~here, _INPUT_PAD).flatten(-2), mask)
         single = numbers.clamp(-3e38, 3e38).float().contiguous()
+        if config.inputs == "features":
+            return Points(_features(single).masked_fill(~here, 0.0).to(dtype).flatten(-2), mask)
         pieces = single.view(torch.uint8).unflatten(-1, (-1, 4)).int().masked_fill(~here, _NO_BYTE)
         bits = torch.nn.functional.embedding(pieces, self.tables(x.device).bytes.to(dtype)).flatten(-2)
         smooth = single.asinh()[..., None].masked_fill(~here, 0.0).to(dtype)
@@ -305,9 +340,11 @@ class Tokenizer:
         place = torch.searchsorted(tables.literal_values, values).clamp(max=len(tables.literal_values) - 1)
         listed = (codes == LITERAL) & (tables.literal_values[place] == values)
         written = expressions.is_number & ~listed
-        triple = written if config.targets == "e2e" else torch.zeros_like(written)
+        valued = written if config.targets == "e2e" else torch.zeros_like(written)
+        finite = torch.isfinite(values) | ~expressions.is_number
+        numbers = self.encode_numbers(torch.where(finite, values, 0.0)).unbind(-1)
 
-        width = torch.where(codes == PAD, 0, torch.where(triple, 3, 1))
+        width = torch.where(codes == PAD, 0, torch.where(valued, len(numbers), 1))
         end = 1 + width.cumsum(1)  # (B, L) column after each symbol
         start = end - width
         total = end[:, -1:]
@@ -316,15 +353,15 @@ class Tokenizer:
         symbol = tables.code_token[codes.clamp(max=VARIABLE + config.variables)]
         symbol = torch.where(listed, tables.literal_tokens[place], symbol).masked_fill(written, ids.constant)
         known = (symbol >= 0) | ~expressions.present
-        finite = torch.isfinite(values) | ~expressions.is_number
         valid = (known & finite).all(1) & (total[:, 0] < length) & (expressions.lengths > 0)
 
-        sign, mantissa, exponent = self.encode_numbers(torch.where(finite, values, 0.0)).unbind(-1)
         out = torch.full((len(codes), length + 1), ids.pad, dtype=torch.int64, device=codes.device)
         spare = torch.full_like(start, length)  # what is not written goes to the last column, which is cut off
-        out.scatter_(1, torch.where(codes == PAD, spare, start).clamp(max=length), torch.where(triple, sign, symbol))
-        out.scatter_(1, torch.where(triple, start + 1, spare).clamp(max=length), mantissa)
-        out.scatter_(1, torch.where(triple, start + 2, spare).clamp(max=length), exponent)
+        out.scatter_(
+            1, torch.where(codes == PAD, spare, start).clamp(max=length), torch.where(valued, numbers[0], symbol)
+        )
+        for place, tokens in enumerate(numbers[1:], 1):
+            out.scatter_(1, torch.where(valued, start + place, spare).clamp(max=length), tokens)
         out.scatter_(1, total.clamp(max=length), ids.eos)
         out[:, 0] = ids.eos
         return Targets(out[:, :length].masked_fill(~valid[:, None], ids.pad), valid)
@@ -342,10 +379,12 @@ class Tokenizer:
         codes = torch.zeros(tokens.shape[0], tokens.shape[1] + 1, dtype=torch.int64, device=tokens.device)
         codes.scatter_(1, column, code)
         is_number = (code == CONSTANT) | (code == LITERAL)
-        after = torch.nn.functional.pad(tokens, (0, 2), value=ids.pad)
-        triples = torch.stack([tokens, after[:, 1:-1], after[:, 2:]], -1)
-        is_sign = (tokens >= ids.sign) & (tokens < ids.sign + 2)
-        value = torch.where(is_sign, self.decode_numbers(triples), tables.token_value[tokens])
+        value = tables.token_value[tokens]
+        if self.config.numbers == "triples":
+            after = torch.nn.functional.pad(tokens, (0, 2), value=ids.pad)
+            triples = torch.stack([tokens, after[:, 1:-1], after[:, 2:]], -1)
+            is_sign = (tokens >= ids.numbers.start) & (tokens < ids.numbers.stop)
+            value = torch.where(is_sign, self.decode_numbers(triples), value)
         slot = torch.where(is_number, is_number.cumsum(1) - 1, tokens.shape[1])
         constants = value.new_zeros(tokens.shape[0], tokens.shape[1] + 1).scatter_(1, slot, value)
         codes[:, -1], constants[:, -1] = PAD, 0.0

@@ -3,12 +3,14 @@
 import pytest
 import torch
 
-from sr_accessor.decoding.draft import bag_indices, draft, merge_skeletons, rank_features
+from sr_accessor.decoding.draft import bag_indices, draft, merge_skeletons, rank_features, subexpressions
 from sr_accessor.device import generator
 from sr_accessor.errors import InputError
 from sr_accessor.expressions.batch import concatenate, constant, variable
 from sr_accessor.expressions.elementary import ELEMENTARY
 from sr_accessor.expressions.evaluate import evaluate
+from sr_accessor.expressions.parse import parse
+from sr_accessor.expressions.text import to_text
 from sr_accessor.expressions.vocabulary import VARIABLE, Vocabulary
 from sr_accessor.transformer.config import preset
 from sr_accessor.transformer.model import build
@@ -104,6 +106,7 @@ def test_bags():
     assert all(len(set(bag)) == 200 for bag in bags.tolist())  # no point twice in a bag
     assert sorted(bags[:5].flatten().tolist()) == list(range(1000))  # every point once before any twice
     assert bags[0].tolist() != sorted(bags[0].tolist())
+    assert bag_indices(95, 10, 48, generator(0)).shape == (10, 48)  # one bag per pass over the data
     assert bag_indices(250, 3, 200, generator(0)).shape == (3, 200)
 
 
@@ -118,7 +121,7 @@ def test_duplicates_merge_by_skeleton():
 
 def test_beam_instead_of_samples():
     x, y = observations()
-    found = write(x, y, beam_width=12)
+    found = write(x, y, beam_width=12, bags=1)
     assert found.samples == 12 and found.expressions.well_formed.all()
     assert torch.isfinite(found.log_probability).all()
 
@@ -147,9 +150,9 @@ def test_a_skeleton_network_starts_its_constants_at_random():
 
 def test_a_random_start_replaces_what_the_network_wrote():
     model, x, y = build(preset("tiny"), generator(0)).eval(), *observations()
-    first = layout(model.config).sign
+    begins = layout(model.config).numbers
     with torch.no_grad():
-        model.decoder.output_bias[first : first + 2] += 20.0  # it writes a number wherever one may stand
+        model.decoder.output_bias[begins.start : begins.stop] += 20.0  # it writes a number wherever one may stand
     own, drawn, again = (write(x, y, model=model, samples=1, random_start=how) for how in (False, True, True))
     assert own.expressions.codes.tolist() == drawn.expressions.codes.tolist()  # the same sequence
     assert own.expressions.free.any() and not torch.allclose(own.expressions.constants, drawn.expressions.constants)
@@ -204,3 +207,12 @@ def test_constant_columns_and_constant_y():
     x[:, 1] = 4.0
     found = write(x, torch.full((100,), 6.0, dtype=torch.float64), samples=30)
     assert found.expressions.well_formed.all()
+
+
+def test_parts_of_laws_are_the_search_s_material():
+    texts = ["2*sin(3*a) + b", "exp(sin(3*a))", "a*sin(3*a)", "a", "a*b"]
+    laws = concatenate([parse(text, VOCABULARY, ["a", "b"]) for text in texts])
+    parts = to_text(subexpressions(laws), ["a", "b"])
+    assert set(parts) == {"3*a", "sin(3*a)", "2*sin(3*a)"}
+    assert parts[2] == "2*sin(3*a)"  # one law has it, three have the others
+    assert len(subexpressions(laws[3:])) == 0

@@ -34,13 +34,16 @@ def operators_first(tokenizer: Tokenizer) -> torch.Tensor:
     """Weights with which expressions grow until only the limit stops them."""
     weight = torch.ones(tokenizer.ids.size)
     weight[list(tokenizer.ids.operators)] = 30.0
+    weight[list(tokenizer.ids.numbers)] = 2.0 / len(tokenizer.ids.numbers)
     return weight
 
 
-@pytest.mark.parametrize("targets", ["e2e", "skeleton"])
+@pytest.mark.parametrize(
+    "change", [{}, {"targets": "skeleton"}, {"numbers": "words", "lowest_exponent": -4, "highest_exponent": 4}]
+)
 @pytest.mark.parametrize("grow", [False, True], ids=["uniform", "growing"])
-def test_ten_thousand_decodes_are_well_formed(targets, grow):
-    tokenizer = Tokenizer(preset("tiny", targets=targets), VOCABULARY)
+def test_ten_thousand_decodes_are_well_formed(change, grow):
+    tokenizer = Tokenizer(preset("tiny", **change), VOCABULARY)
     weight = operators_first(tokenizer) if grow else None
     tokens = uniform_decodes(tokenizer, 10_000, 30, 3, weight)
     expressions = tokenizer.decode_targets(tokens)

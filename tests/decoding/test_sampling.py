@@ -7,7 +7,7 @@ import torch
 
 from sr_accessor.decoding.beam import beam
 from sr_accessor.decoding.grammar import grammar
-from sr_accessor.decoding.sampling import sample
+from sr_accessor.decoding.sampling import drawn, sample
 from sr_accessor.device import generator
 from sr_accessor.errors import InputError
 from sr_accessor.expressions.elementary import ELEMENTARY
@@ -76,7 +76,7 @@ def test_frequencies_are_the_networks_probabilities():
 
 def test_sequences_of_every_length_end_in_their_own_place():
     model, tokenizer, memory, rules = setting(bags=4, length=40)
-    drawn = sample(model, memory, rules, samples=30, temperature=3.0, generator=generator(7))
+    drawn = sample(model, memory, rules, samples=30, temperature=3.0, generator=generator(9))
     ends = (drawn.tokens != tokenizer.ids.pad).sum(-1)
     assert ends.min() < 4 and ends.max() > 8  # so that rows and whole bags left the batch on the way
     assert torch.allclose(drawn.log_probability, score(model, tokenizer, memory, rules, drawn.tokens), atol=1e-3)
@@ -120,3 +120,12 @@ def test_what_cannot_be_drawn():
         sample(model, memory, rules, samples=2, temperature=-1, generator=generator(0))
     with pytest.raises(InputError, match="width=0"):
         beam(model, memory, rules, width=0)
+
+
+def test_draws_have_their_probabilities_and_never_none():
+    probabilities = torch.tensor([0.0, 0.5, 0.0, 0.3, 0.2, 0.0]).expand(20_000, 6)
+    found = torch.bincount(drawn(probabilities, generator(0))[:, 0], minlength=6) / 20_000
+    assert found[[0, 2, 5]].tolist() == [0, 0, 0]
+    assert found.tolist() == pytest.approx(probabilities[0].tolist(), abs=0.015)
+    certain = torch.nn.functional.one_hot(torch.arange(6), 6).float()
+    assert drawn(certain * 0.7, generator(0))[:, 0].tolist() == list(range(6))

@@ -25,7 +25,7 @@ def random_expressions(rows: int, seed: int) -> Expressions:
     weight = torch.ones(ids.size)
     weight[list(ids.literals)] = 0.3
     weight[list(ids.operators)] = weight[ids.variable : ids.variable + D] = 6.0
-    weight[ids.sign : ids.sign + 2] = 12.0
+    weight[ids.numbers.start : ids.numbers.stop] = 12.0
     state, written = rules.start(rows), []
     for _ in range(rules.length):
         tokens = torch.multinomial(rules.mask(state) * weight, 1, generator=generator)[:, 0]

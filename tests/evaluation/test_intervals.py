@@ -1,6 +1,6 @@
 import pytest
 
-from sr_accessor.evaluation.intervals import wilson
+from sr_accessor.evaluation.intervals import sign_test, wilson
 
 
 @pytest.mark.parametrize(
@@ -25,3 +25,10 @@ def test_nothing_known_without_a_trial():
 def test_impossible_count():
     with pytest.raises(ValueError, match="hits=3 must be between 0 and trials=2"):
         wilson(3, 2)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "p"), [(0, 0, 1.0), (3, 3, 1.0), (5, 0, 2 / 32), (0, 5, 2 / 32), (8, 2, 112 / 1024)]
+)
+def test_sign_test(first, second, p):  # scipy.stats.binomtest(first, first + second).pvalue
+    assert sign_test(first, second) == pytest.approx(p)

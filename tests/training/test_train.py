@@ -67,6 +67,15 @@ def test_a_run_in_two_parts_is_the_run_in_one(tmp_path):
     assert [p.name for p in (tmp_path / "two" / "state").iterdir() if p.is_dir()] == ["5"]
 
 
+def test_muon_goes_on_where_it_stood(tmp_path):
+    run(tmp_path / "one", 4, schedule="stable")
+    run(tmp_path / "two", 2, schedule="stable")
+    run(tmp_path / "two", 4, schedule="stable")
+    stored = [load_file(tmp_path / name / "state" / "4" / "network.safetensors") for name in ("one", "two")]
+    assert stored[0].keys() == stored[1].keys() and any(name.endswith("/mean") for name in stored[0])
+    assert same(*({k: v for k, v in s.items() if k.startswith("optimizer")} for s in stored), rtol=0, atol=0)
+
+
 def test_a_state_is_safetensors_and_json_and_may_be_damaged(tmp_path):
     run(tmp_path, 1)
     files = [p for p in (tmp_path / "state").rglob("*") if p.is_file()]

@@ -42,9 +42,9 @@ def test_paper_is_the_published_network_to_the_parameter():
 
 
 def test_the_other_presets_keep_within_their_bounds():
-    base, small = on_meta("base"), on_meta("small")
+    base, small, mini = on_meta("base"), on_meta("small"), on_meta("mini")
     assert count(base) <= 12_000_000 and 2 * count(base) < 25_000_000  # bytes in half precision
-    assert 2_500_000 < count(small) < 3_500_000
+    assert 2_500_000 < count(small) < 3_500_000 and 1_000_000 < count(mini) < 1_300_000
     assert layout(base.config).size <= 600
     assert base.config.decoder_layers > base.config.encoder_layers
 
@@ -53,9 +53,10 @@ def test_the_other_presets_keep_within_their_bounds():
 def test_no_two_tokens_share_an_id(name):
     config = preset(name)
     ids = layout(config)
-    taken = [ids.pad, ids.eos, ids.constant, ids.sign, ids.sign + 1, *ids.literals, *ids.operators]
-    taken += range(ids.mantissa, ids.mantissa + 10**config.mantissa_digits)
-    taken += range(ids.exponent, ids.exponent + config.highest_exponent - config.lowest_exponent + 1)
+    taken = [ids.pad, ids.eos, ids.constant, *ids.numbers, *ids.literals, *ids.operators]
+    if config.numbers == "triples":
+        taken += range(ids.mantissa, ids.mantissa + 10**config.mantissa_digits)
+        taken += range(ids.exponent, ids.exponent + config.highest_exponent - config.lowest_exponent + 1)
     taken += range(ids.variable, ids.variable + config.variables)
     assert len(set(taken)) == len(taken)
     assert min(taken) >= 0 and max(taken) < ids.size
@@ -67,8 +68,8 @@ def test_ids_only_grow(name):
     before, after = layout(config), layout(config.replace(operators=(*config.operators, "erfcx", "gamma")))
     assert after.operators[: len(before.operators)] == before.operators
     assert after.operators[len(before.operators) :] == (before.size, before.size + 1)
-    assert (after.eos, after.sign, after.mantissa, after.literals) == (
-        before.eos, before.sign, before.mantissa, before.literals,
+    assert (after.eos, after.numbers, after.mantissa, after.literals) == (
+        before.eos, before.numbers, before.mantissa, before.literals,
     )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from sr_accessor.expressions.elementary import ELEMENTARY
 from sr_accessor.expressions.operator import Operator
 from sr_accessor.expressions.vocabulary import CONSTANT, LITERAL, Vocabulary
 from sr_accessor.transformer.config import PRESETS, preset
-from sr_accessor.transformer.tokenizer import Tokenizer
+from sr_accessor.transformer.tokenizer import FEATURES, Tokenizer
 
 VOCABULARY = Vocabulary(ELEMENTARY)
 
@@ -95,6 +95,30 @@ def test_a_listed_literal_is_one_token():
         assert tokens.decode_targets(torch.tensor([target])).codes.tolist() == [[LITERAL]]
 
 
+def test_words_round_trip_within_half_a_step():
+    tokens = tokenizer("mini")
+    values = torch.logspace(-4, 4, 5000, dtype=torch.float64) * torch.tensor([1.0, -1.0], dtype=torch.float64)[:, None]
+    written = tokens.encode_numbers(values)
+    assert written.shape == (2, 5000, 1)
+    ratio = tokens.decode_numbers(written) / values
+    assert ratio.max() <= 10 ** (1 / 16) * (1 + 1e-9) and ratio.min() >= 10 ** (-1 / 16) * (1 - 1e-9)
+    numbers = torch.tensor([list(tokens.ids.numbers)]).T
+    assert torch.equal(tokens.encode_numbers(tokens.decode_numbers(numbers)), numbers)  # every word is its own nearest
+    far = torch.tensor([0.0, 1e-300, -1e-9, 1e9, -1e300], dtype=torch.float64)
+    assert tokens.decode_numbers(tokens.encode_numbers(far)).tolist() == pytest.approx([1e-4, 1e-4, -1e-4, 1e4, -1e4])
+
+
+def test_a_word_is_one_token_of_an_expression():
+    tokens, expressions = tokenizer("mini"), some_expressions()
+    targets = tokens.encode_targets(expressions)
+    assert targets.valid.all()
+    assert (targets.tokens != tokens.ids.pad).sum(1).tolist() == [n + 2 for n in expressions.lengths.tolist()]
+    back = tokens.decode_targets(targets.tokens)
+    assert back.well_formed.all() and torch.equal(back.codes[:2], expressions.codes[:2])
+    free = expressions.free[:2]
+    assert torch.allclose(back.constants[:2][free], expressions.constants[:2][free], rtol=0.16)
+
+
 def test_a_skeleton_has_one_token_per_free_number():
     tokens = tokenizer(targets="skeleton")
     targets = tokens.encode_targets(some_expressions())
@@ -168,3 +192,16 @@ def test_too_many_variables_are_refused(name):
     tokens = tokenizer(name)
     with pytest.raises(InputError, match="at most"):
         tokens.encode_points(torch.zeros(1, 3, tokens.config.variables + 1), torch.zeros(1, 3))
+
+
+def test_features_tell_numbers_apart_and_nothing_from_zero():
+    tokens = tokenizer("mini")
+    x = torch.tensor([[[0.0], [1e-9], [0.5], [-0.5], [1e300], [-1e300]]], dtype=torch.float64)
+    given = tokens.encode_points(x, torch.ones(1, 6, dtype=torch.float64)).features
+    assert given.shape == (1, 6, FEATURES * 11) and given.dtype == torch.float32
+    assert torch.isfinite(given).all() and given.abs().max() < 400
+    first = given[0, :, :FEATURES]
+    assert (first[:, 0] == 1).all() and not given[0, :, FEATURES : 10 * FEATURES].any()  # nine variables are missing
+    assert len(torch.unique(first, dim=0)) == 6
+    absent = tokens.encode_points(x, x[..., 0], present=torch.zeros(1, 1, dtype=torch.bool)).features
+    assert not absent[..., : 10 * FEATURES].any() and absent[..., 10 * FEATURES].all()

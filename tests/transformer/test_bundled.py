@@ -1,0 +1,42 @@
+"""The bundled weights: what is promised of them, and that they read points."""
+
+import torch
+
+from sr_accessor.device import generator
+from sr_accessor.evaluation.finders import find_within, network_proposals
+from sr_accessor.evaluation.functions import RECOVERED
+from sr_accessor.expressions.evaluate import evaluate
+from sr_accessor.plugins.manager import vocabulary
+from sr_accessor.training.distributed import World
+from sr_accessor.training.precision import choose
+from sr_accessor.training.stream import Source, held_out
+from sr_accessor.training.validation import validate
+from sr_accessor.transformer import checkpoint
+from sr_accessor.transformer.tokenizer import Tokenizer
+
+CPU = torch.device("cpu")
+PATH = checkpoint.find("default")
+BUNDLED = checkpoint.load("default")
+
+
+def test_one_small_file_with_its_card():
+    assert PATH.stat().st_size <= 25_000_000 and PATH.parent.name == "weights"
+    assert [p.name for p in sorted(PATH.parent.iterdir())] == ["MODEL_CARD.md", "default.safetensors"]
+    card = (PATH.parent / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert checkpoint.file_sha256(PATH) in card and "gate: PASSED" in card
+    assert f"{BUNDLED.provenance['examples']:,}" in card
+
+
+def test_it_reads_the_points():
+    model = BUNDLED.model
+    known = vocabulary().restricted(model.config.operators)
+    batches = held_out(Source("science", Tokenizer(model.config, known), CPU), 200)
+    found = validate(model, batches, World(0, 1, CPU), choose(CPU, "float32"))
+    assert found.own < found.other - 0.3
+
+
+def test_it_finds_a_law():
+    x = 0.5 + 3 * torch.rand(100, 2, generator=generator(1), dtype=torch.float64)
+    y = 5.0 * x[:, 0] / (x[:, 1] + 1.5)
+    found = find_within(network_proposals(BUNDLED.model, vocabulary()), x, y, 5.0, generator(0))
+    assert ((evaluate(found.law, x)[0][0] - y) ** 2).sum() <= RECOVERED * (y * y).sum()
