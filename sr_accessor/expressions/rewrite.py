@@ -540,6 +540,9 @@ class _Forms:
         for name in POSITIVE_ONLY:
             p = EXPONENT_OF[name]
             settle(is_log & self._of(inner, name), lambda i, j, p=p: self._log_of_power(i, self._argument(j), p))
+        if "pow" in self.active:
+            for outer, below in (("cube", "sqrt"), ("sqrt", "cube")):
+                settle(self._of(code, outer) & self._of(inner, below), self._three_halves)
         if {"pow", "log"} <= self.active.keys():
             settle(is_exp & self._no_offset(child) & self._log_factor(child)[0], self._power_of_log)
         rest = code[todo]
@@ -553,6 +556,12 @@ class _Forms:
         argument = self._argument(j)
         self.affine(j, argument, p)  # nothing else needs the form j any more
         self._unary(at, self.known["exp"], j)
+
+    def _three_halves(self, at, j) -> None:
+        """u^(3/2) for the cube of a root and the root of a cube."""
+        argument = self._argument(j)
+        self._set_number(j, 1.5, False)  # nothing else needs the form j any more
+        self.make(at, self.active["pow"], argument, j)
 
     def _log_factor(self, j) -> tuple[torch.Tensor, torch.Tensor]:
         """Whether the forms j are a·u·log v or a·log v, and the position of the logarithm."""

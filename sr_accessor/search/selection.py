@@ -304,6 +304,8 @@ def stack(parts: list[Scored]) -> Scored:
 
 #: Nats by which a more complex law must fit better than all simpler ones: less is rounding, or the same law again.
 LEAST_GAIN = 0.01
+#: Bits by which more symbols must be shorter where they fit no better: a**1.5 stays before a*sqrt(a).
+LEAST_SAVING = 2.0
 
 
 def best_front(fronts: list[Front]) -> Front:
@@ -326,5 +328,5 @@ def best_front(fronts: list[Front]) -> Front:
     earlier, shorter = (
         torch.cat([loss.new_tensor([torch.inf]), value[order].cummin(0).values[:-1]]) for value in (loss, length)
     )
-    kept = order[(loss[order] < earlier - LEAST_GAIN) | (length[order] < shorter)]
+    kept = order[(loss[order] < earlier - LEAST_GAIN) | (length[order] < shorter - LEAST_SAVING)]
     return Front(expressions[kept].trimmed(), loss[kept], bits[kept], tuple(origins[i] for i in kept.tolist()))

@@ -51,6 +51,10 @@ def write(e: Expressions) -> list[str]:
 
 
 RULES = {
+    "three halves": [
+        ("cube sqrt x0", "pow x0 1.5"),
+        ("mul c2 sqrt cube add x0 x1", "mul c2 pow add x0 x1 1.5"),
+    ],
     "powers of logarithms": [
         ("exp mul x1 log x0", "pow x0 x1"),
         ("exp mul 1.5 mul log x0 x1", "pow x0 mul 1.5 x1"),
