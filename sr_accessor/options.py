@@ -59,7 +59,7 @@ class FitOptions:
 
     noise: Any = "gaussian"
     operators: Any = "default"
-    network: Any = None
+    network: Any = "default"
     select: str = "mdl"
     constraints: Constraints | None = None
     guesses: tuple[Any, ...] = ()

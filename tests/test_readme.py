@@ -48,11 +48,11 @@ def test_the_map_is_the_files_first_lines():
     assert written == file_map(), "run: python tests/test_readme.py --write"
 
 
-def test_the_two_commands_are_there():
-    install, tests = blocks("sh")
-    assert install.count("\n") == tests.count("\n") == 1  # one line each, which .ci/run takes from here
+def test_the_commands_are_there():
+    install, tests, plugins = blocks("sh")
+    assert all(block.count("\n") == 1 for block in (install, tests, plugins))  # which .ci/run takes from here
     assert "-c .ci/constraints.txt" in install and tests == "python -m pytest\n"
-    for example in re.findall(r"python (\S+\.py)", install):
+    for example in re.findall(r"python (\S+\.py)", install + plugins):
         assert (ROOT / example).is_file()
 
 

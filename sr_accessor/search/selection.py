@@ -193,6 +193,9 @@ def _snap_table() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
 SNAP_VALUES, SNAP_BITS, SNAP_IRRATIONAL = _snap_table()
 #: A number may move by this many standard errors, or by this relative distance where the data determine more digits.
 SNAP_SIGMAS, SNAP_RELATIVE = 3.0, 1e-9
+#: Bits that a short decimal or a multiple of π or √2 must save. They lie so dense that one is always near a number
+#: known to a percent, and a measured 0.701 ± 0.016 must not become 0.7, or √2/2, without an error bar.
+EVIDENCE = 4.0
 
 
 def _in_exponent(e: Expressions) -> torch.Tensor:
@@ -227,9 +230,12 @@ def _snap_targets(scored: Scored) -> tuple[torch.Tensor, torch.Tensor]:
     irrational = torch.nn.functional.pad(SNAP_IRRATIONAL.to(c.device), (0, MOST_DIGITS))
     close &= ~(irrational & _in_exponent(scored.expressions)[:, :, None])
     price = torch.where(close, bits + 0.72 * distance.clamp(max=SNAP_SIGMAS).square(), torch.inf)
+    free = constant_bits(c, se)
+    dense = torch.nn.functional.pad(SNAP_IRRATIONAL.to(c.device), (0, MOST_DIGITS), value=True)
+    price = torch.where(dense & (free[:, :, None] - price < EVIDENCE), torch.inf, price)
     best = price.min(2)
     target = torch.sign(c) * values.gather(2, best.indices[:, :, None])[:, :, 0]
-    saved = constant_bits(c, se) - best.values + torch.where(target == 0, 8.0, 0.0)  # a term that goes saves symbols
+    saved = free - best.values + torch.where(target == 0, 8.0, 0.0)  # a term that goes saves symbols
     return target, torch.where(scored.expressions.free & best.values.isfinite(), saved, -torch.inf)
 
 
