@@ -19,7 +19,7 @@ from functools import cached_property
 
 import torch
 
-from sr_accessor.decoding.draft import draft
+from sr_accessor.decoding.draft import draft, subexpressions
 from sr_accessor.expressions.batch import Expressions, concatenate, constant, literal, variable
 from sr_accessor.expressions.build import linear_combination, monomials, writable
 from sr_accessor.expressions.description import structure_bits
@@ -89,10 +89,10 @@ LEAST_ROUNDS = 14
 NOISE_MARGIN = 4.0
 #: Correlations of neighbours above this many standard errors are structure.
 NOISE_SIGMAS = 2.5
-POPULATION, CHILDREN = 8, 1500
 #: Parents kept of every complexity; children of one round.
-#: Sequences the network draws in one round; laws whose residuals are screened in one round.
-DRAFTS, IMPROVED = 64, 6
+POPULATION, CHILDREN = 8, 1500
+#: Sequences the network draws in one round, parts of its laws that join the screens, laws whose residuals are screened.
+DRAFTS, DRAFTED_GROUPS, IMPROVED = 64, 200, 6
 #: Monomials of one dictionary at most.
 MOST_MONOMIALS, MOST_RATIO = 90, 130
 #: Rows u and v of the product screens; terms of the spans; terms of a base.
@@ -326,13 +326,13 @@ def _plan(work: Workspace) -> list[tuple[str, Callable[[SearchState, torch.Gener
         ("power × feature, large library, second half", _power("large", False, 1)),
         ("without separable variables: pairs", _separated([0, 5, 6, 7])),
         ("products, y", _products("y", False)),
-        ("network", _drafts),
         ("factors, y", _factors("y", False)),
         ("ratios", _ratios(("y", "y²"), MOST_RATIO // 4)),
-        ("without separable variables: products, factors, ratios", _separated([0, 11, 13, 14])),
+        ("without separable variables: products, factors, ratios", _separated([0, 11, 12, 13])),
         ("power × feature, large library, around the best fit, first half", _power("large", True, 0)),
         ("power × feature, large library, around the best fit, second half", _power("large", True, 1)),
         ("pairs of factors, around the best fit", _log_pairs(True)),
+        ("network", _drafts),  # easy laws are found by now, noisy ones too: it costs 0.3 s and finds other kinds
     ]
     plan += [(f"products, {v}", _products(v, False)) for v in sums[1:2]]
     plan += [(f"factors, {v}", _factors(v, False)) for v in sums[1:]]
@@ -594,11 +594,23 @@ def _propose_prior(state: SearchState, generator: torch.Generator) -> list[Propo
 
 
 def _drafts(state: SearchState, generator: torch.Generator) -> list[Proposal]:
-    """What the network writes for the observations."""
+    """What the network writes for the observations; and parts of it in the screens: right where the whole is not."""
     work = state.workspace
     if work.network is None:
         return []
-    return [("network", _drafted(work, work.data.x, work.data.y, DRAFTS, generator))]
+    written = _drafted(work, work.data.x, work.data.y, DRAFTS, generator)
+    found, x = [("network", written)], work.screen.x
+    groups = extend(work.small, subexpressions(written)[:DRAFTED_GROUPS], x)[len(work.small) :]
+    if not len(groups):
+        return found
+    plain, around = work.target(_view("y"), True), _around(state, _view("y"), work.screen)
+    if plain is not None:
+        laws = screen_power([plain], x, groups, work.features, work.vocabulary)
+        found += [("network, part of a power law", law) for _, law in laws]
+    if around is not None:
+        rows = join_rows(Rows(groups.expressions, groups.values), work.rows[:MOST_FACTORS])
+        found.append(("network, part of a sum", screen_pair(around, _bases(work)[0], rows)))
+    return found
 
 
 def _drafted(
