@@ -6,6 +6,7 @@ import click
 
 from sr_accessor.errors import SymRegError
 from sr_accessor.evaluation.network import network
+from sr_accessor.evaluation.pure_noise import noise
 from sr_accessor.evaluation.speed import speed
 from sr_accessor.evaluation.visible import visible
 
@@ -17,7 +18,7 @@ def commands() -> None:
     """How good and how fast: every command prints a table and the machine it was measured on."""
 
 
-for command in (visible, speed, network):
+for command in (visible, noise, speed, network):
     commands.add_command(command)
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 
-__all__ = ["wilson"]
+__all__ = ["share", "wilson"]
 
 
 def wilson(hits: int, trials: int, z: float = 1.959963984540054) -> tuple[float, float]:
@@ -24,3 +25,12 @@ def wilson(hits: int, trials: int, z: float = 1.959963984540054) -> tuple[float,
     middle = (share + z * z / (2 * trials)) / scale
     half = z / scale * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))
     return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def share(hits: Collection[bool]) -> str:
+    """ "3/60   5% (2-14)": a counted share with Wilson's 95 % interval; "-" of nothing."""
+    trials, found = len(hits), int(sum(hits))
+    if not trials:
+        return "-"
+    low, high = wilson(found, trials)
+    return f"{found}/{trials} {found / trials:4.0%} ({100 * low:.0f}-{100 * high:.0f})"
