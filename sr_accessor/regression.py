@@ -22,18 +22,21 @@ import torch
 from sr_accessor.constraints import Constraints
 from sr_accessor.device import DTYPE, alone, resolve
 from sr_accessor.errors import InputError, OptionError, SymRegWarning
-from sr_accessor.expressions.vocabulary import Vocabulary
+from sr_accessor.expressions.batch import Expressions
+from sr_accessor.expressions.vocabulary import VARIABLE, Vocabulary
 from sr_accessor.observations import Observations
 from sr_accessor.options import FitOptions
 from sr_accessor.plugins.manager import noise_model, vocabulary
 from sr_accessor.result import FitResult
+from sr_accessor.search.all_rows import on_all_rows
+from sr_accessor.search.columns import MOST_COLUMNS, relevant_columns
 from sr_accessor.search.constants import check_constants, with_constants
 from sr_accessor.search.constraints import Admission, constrained
 from sr_accessor.search.given import Given
 from sr_accessor.search.guesses import read_guesses
 from sr_accessor.search.loop import SearchState, start, step
 from sr_accessor.search.rules import check_rule
-from sr_accessor.search.selection import Data
+from sr_accessor.search.selection import MOST_ROWS, Data
 from sr_accessor.search.template import read_template
 from sr_accessor.transformer.checkpoint import find, load
 from sr_accessor.transformer.model import Transformer
@@ -72,28 +75,32 @@ def fit(observations: Observations, options: FitOptions) -> FitResult:
     operators = constrained(operators, constraints, observations.names)
     observations = _without(observations, constraints.forbid)
     operators = with_constants(operators, check_constants(options.constants or {}), observations.names)
+    offered = len(observations.names)
+    observations, remarks = _selected(observations, options, constraints, operators, seed)
     training, held_out = _split(observations, options.rows_held_out(len(observations.y)), seed)
     data = _data(training, noise, device)
     noise.check_data(data.y, observations.target, data.sigma)
     given = _given(options, constraints, operators, observations.names, data)
-    state = start(data, operators, seed=seed, network=_network(options.network, device), given=given)
+    some = data.rows(_some_rows(len(data), seed, device))
+    state = start(some, operators, seed=seed, network=_network(options.network, device), given=given)
     state, status, threads = _search(state, options, began)
-    remarks = ()
-    if not given.admits(state.front):
+    front = state.front if len(some) == len(data) else on_all_rows(state.front, data, given)
+    if not given.admits(front):
         words = "; ".join(_asked(options)["constraints"]) or f"template {options.template!r}"
         why = f"no law was found that is as asked for ({words}), so the mean stands here; ask for less, or for longer"
-        status, remarks = "no_model", (SymRegWarning("NO_MODEL", why),)
+        status, remarks = "no_model", (*remarks, SymRegWarning("NO_MODEL", why))
     result = FitResult(
         observations=training,
         held_out=held_out,
-        front=state.front,
+        front=front,
         noise=noise,
         rule=options.select,
         status=status,
         rounds=state.round,
         seconds=time.perf_counter() - began,
         remarks=remarks,
-        provenance=_provenance(options, seed, device, threads, state, operators),
+        provenance=_provenance(options, seed, device, threads, state, operators)
+        | {"features_offered": offered, "features_searched": len(observations.names), "rows_searched": len(some)},
     )
     for remark in result.warnings[len(observations.remarks) :]:
         warnings.warn(remark, stacklevel=4)
@@ -124,12 +131,65 @@ def _operators(spec: Any) -> Vocabulary:
 def _without(observations: Observations, forbidden: Sequence[Hashable]) -> Observations:
     """The observations without forbidden features."""
     kept = [i for i, name in enumerate(observations.names) if name not in forbidden]
-    if len(kept) == len(observations.names):
-        return observations
     if not kept:
         raise InputError("the constraints forbid every feature; allow at least one")
+    return _only(observations, kept)
+
+
+def _only(observations: Observations, kept: Sequence[int]) -> Observations:
+    """The observations with these features only."""
+    if len(kept) == len(observations.names):
+        return observations
     names, units = (tuple(given[i] for i in kept) for given in (observations.names, observations.units))
     return dataclasses.replace(observations, x=np.ascontiguousarray(observations.x[:, kept]), names=names, units=units)
+
+
+def _selected(
+    observations: Observations, options: FitOptions, constraints: Constraints, operators: Vocabulary, seed: int
+) -> tuple[Observations, tuple[SymRegWarning, ...]]:
+    """The observations with no more features than a search handles well, and what was left out.
+
+    What the user speaks of stays: features required, in a shape, in a guess or in the template.
+    """
+    names = observations.names
+    if len(names) <= MOST_COLUMNS or float(np.ptp(observations.y)) == 0:
+        return observations, ()
+    spoken = {*constraints.require, *(shape.feature for shape in options.shape if hasattr(shape, "feature"))}
+    always = {i for i, name in enumerate(names) if name in spoken}
+    guesses = read_guesses(options.guesses, operators, names, constraints.forbid)
+    if guesses is not None:
+        always |= _variables_in(guesses)
+    if options.template is not None:
+        template = read_template(options.template, operators, names)
+        always |= {i for i in _variables_in(template.outline) if i < len(names)}.union(
+            *(p.variables for p in template.parts)
+        )
+    found = relevant_columns(
+        observations.x, observations.y, seed=seed, always=sorted(always), most=max(MOST_COLUMNS, len(always))
+    )
+    kept = sorted(found.kept, key=lambda i: -found.strength[i])
+    lost = sorted(set(range(len(names))) - set(kept), key=lambda i: -found.strength[i])
+    told = (", ".join(f"{names[i]!r} ({found.strength[i]:.1f})" for i in some) for some in (kept, lost[:5]))
+    more = f", … ({len(lost)} in all)" if len(lost) > 5 else ""
+    text = (
+        f"{len(names)} features are more than a law is searched in ({MOST_COLUMNS}); by their say about "
+        f"{observations.target!r} in {found.rows} rows, in standard errors: kept {next(told)}; "
+        f"left out {next(told)}{more}. To keep another, name it in Constraints(require=[...]) or give fewer features"
+    )
+    return _only(observations, sorted(kept)), (SymRegWarning("SELECTED", text),)
+
+
+def _variables_in(e: Expressions) -> set[int]:
+    """Numbers of the variables that occur in a batch."""
+    return set((e.codes[e.codes >= VARIABLE] - VARIABLE).tolist())
+
+
+def _some_rows(count: int, seed: int, device: torch.device) -> torch.Tensor:
+    """The rows that the search looks at: all, or `MOST_ROWS` of them drawn with the seed."""
+    if count <= MOST_ROWS:
+        return torch.arange(count, device=device)
+    rows = np.random.default_rng(seed + 1).choice(count, MOST_ROWS, replace=False)
+    return torch.from_numpy(np.sort(rows)).to(device)
 
 
 def _given(

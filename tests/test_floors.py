@@ -21,12 +21,13 @@ FLOORS = [
     ("display", "text figure html *"),
     ("prior", "*"),
     ("transformer", "config tokenizer attention embedder encoder decoder model checkpoint"),
-    ("refinement", "solution levenberg_marquardt bfgs refine"),
+    ("refinement", "solution levenberg_marquardt pieces bfgs refine"),
     ("decoding", "scaling grammar sampling beam draft"),
     ("training", "*"),
     (
         "search",
-        "front rules features library views screens moves selection constants constraints guesses template given loop",
+        "columns front rules features library views screens moves selection constants constraints guesses template "
+        "given all_rows loop",
     ),
     ("uncertainty", "*"),
     ("", "equation result regression"),

@@ -23,13 +23,17 @@ from sr_accessor.expressions.description import (
     literal_bits,
     structure_bits,
 )
-from sr_accessor.expressions.jacobian import jacobian
 from sr_accessor.expressions.rewrite import simplify_batch
 from sr_accessor.noise.model import NoiseModel
 from sr_accessor.refinement.levenberg_marquardt import levenberg_marquardt
+from sr_accessor.refinement.pieces import curvature, descend
+from sr_accessor.refinement.solution import Refined
 from sr_accessor.search.front import Front
 
-__all__ = ["Data", "Scored", "best_front", "score", "snap", "snap_savings", "stack"]
+__all__ = ["MOST_ROWS", "Data", "Scored", "best_front", "refit", "score", "snap", "snap_savings", "stack"]
+
+#: A search looks at no more rows than these; only what it found is refined on more, in pieces.
+MOST_ROWS = 20_000
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,13 @@ class Data:
         """Some of the rows."""
         sigma = None if self.sigma is None else self.sigma[index]
         return Data(self.x[index], self.y[index], sigma, self.noise)
+
+
+def refit(expressions: Expressions, data: Data, *, steps: int) -> Refined:
+    """Candidates with the constants that fit the data best; on more than `MOST_ROWS` rows from near them."""
+    if len(data) > MOST_ROWS:
+        return descend(expressions, data.x, data.y, data.sigma, data.noise, steps=steps)
+    return levenberg_marquardt(expressions, data.x, data.y, data.weight, steps=steps)
 
 
 @dataclass(frozen=True)
@@ -98,18 +109,14 @@ def score(expressions: Expressions, data: Data, origins: tuple[str, ...]) -> Sco
 
     Standard errors come from the curvature (JᵀWJ)⁻¹, scaled by the residuals where there are no error bars.
     """
-    values, columns, valid = jacobian(expressions, data.x)
-    loss = data.noise.negative_log_likelihood(data.y, values, data.sigma)
-    _, weight = data.noise.working(data.y, values, data.sigma)
-    free = expressions.free
-    columns = torch.where(columns.isfinite() & free[:, :, None], columns, 0.0)
-    normal = (columns * weight[:, None, :]) @ columns.transpose(1, 2)
+    found = curvature(expressions, data.x, data.y, data.sigma, data.noise)
+    free, normal, loss = expressions.free, found.normal, found.loss
     diagonal = normal.diagonal(dim1=1, dim2=2)
     scale = torch.where(diagonal > 0, diagonal, 1.0).rsqrt()
     unit = normal * scale[:, :, None] * scale[:, None, :]
     absent = ~(diagonal > 0)
     unit = unit + torch.diag_embed(absent.to(unit.dtype))
-    sound = unit.isfinite().all(-1).all(-1) & valid.all(1)
+    sound = unit.isfinite().all(-1).all(-1) & found.valid
     unit = torch.where(sound[:, None, None], unit, torch.eye(unit.shape[1], dtype=unit.dtype, device=unit.device))
     inverse = torch.linalg.pinv(unit, hermitian=True, rtol=1e-13) if unit.shape[1] else unit
     stderr = (inverse.diagonal(dim1=1, dim2=2).clamp(min=0)).sqrt() * scale
@@ -193,7 +200,7 @@ def snap(scored: Scored, data: Data, *, rounds: int = 8, steps: int = 8) -> Scor
         variants = current.expressions[rows]
         numbers = torch.where(masks, target[rows], variants.constants)
         variants = simplify_batch(variants.with_constants(numbers).with_literals(masks))
-        refined = levenberg_marquardt(variants, data.x, data.y, data.weight, steps=steps)
+        refined = refit(variants, data, steps=steps)
         again = score(refined.expressions, data, tuple(current.origins[i] for i in rows.tolist()))
         before = current.description_length
         gain = before[rows] - again.description_length
