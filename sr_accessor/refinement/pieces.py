@@ -54,11 +54,11 @@ def curvature(
     Parameters
     ----------
     expressions : Expressions, B candidates
-    x : (N, D); y : (N,); sigma : (N,), (B, N) or None
+    x : (N, D); y : (N,); sigma : (N,) or None
     """
     together = max(1, CELLS // max(1, len(y)))
     parts = [
-        _of_few(expressions[at], x, y, sigma[at] if sigma is not None and sigma.dim() == 2 else sigma, noise)
+        _of_few(expressions[at], x, y, sigma, noise)
         for at in (slice(start, start + together) for start in range(0, max(1, len(expressions)), together))
     ]  # pieces of a batch, not candidates
     return Curvature(*(torch.cat([getattr(p, f) for p in parts]) for f in Curvature.__dataclass_fields__))
@@ -112,7 +112,7 @@ def descend(
         change = solve_normal(now.normal[at], now.gradient[at], damping[at, None])
         change = torch.where(expressions.free[at] & change.isfinite(), change, 0.0)
         trial = expressions[at].with_constants(expressions.constants[at] + change)
-        there = curvature(trial, x, y, sigma[at] if sigma is not None and sigma.dim() == 2 else sigma, noise)
+        there = curvature(trial, x, y, sigma, noise)
         used[at] += 1
         fall = now.loss[at] - there.loss
         promised = (change * now.gradient[at]).sum(1) / 2

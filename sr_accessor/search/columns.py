@@ -56,8 +56,8 @@ class Relevance:
     Parameters
     ----------
     kept : in the order of the table
-    strength : (D,) how surely each column matters, in standard normal units: of a kept one when it was found, of the
-        others beside those
+    strength : (D,) how surely each column matters, in standard normal units: of a found one beside those found before,
+        of the others beside all of these
     found : how many of the kept ones are more than noise would bring; the others fill up
     rows : looked at
     """
@@ -421,10 +421,11 @@ def _without_idle(
     """Without the columns that say nothing beside the others: those found in the place of a column found later."""
     for column in list(found):
         rest = [c for c in found if c != column]
-        if column in always or not rest:
-            continue
         seen = _Seen.beside(table, rest)
-        if seen.views is None or _said(table, seen, column, rest) < IDLE:
+        said = 0.0 if seen.views is None else _said(table, seen, column, rest)
+        if column in always:
+            strength[column] = said
+        elif rest and said < IDLE:
             found = rest
             strength[column] = -torch.inf
     return found, strength
@@ -434,8 +435,10 @@ def _said(table: _Table, seen: _Seen, column: int, rest: Sequence[int]) -> float
     """How surely one column has an effect beside others, alone or with one of them."""
     own = table.effects[:, :, [column]]
     own = seen.surface.removed(own[:, :, 0].T.contiguous()).T[:, :, None]
-    pairs = _exactly(seen.views, own.expand(-1, -1, len(rest)), table.effects[:, :, list(rest)])
-    return max(float(_alone(seen.views, own)), float(pairs.max()))
+    alone = float(_alone(seen.views, own))
+    if not len(rest):
+        return alone
+    return max(alone, float(_exactly(seen.views, own.expand(-1, -1, len(rest)), table.effects[:, :, list(rest)]).max()))
 
 
 def _ranking(table: _Table, found: Sequence[int]) -> tuple[torch.Tensor, float]:
