@@ -11,38 +11,52 @@ import importlib
 from typing import Any
 
 from sr_accessor import errors
-from sr_accessor.constraints import Constraints, limit, monotone, positive
-from sr_accessor.frontends.functions import fit, predict
+from sr_accessor.constraints import Constraints, limit, monotone, positive, shape
+from sr_accessor.frontends.functions import fit, predict, refine
 from sr_accessor.frontends.register import register_accessors
 from sr_accessor.version import __version__
 
 #: Public names that are imported on first use, because they load torch or plugins: name -> "module" or "module:name".
 _ON_FIRST_USE = {
     "Equation": "sr_accessor.equation:Equation",
+    "Exporter": "sr_accessor.exports.exporter:Exporter",
     "FitResult": "sr_accessor.result:FitResult",
+    "NoiseModel": "sr_accessor.noise.model:NoiseModel",
     "Operator": "sr_accessor.expressions.operator:Operator",
+    "SelectionRule": "sr_accessor.plugins.contributions:SelectionRule",
+    "ShapeConstraint": "sr_accessor.plugins.contributions:ShapeConstraint",
     "hookimpl": "sr_accessor.plugins.hookspecs:hookimpl",
+    "noise_models": "sr_accessor.plugins.manager:noise_models",
     "operators": "sr_accessor.plugins.manager:operators",
     "plugins": "sr_accessor.plugins",
     "register_operator": "sr_accessor.plugins.manager:register_operator",
+    "vocabularies": "sr_accessor.plugins.manager:vocabularies",
 }
 
 __all__ = [
     "Constraints",
     "Equation",
+    "Exporter",
     "FitResult",
+    "NoiseModel",
     "Operator",
+    "SelectionRule",
+    "ShapeConstraint",
     "__version__",
     "errors",
     "fit",
     "hookimpl",
     "limit",
     "monotone",
+    "noise_models",
     "operators",
     "plugins",
     "positive",
     "predict",
+    "refine",
     "register_operator",
+    "shape",
+    "vocabularies",
 ]
 
 

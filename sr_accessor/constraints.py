@@ -15,7 +15,7 @@ from typing import Any
 
 from sr_accessor.errors import InputError, OptionError, nearest
 
-__all__ = ["Constraints", "Limit", "Monotone", "Positive", "Shape", "limit", "monotone", "positive"]
+__all__ = ["Constraints", "Limit", "Monotone", "Positive", "Shape", "Shaped", "limit", "monotone", "positive", "shape"]
 
 DIRECTIONS = ("increasing", "decreasing")
 
@@ -124,7 +124,19 @@ class Limit:
         return f"tends to {self.value:g} as {self.feature!r} tends to {self.at:g}"
 
 
-Shape = Monotone | Positive | Limit
+@dataclass(frozen=True)
+class Shaped:
+    """A plugin's shape constraint, by name, with its arguments."""
+
+    name: str
+    arguments: tuple[Any, ...] = ()
+
+    @property
+    def words(self) -> str:
+        return f"{self.name}({', '.join(map(repr, self.arguments))})"
+
+
+Shape = Monotone | Positive | Limit | Shaped
 
 
 def monotone(feature: Hashable, direction: str = "increasing") -> Monotone:
@@ -140,6 +152,11 @@ def positive() -> Positive:
 def limit(feature: Hashable, at: float, value: float) -> Limit:
     """The law tends to `value` as `feature` tends to `at`, which may be ±inf."""
     return Limit(feature, at, value)
+
+
+def shape(name: str, *arguments: Any) -> Shaped:
+    """A shape constraint that a plugin gives: `shape("convex")`, `shape("lab:between", 0, 1)`."""
+    return Shaped(name, arguments)
 
 
 # ---------------------------------------------------------------------- checks

@@ -2,33 +2,41 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import torch
-from scipy.special import ndtri, stdtrit
 
 from sr_accessor.device import DTYPE
-from sr_accessor.errors import OptionError, SymRegWarning, nearest
+from sr_accessor.errors import MissingDependencyError, OptionError, SymRegWarning, nearest
+from sr_accessor.exports.exporter import Formula
 from sr_accessor.expressions.batch import Expressions
+from sr_accessor.expressions.dimensions import Dimensions, constant_units
 from sr_accessor.expressions.evaluate import evaluate
-from sr_accessor.expressions.jacobian import jacobian
 from sr_accessor.expressions.latex import label_latex, to_latex
 from sr_accessor.expressions.symbolic import to_sympy
 from sr_accessor.expressions.text import to_text
-from sr_accessor.expressions.vocabulary import VARIABLE
+from sr_accessor.expressions.vocabulary import CONSTANT, VARIABLE
+from sr_accessor.noise.gaussian import GAUSSIAN
+from sr_accessor.noise.model import NoiseModel
 from sr_accessor.observations import Observations, inputs_of
+from sr_accessor.plugins.manager import exporter
+from sr_accessor.refinement.likelihood import Parameters
+from sr_accessor.scatter import measured
+from sr_accessor.uncertainty.bands import band as limits_of
 from sr_accessor.uncertainty.laplace import Laplace
+from sr_accessor.uncertainty.profile import profile_limits
 
 if TYPE_CHECKING:
     import sympy
 
-__all__ = ["Equation", "deviations"]
+__all__ = ["Equation"]
 
 #: A rounded number stands for the refined one if χ² moves by less than this (1 is one standard error) ...
 NOTICEABLE = 0.05
@@ -51,6 +59,8 @@ class Equation:
     laplace : covariance of its constants, one row
     loss : negative log-likelihood, nats
     origin : who proposed it
+    noise : the noise model it was fitted under
+    parameters : names, bounds and ties of its numbers, where the user gave the law; None: every constant is alone
     """
 
     expression: Expressions
@@ -58,6 +68,8 @@ class Equation:
     laplace: Laplace
     loss: float
     origin: str
+    noise: NoiseModel = GAUSSIAN
+    parameters: Parameters | None = None
 
     # ------------------------------------------------------------------ what it is
     @property
@@ -81,32 +93,58 @@ class Equation:
         return sorted({code - VARIABLE for code in codes[codes >= VARIABLE].tolist()})
 
     @cached_property
+    def _numbers(self) -> Parameters:
+        """What its numbers are: as given, or each constant alone, called c0, c1 … in the order of the text form."""
+        if self.parameters is not None:
+            return self.parameters
+        free = self.expression.free
+        count = free.shape[1]
+        places = free[0].cumsum(0) - 1
+        names = tuple(f"c{i}" if own else "" for i, own in zip(places.tolist(), free[0].tolist(), strict=True))
+        infinite = torch.full((count,), torch.inf, dtype=DTYPE)
+        return Parameters(torch.arange(count), -infinite, infinite, free, names)
+
+    @cached_property
     def _slots(self) -> torch.Tensor:
-        """(k,) columns of the free constants; the i-th is called c<i>."""
-        return self.expression.free[0].nonzero()[:, 0]
+        """(k,) which parameters are free."""
+        return self._numbers.free[0].nonzero()[:, 0]
 
     @property
     def _constant_names(self) -> list[str]:
-        return [f"c{i}" for i in range(len(self._slots))]
+        return [self._numbers.names[i] for i in self._slots.tolist()]
 
     # ------------------------------------------------------------------ constants
     @property
     def params(self) -> pd.DataFrame:
-        """Free constants, in the order in which they stand in the text form.
+        """Constants, in the order in which they stand in the text form.
 
-        Columns: value; stderr (one standard deviation); unit; lower and upper (95 %); fixed. An error that the
-        data do not determine is NaN, and `warnings` says why. Errors are given this form of the law.
+        Columns: value; stderr (one standard deviation); unit (None where the columns do not tell it); lower and
+        upper (95 %); fixed. An error that the data do not determine is NaN, and `warnings` says why. Errors are given
+        this form of the law.
         """
-        value = self.expression.constants[0, self._slots].numpy()
-        stderr = self.laplace.stderr[0, self._slots].numpy()
+        numbers = self._numbers
+        listed = [i for i, name in enumerate(numbers.names) if name]
+        value = numbers.values(self.expression.constants)[0, listed].numpy()
+        stderr = self.laplace.stderr[0, listed].numpy()
         half = self._quantile(0.95) * stderr
         return pd.DataFrame(
             {
-                "value": value, "stderr": stderr, "unit": [None] * len(value),
-                "lower": value - half, "upper": value + half, "fixed": False,
+                "value": value, "stderr": stderr, "unit": [self._constant_units[i] for i in listed],
+                "lower": value - half, "upper": value + half, "fixed": ~numbers.free[0, listed].numpy(),
             },
-            index=self._constant_names,
+            index=[numbers.names[i] for i in listed],
         )  # fmt: skip
+
+    @cached_property
+    def _constant_units(self) -> list[str | None]:
+        """What each parameter must be measured in for the units of the columns to fit together."""
+        seen = self.observations
+        dimensions = Dimensions.of(seen.units, seen.target_unit, seen.names, seen.target, lenient=True)
+        e, numbers = self.expression, self._numbers
+        named = torch.tensor([bool(numbers.names[i]) for i in numbers.index.tolist()] or [False])
+        codes = torch.where(e.is_number & named[e.number_slot], CONSTANT, e.codes)  # a held one may have a unit too
+        (units,) = constant_units(replace(e, codes=codes), dimensions)
+        return [units[(numbers.index == i).nonzero()[0, 0]] for i in range(len(numbers.names))]
 
     @property
     def covariance(self) -> pd.DataFrame:
@@ -121,18 +159,67 @@ class Equation:
         deviation = np.sqrt(np.diag(covariance))
         return covariance / np.outer(deviation, deviation)
 
+    @cached_property
+    def uvars(self) -> dict[str, Any]:
+        """{name: value with its error}, correlated, of the package ``uncertainties``.
+
+        Raises
+        ------
+        MissingDependencyError : that package is not installed.
+        """
+        try:
+            from uncertainties import correlated_values
+        except ImportError as error:
+            text = "uvars needs the package uncertainties: pip install uncertainties"
+            raise MissingDependencyError(text) from error
+        params = self.params[~self.params["fixed"]]
+        known = params.index[params["stderr"].notna()]
+        covariance = self.covariance.loc[known, known]
+        values = correlated_values(params.loc[known, "value"], covariance.to_numpy()) if len(known) else ()
+        found = dict(zip(known, values, strict=True))
+        from uncertainties import ufloat
+
+        return {name: found.get(name, ufloat(value, math.nan)) for name, value in params["value"].items()}
+
+    def interval(self, level: float = 0.95, method: str = "profile") -> pd.DataFrame:
+        """Intervals of the free constants that hold the true value with probability `level`, given this form.
+
+        Parameters
+        ----------
+        method : "profile", where the likelihood, all other constants refitted, has fallen by the quantile: as lopsided
+            as the data say, infinite where they never rule a value out; or "curvature", value ± quantile·stderr
+
+        Returns
+        -------
+        DataFrame lower, upper; NaN where a constant is not identifiable
+        """
+        if method not in ("profile", "curvature"):
+            raise OptionError(f"method={method!r} is not known; {nearest(method, ('profile', 'curvature'))}")
+        names = self._constant_names
+        quantile = self._quantile(level)
+        if method == "curvature":
+            params = self.params.loc[names]
+            half = quantile * params["stderr"]
+            return pd.DataFrame({"lower": params["value"] - half, "upper": params["value"] + half}, index=names)
+        x, y, sigma, errors = measured(self.observations)
+        given = {"sigma": sigma, "errors": errors, "quantile": quantile}
+        lower, upper = profile_limits(self.expression, x, y, self.noise, self.laplace, self._numbers, **given)
+        slots = self._slots
+        return pd.DataFrame({"lower": lower[slots].numpy(), "upper": upper[slots].numpy()}, index=names)
+
     @property
     def warnings(self) -> tuple[SymRegWarning, ...]:
         """What cannot be told about the constants, and why."""
-        lost = [
-            name
-            for name, known in zip(
-                self._constant_names, self.laplace.identifiable[0, self._slots].tolist(), strict=True
-            )
-            if not known
-        ]
+        known = self.laplace.identifiable[0, self._slots].tolist()
+        lost = [name for name, one in zip(self._constant_names, known, strict=True) if not one]
         if not lost:
             return ()
+        numbers, at = self._numbers, self._numbers.values(self.expression.constants)[0]
+        stuck = ((at <= numbers.lower) | (at >= numbers.upper))[self._slots].tolist()
+        bound = [name for name, one in zip(self._constant_names, stuck, strict=True) if one]
+        if bound:
+            why = f"{', '.join(bound)} at the bound: the likelihood still rises beyond it; widen the bound, or fix it"
+            return (SymRegWarning("SINGULAR", f"no error bars for {', '.join(lost)}: {why}"),)
         n, k = len(self.observations.y), len(self._slots)
         if self.laplace.degrees[0] <= 0 and not self.laplace.absolute:
             why = f"{n} rows leave no residual to estimate them from ({k} constants); add rows or pass sigma="
@@ -148,11 +235,7 @@ class Equation:
         """Two-sided quantile: normal with absolute sigma, otherwise Student's with N − rank degrees."""
         if not 0 < level < 1:
             raise OptionError(f"level={level!r} must be between 0 and 1, e.g. level=0.95")
-        upper = 0.5 + level / 2
-        degrees = int(self.laplace.degrees[0])
-        if self.laplace.absolute:
-            return float(ndtri(upper))
-        return float(stdtrit(degrees, upper)) if degrees > 0 else math.nan
+        return float(self.laplace.quantile(level)[0])
 
     # ------------------------------------------------------------------ predictions
     def predict(self, table: Any, band: str | None = None, *, level: float = 0.95, sigma: Any = None) -> Any:
@@ -179,17 +262,17 @@ class Equation:
             known = ("confidence", "prediction")
             raise OptionError(f"band={band!r} is not a band; {nearest(str(band), known)}")
         labels = self.names or self.observations.names  # a constant law still needs to know the rows
-        inputs = inputs_of(table, labels, self.target)
+        inputs = inputs_of(table, labels, self.target, self._units)
         x = self._placed(inputs.x, labels)
         values = self.predict_array(x)
         for remark in (*self._extrapolation(x), *self._outside_domain(x, values)):
             warnings.warn(remark, stacklevel=2)
         if band is None:
             return self._with_unit(inputs.like(values))
-        scatter = self._scatter(sigma) if band == "prediction" else 0.0
+        limits = self.band_array(x, level, of=band, sigma=sigma)
         mean, lower, upper = (
             self._with_unit(inputs.like(part).rename(name))
-            for name, part in zip(("mean", "lower", "upper"), self.band_array(x, level, scatter), strict=True)
+            for name, part in zip(("mean", "lower", "upper"), limits, strict=True)
         )
         if isinstance(mean, pd.Series):
             return pd.concat([mean, lower, upper], axis=1)
@@ -204,9 +287,15 @@ class Equation:
         ------
         ColumnError : the table does not hold the target or an input.
         """
-        read = inputs_of(table, (self.target, *self.names), self.target)
+        read = inputs_of(table, (self.target, *self.names), self.target, self._units)
         law = self.predict_array(self._placed(read.x[:, 1:], self.names))
         return self._with_unit(read.like(read.x[:, 0] - law))
+
+    @property
+    def _units(self) -> dict:
+        """{label: unit it was fitted in}, the target's too."""
+        seen = self.observations
+        return {self.target: seen.target_unit} | dict(zip(seen.names, seen.units, strict=True))
 
     def _with_unit(self, values: Any) -> Any:
         unit = self.observations.target_unit
@@ -225,26 +314,37 @@ class Equation:
         return torch.where(valid, values, torch.nan)[0].numpy()
 
     def band_array(
-        self, x: np.ndarray, level: float = 0.95, scatter: np.ndarray | float = 0.0
+        self, x: np.ndarray, level: float = 0.95, *, of: str = "confidence", sigma: Any = None
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Mean, lower and upper limit of the law, each (N,), for inputs x (N, D).
+        """Mean, lower and upper limit, each (N,), for inputs x (N, D) in the order of the training columns.
 
         Parameters
         ----------
         level : share that the band should hold
-        scatter : variance of one new measurement to be added, () or (N,), units of y squared
+        of : "confidence" (the law) or "prediction" (a new measurement)
+        sigma : standard deviation(s) of the new measurements; default: the training rows', as a root mean square
         """
-        values, columns, valid = jacobian(self.expression, torch.tensor(np.asarray(x), dtype=DTYPE))
-        mean = torch.where(valid, values, torch.nan)[0].numpy()
-        half = self._quantile(level) * np.sqrt(self.laplace.value_variance(columns)[0].numpy() + scatter)
-        return mean, mean - half, mean + half
+        self._quantile(level)  # checks the level
+        points = torch.tensor(np.asarray(x), dtype=DTYPE)
+        given: dict[str, Any] = {"parameters": self._numbers}
+        if of == "prediction":
+            given |= self._scatter(sigma, len(points))
+        return tuple(part[0].numpy() for part in limits_of(self.expression, self.laplace, points, level, **given))
 
-    def _scatter(self, sigma: Any) -> np.ndarray | float:
-        """Variance of one new measurement, units of y squared."""
-        given = self.observations.sigma if sigma is None else np.asarray(sigma, dtype=float)
-        square = 1.0 if given is None else np.square(given)
-        square = np.mean(square) if sigma is None else square
-        return square * float(self.laplace.variance[0])
+    def _scatter(self, sigma: Any, count: int) -> dict[str, Any]:
+        """How new measurements scatter: the noise model, its own parameters, and their error bars if it takes any."""
+        noise = self.noise
+        x, y, stated, errors = measured(self.observations)
+        stated = stated if errors is None else errors.sigma(self.expression, x, y)
+        own = noise.estimate(y, evaluate(self.expression, x)[0], stated)
+        if sigma is not None and not noise.uses_sigma:
+            noise.check_sigma(self.target)
+        if sigma is None and stated is None:
+            return {"noise": noise, "own": own}
+        usual = stated.square().mean().sqrt() if sigma is None else torch.as_tensor(np.asarray(sigma, dtype=float))
+        if stated is None:  # error bars of the new rows alone are in units of y
+            noise = dataclasses.replace(noise, absolute=True)
+        return {"noise": noise, "own": own, "sigma": usual.to(DTYPE).expand(count)}
 
     def _extrapolation(self, x: np.ndarray) -> tuple[SymRegWarning, ...]:
         seen = self.observations.x[:, self._used]
@@ -290,7 +390,7 @@ class Equation:
         be rounded as if each stood alone.
         """
         value = self.expression.constants[0]
-        stderr = self.laplace.stderr[0]
+        stderr = self.laplace.stderr[0, self._numbers.index]
         size = torch.where(value == 0, 1.0, value.abs()).log10().floor()
         digits = torch.where(stderr > 0, size - stderr.log10().floor() + 2, 6.0).nan_to_num(6.0)
         extra = torch.arange(MOST_DIGITS + 1)
@@ -299,17 +399,15 @@ class Equation:
             [[float(f"{v:.{d}g}") for v, d in zip(value.tolist(), row, strict=True)] for row in wanted.tolist()],
             dtype=DTYPE,
         ).reshape(wanted.shape)
-        candidates = torch.where(self.expression.free, rounded, value)
+        candidates = torch.where(self.expression.free, rounded, value)  # equal numbers of one parameter stay equal
         trial = self.expression[[0] * len(extra)].with_constants(candidates)
 
-        x, y = (torch.tensor(a, dtype=DTYPE) for a in (self.observations.x, self.observations.y))
-        sigma = deviations(self.observations)
-        weight = 1.0 if sigma is None else 1 / torch.tensor(sigma, dtype=DTYPE)
-        values = evaluate(trial, x)[0]
-        reference = evaluate(self.expression, x)[0]
-        squares = ((values - y) * weight).square().sum(1) - ((reference - y) * weight).square().sum(1)
+        x, y, sigma, errors = measured(self.observations)
+        sigma = sigma if errors is None else errors.sigma(self.expression, x, y)
+        values, reference = evaluate(trial, x)[0], evaluate(self.expression, x)[0]
+        loss = self.noise.negative_log_likelihood(y, torch.cat([reference, values]), sigma)
         shift = (values - reference).square().mean(1).sqrt()
-        unseen = (squares.abs() <= NOTICEABLE * self.laplace.variance) | (shift <= EXACT * (y - y.mean()).abs().max())
+        unseen = (2 * (loss[1:] - loss[0]).abs() <= NOTICEABLE) | (shift <= EXACT * (y - y.mean()).abs().max())
         chosen = int(unseen.long().argmax()) if unseen.any() else len(extra) - 1
         return trial[chosen]
 
@@ -341,6 +439,22 @@ class Equation:
         right = to_latex(self._shown(precision), self.observations.names, digits=digits)
         return f"{label_latex(str(self.target))} = {right}"
 
+    def to(self, form: str, **keywords: Any) -> Any:
+        """The law in another language or library, with all digits: `law.to("python")`, `law.to("excel", cells={...})`.
+
+        Parameters
+        ----------
+        form : name of an exporter (`sr_accessor.plugins.exporters()` lists them), built in or a plugin's
+        keywords : of that exporter
+
+        Raises
+        ------
+        UnknownNameError : no exporter of that name.
+        OperatorError : an operator of the law cannot be written there.
+        """
+        stderr = tuple(self.laplace.stderr[0, self._numbers.index[self.expression.free[0]]].tolist())
+        return exporter(form)(Formula(self.expression, self.observations.names, self.target, stderr), **keywords)
+
     def to_sympy(self) -> sympy.Expr:
         """The right-hand side as a sympy expression; its symbols carry the labels."""
         return to_sympy(self.expression, self.observations.names)[0]
@@ -355,11 +469,3 @@ class Equation:
 
     def _repr_latex_(self) -> str:
         return f"$${self.to_latex()}$$"
-
-
-def deviations(observations: Observations) -> np.ndarray | None:
-    """(N,) what each residual is measured by: sigma, or 1/√sample_weight (inf: a row that does not count), or None."""
-    if observations.sigma is not None or observations.sample_weight is None:
-        return observations.sigma
-    with np.errstate(divide="ignore"):
-        return 1 / np.sqrt(observations.sample_weight)

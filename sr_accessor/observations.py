@@ -17,12 +17,14 @@ import numpy as np
 import pandas as pd
 
 from sr_accessor.errors import (
+    ColumnError,
     InputError,
     MissingDataError,
     OptionError,
     SigmaError,
     SymRegError,
     SymRegWarning,
+    UnitError,
     nearest,
 )
 from sr_accessor.tables import (
@@ -30,7 +32,6 @@ from sr_accessor.tables import (
     broadcast,
     column,
     frame_from,
-    is_duration,
     is_label,
     is_xarray,
     kind_of,
@@ -41,6 +42,7 @@ from sr_accessor.tables import (
     unit_of,
     variables_of,
 )
+from sr_accessor.units import parse_unit
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -69,13 +71,16 @@ class Observations:
     ----------
     x : (N, D) float64, C-contiguous, in the user's units
     y : (N,) float64, the target
-    sigma : (N,) positive, the standard error of each y, or None
+    sigma : (N,) positive, the standard error of each y, or None; the mean of the two sides where these differ
     sample_weight : (N,) non-negative factors of the squared residuals, or None
     names, target : the caller's own labels of the D variables and of y
     units, target_unit : as plain text, None where unknown; durations are in "s"
     rows : (N,) positions of the points in the caller's table
     dropped : {label: number of missing values}; empty if every row is complete
     remarks : warnings about the data (DROPPED, CONSTANT, LEAK, SCALE) and the note SKIPPED
+    sigma_sides : (N, 2) standard errors downwards and upwards, or None where they are equal
+    sigma_x : (N, D) standard errors of x, 0 where x is exact, or None
+    absolute_sigma : whether sigma is in units of y, or only its ratios count; True exactly if sigma is given
     """
 
     x: np.ndarray
@@ -89,9 +94,12 @@ class Observations:
     rows: np.ndarray
     dropped: Mapping[Hashable, int]
     remarks: tuple[SymRegWarning, ...]
+    sigma_sides: np.ndarray | None = None
+    sigma_x: np.ndarray | None = None
+    absolute_sigma: bool = False
 
     def __post_init__(self) -> None:
-        for array in (self.x, self.y, self.sigma, self.sample_weight, self.rows):
+        for array in (self.x, self.y, self.sigma, self.sample_weight, self.rows, self.sigma_sides, self.sigma_x):
             if array is not None:
                 array.setflags(write=False)
 
@@ -102,7 +110,7 @@ class Observations:
     def data_hash(self) -> str:
         """sha256 of labels and values: equal exactly for equal data, in hexadecimal."""
         digest = hashlib.sha256(repr((self.target, self.names, self.x.shape)).encode())
-        for array in (self.x, self.y, self.sigma, self.sample_weight):
+        for array in (self.x, self.y, self.sigma, self.sample_weight, self.sigma_sides, self.sigma_x):
             digest.update(b"-" if array is None else np.ascontiguousarray(array, "<f8"))
         return digest.hexdigest()
 
@@ -114,6 +122,8 @@ class Observations:
         features: Any = None,
         *,
         sigma: Any = None,
+        sigma_x: Mapping[Hashable, Any] | None = None,
+        absolute_sigma: bool | None = None,
         sample_weight: Any = None,
         nan_policy: str = "omit",
     ) -> Observations:
@@ -123,7 +133,10 @@ class Observations:
         ----------
         target : label of the measured quantity
         features : label or list of labels; None takes every other column of numbers
-        sigma : standard error of y: a label, one number, or N numbers in the order of the rows
+        sigma : standard error of y: a label, one number, or N numbers in the order of the rows; a tuple of two such
+            is the error downwards and upwards
+        sigma_x : {feature: standard error of it}, each like sigma; needs sigma
+        absolute_sigma : False takes only the ratios of sigma; None is True exactly if sigma is given
         sample_weight : factor of each squared residual: a label or N numbers
         nan_policy : "omit" leaves out rows with a missing value and counts them, "raise" raises
 
@@ -136,41 +149,43 @@ class Observations:
         """
         if nan_policy not in ("omit", "raise"):
             raise InputError(f"nan_policy={nan_policy!r} is not known; {nearest(nan_policy, ('omit', 'raise'))}")
-        if sigma is not None and sample_weight is not None:
-            raise InputError(
-                "both sigma and sample_weight are given: sigma is the standard error of each y (weight 1/sigma**2), "
-                "sample_weight a factor such as a number of repeats; give one of them"
-            )
         known = list(frame.columns)
-        if isinstance(sigma, Real) and _label_in(sigma, known):
-            raise SigmaError(f"sigma={sigma!r} is a number and also a column; give df[{sigma!r}] or {float(sigma)!r}")
-        names, notes = _choose(frame, target, features, _label_in(sigma, known), _label_in(sample_weight, known))
+        _check_errors(sigma, sigma_x, absolute_sigma, sample_weight)
+        beside = _beside_roles(sigma, sigma_x, sample_weight, known)
+        for role, given in beside.items():
+            if isinstance(given, Real) and _label_in(given, known):
+                told = f"{role}={given!r} is a number and also a column; give df[{given!r}] or {float(given)!r}"
+                raise SigmaError(told)
+        names, notes = _choose(frame, target, features, *(_label_in(given, known) for given in beside.values()))
+        if lost := [label for label in sigma_x or () if label not in names]:
+            raise ColumnError(f"sigma_x names {lost[0]!r}, which is no feature; {nearest(lost[0], names)}")
 
         problems: list[SymRegError] = []
         read = {label: _read(frame, label, problems) for label in (target, *names)}
-        spread = _beside(frame, sigma, "sigma", problems)
-        weight = _beside(frame, sample_weight, "sample_weight", problems)
+        errors = {role: _beside(frame, given, role, problems) for role, given in beside.items()}
+        weight = errors.pop("sample_weight", None)
         raise_all(problems)
 
         looked_at = read if weight is None else {**read, "sample_weight": weight}
         rows, dropped, remarks = _complete_rows(frame.index, looked_at, nan_policy)
         y, columns = read.pop(target)[rows], {name: _those(read.pop(name), rows) for name in names}
-        spread, weight = (None if a is None else a[rows] for a in (spread, weight))
-
-        _check_sigma(spread, frame.index[rows], problems)
+        weight = None if weight is None else weight[rows]
+        errors = {role: values[rows] for role, values in errors.items()}
+        for role, values in errors.items():
+            _check_sigma(values, frame.index[rows], role, problems)
         _check_weight(weight, frame.index[rows], problems)
         raise_all(problems)
+        sides = [errors[role] for role in SIDES if role in errors]
+        spread = errors.get("sigma") if not sides else np.mean(sides, axis=0)
         kept = tuple(name for name, values in columns.items() if values.min() < values.max())
+        spread_x = [errors.get(_role_of(name), np.zeros(len(rows))) for name in kept] if sigma_x else None
         remarks += _remarks(columns, y, target)
         if not kept:
             raise InputError(
                 f"no feature varies: {', '.join(map(repr, names))} "
                 f"{'is' if len(names) == 1 else 'are'} constant over the {len(y)} rows; add one that does"
             )
-        units = {
-            label: "s" if is_duration(column(frame, label).dtype) else unit_of(label, frame.attrs)
-            for label in (target, *names)
-        }
+        units = {label: unit_of(label, frame.attrs, column(frame, label)) for label in (target, *names)}
         return cls(
             x=_side_by_side([columns[name] for name in kept]),
             y=y,
@@ -183,6 +198,9 @@ class Observations:
             rows=rows,
             dropped=MappingProxyType(dropped),
             remarks=(*notes, *remarks),
+            sigma_sides=np.column_stack(sides) if sides else None,
+            sigma_x=_side_by_side(spread_x) if spread_x else None,
+            absolute_sigma=sigma is not None if absolute_sigma is None else absolute_sigma,
         )
 
     @classmethod
@@ -192,12 +210,9 @@ class Observations:
         y: Any,
         names: Any = None,
         target: Hashable = "y",
-        *,
-        sigma: Any = None,
-        sample_weight: Any = None,
-        nan_policy: str = "omit",
+        **beside: Any,
     ) -> Observations:
-        """Points x (N, D) or (N,) and values y (N,); `names` default to x0, x1, … The rest is as in `from_frame`."""
+        """Points x (N, D) or (N,) and values y (N,); `names` default to x0, x1, … `beside` is as in `from_frame`."""
         x, y = np.asarray(x), np.asarray(y)
         x = x[:, None] if x.ndim == 1 else x
         if x.ndim != 2 or y.shape != x.shape[:1]:
@@ -209,7 +224,7 @@ class Observations:
             raise InputError(f"target {target!r} is also among the names {labels!r}; call it something else")
         raise_all(label_problems(labels, labels))
         frame = frame_from({label: x[:, j] for j, label in enumerate(labels)} | {target: y})
-        return cls.from_frame(frame, target, labels, sigma=sigma, sample_weight=sample_weight, nan_policy=nan_policy)
+        return cls.from_frame(frame, target, labels, **beside)
 
     @classmethod
     def from_xarray(
@@ -219,12 +234,14 @@ class Observations:
         features: Any = None,
         *,
         sigma: Any = None,
+        sigma_x: Mapping[Hashable, Any] | None = None,
+        absolute_sigma: bool | None = None,
         sample_weight: Any = None,
         nan_policy: str = "omit",
     ) -> Observations:
         """Variables and coordinates by name, broadcast against each other; each point is a row.
 
-        `features` None takes all that have dimensions, and none that the target lacks; `sigma` and `sample_weight`
+        `features` None takes all that have dimensions, and none that the target lacks; errors and `sample_weight`
         may also be a DataArray that broadcasts. The rest is as in `from_frame`.
         """
         variables = variables_of(table)
@@ -234,9 +251,10 @@ class Observations:
             wanted = [label for label, v in variables.items() if v.dims and allowed.issuperset(v.dims)]
         else:
             wanted = as_labels(features, list(variables))
-        arrays = {"sigma": sigma, "sample_weight": sample_weight}
-        beside = {role: a for role, a in arrays.items() if is_xarray(a)}
-        for role, given in arrays.items():
+        _check_errors(sigma, sigma_x, absolute_sigma, sample_weight)
+        roles = _beside_roles(sigma, sigma_x, sample_weight, list(variables))
+        beside = {role: a for role, a in roles.items() if is_xarray(a)}
+        for role, given in roles.items():
             if role not in beside:
                 wanted += _label_in(given, list(variables))
         raise_all(label_problems(wanted, list(variables)))
@@ -244,9 +262,18 @@ class Observations:
             {label: variables[label] for label in dict.fromkeys((target, *wanted))}
             | {_Beside(role): array for role, array in beside.items()}
         )
-        arrays |= {role: column(frame, _Beside(role)).to_numpy() for role in beside}
+        roles |= {role: column(frame, _Beside(role)).to_numpy() for role in beside}
         frame = frame.loc[:, [not isinstance(label, _Beside) for label in frame.columns]]
-        return cls.from_frame(frame, target, features, nan_policy=nan_policy, **arrays)
+        return cls.from_frame(
+            frame,
+            target,
+            features,
+            sigma=tuple(roles[side] for side in SIDES) if SIDES[0] in roles else roles.get("sigma"),
+            sigma_x=None if sigma_x is None else {label: roles[_role_of(label)] for label in sigma_x},
+            absolute_sigma=absolute_sigma,
+            sample_weight=roles.get("sample_weight"),
+            nan_policy=nan_policy,
+        )
 
 
 class _Beside(NamedTuple):
@@ -278,14 +305,22 @@ class Inputs(NamedTuple):
         return self.template.copy(data=values.reshape(self.template.shape))
 
 
-def inputs_of(table: Any, names: tuple[Hashable, ...], target: Hashable) -> Inputs:
+def inputs_of(
+    table: Any, names: tuple[Hashable, ...], target: Hashable, units: Mapping[Hashable, str | None] | None = None
+) -> Inputs:
     """The columns or variables `names` of a table, in this order, for a prediction that will be called `target`.
 
     Other columns do not matter, except that dimensions come in the order of the variable `target` where there is one.
 
+    Parameters
+    ----------
+    units : {label: the unit that the law was fitted in}; a column that comes in another unit is converted, one of
+        which either unit is unknown is taken as it is
+
     Raises
     ------
     ColumnError : labels that are missing, all of them.
+    UnitError : columns in units that cannot be converted.
     InputError : columns that are not numbers.
     OptionError : not a DataFrame, Dataset or DataArray.
     """
@@ -305,7 +340,23 @@ def inputs_of(table: Any, names: tuple[Hashable, ...], target: Hashable) -> Inpu
     columns = {name: column(frame, name) for name in names}
     reasons = {name: obstacle(series) for name, series in columns.items()}
     raise_all([InputError(f"column {name!r} {reason}") for name, reason in reasons.items() if reason is not None])
-    return Inputs(np.column_stack([numbers(series) for series in columns.values()]), template)
+    factors = {name: _conversion(name, unit_of(name, frame.attrs, columns[name]), units) for name in names}
+    raise_all([factor for factor in factors.values() if isinstance(factor, UnitError)])
+    return Inputs(np.column_stack([numbers(columns[name]) * factors[name] for name in names]), template)
+
+
+def _conversion(name: Hashable, given: str | None, units: Mapping[Hashable, str | None] | None) -> float | UnitError:
+    """What the numbers of a column are multiplied by to be in the law's unit; or why they cannot be."""
+    wanted = (units or {}).get(name)
+    if wanted is None or given is None or wanted == given:
+        return 1.0
+    try:
+        theirs, ours = parse_unit(given), parse_unit(wanted)
+    except UnitError as error:
+        return UnitError(f"column {name!r} is in {given!r}, the law was fitted in {wanted!r}: {error}")
+    if not theirs.same_dimensions(ours):
+        return UnitError(f"column {name!r} is in {given!r}, which is no {wanted!r}, the unit the law was fitted in")
+    return theirs.factor / ours.factor
 
 
 # ---------------------------------------------------------------------------- which columns
@@ -316,6 +367,47 @@ def _label_in(given: Any, known: list[Hashable]) -> list[Hashable]:
     if given is None or isinstance(given, float) or not is_label(given):
         return []
     return [given] if isinstance(given, str) or given in set(known) else []
+
+
+#: What error bars of two sides are called in messages.
+SIDES = ("sigma (downwards)", "sigma (upwards)")
+
+
+def _role_of(label: Hashable) -> str:
+    """What the error bars of a feature are called in messages."""
+    return f"sigma_x[{label!r}]"
+
+
+def _check_errors(sigma: Any, sigma_x: Any, absolute_sigma: Any, sample_weight: Any) -> None:
+    """Keywords about errors that do not go together."""
+    if sigma is not None and sample_weight is not None:
+        raise InputError(
+            "both sigma and sample_weight are given: sigma is the standard error of each y (weight 1/sigma**2), "
+            "sample_weight a factor such as a number of repeats; give one of them"
+        )
+    if absolute_sigma not in (None, True, False):
+        raise OptionError(f"absolute_sigma={absolute_sigma!r}; give True, False or None")
+    if absolute_sigma is not None and sigma is None:
+        raise InputError(f"absolute_sigma={absolute_sigma} says how to take sigma, but there is none; give sigma too")
+    if sigma_x is None:
+        return
+    if not isinstance(sigma_x, Mapping):
+        raise OptionError(f"sigma_x={sigma_x!r}; give a dictionary from feature to its error, e.g. {{'t': 0.1}}")
+    if sigma is None:
+        raise InputError(
+            "sigma_x is given without sigma: where the law is flat, errors of x leave y exact; give the error of y too"
+        )
+
+
+def _beside_roles(sigma: Any, sigma_x: Any, sample_weight: Any, known: list[Hashable]) -> dict[str, Any]:
+    """{what it is called: label, number or array} of all that stands beside the columns of the law."""
+    roles: dict[str, Any] = {}
+    if isinstance(sigma, tuple) and len(sigma) == 2 and not _label_in(sigma, known):
+        roles |= dict(zip(SIDES, sigma, strict=True))
+    elif sigma is not None:
+        roles["sigma"] = sigma
+    roles |= {_role_of(label): given for label, given in (sigma_x or {}).items()}
+    return roles if sample_weight is None else {**roles, "sample_weight": sample_weight}
 
 
 def _one(target: Any) -> Hashable:
@@ -394,13 +486,11 @@ def _read(frame: pd.DataFrame, label: Hashable, problems: list[SymRegError]) -> 
 
 
 def _beside(frame: pd.DataFrame, given: Any, role: str, problems: list[SymRegError]) -> np.ndarray | None:
-    """sigma or sample_weight, from a label, a number or an array, as (N,) float64; checked for shape only."""
-    kind, n = SigmaError if role == "sigma" else InputError, len(frame)
-    if given is None:
-        return None
+    """What stands beside the columns, from a label, a number or an array, as (N,) float64; checked for shape only."""
+    kind, n = InputError if role == "sample_weight" else SigmaError, len(frame)
     if label := _label_in(given, list(frame.columns)):
         series = column(frame, label[0])
-    elif isinstance(given, Real) and not isinstance(given, bool) and role == "sigma":
+    elif isinstance(given, Real) and not isinstance(given, bool) and role != "sample_weight":
         return np.full(n, float(given))
     elif not isinstance(given, pd.Series):
         series = pd.Series(np.asarray(given).reshape(-1))
@@ -448,14 +538,18 @@ def _complete_rows(
     return rows, dropped, [SymRegWarning("DROPPED", text)]
 
 
-def _check_sigma(sigma: np.ndarray | None, index: pd.Index, problems: list[SymRegError]) -> None:
-    if sigma is None or (good := (sigma > 0) & np.isfinite(sigma)).all():
+def _check_sigma(sigma: np.ndarray, index: pd.Index, role: str, problems: list[SymRegError]) -> None:
+    """Errors of y are positive; those of x may be 0."""
+    of_x = role.startswith("sigma_x")
+    if (good := ((sigma >= 0 if of_x else sigma > 0) & np.isfinite(sigma))).all():
         return
     first = (~good).argmax()
+    what = "negative or no number" if of_x else "not a positive number"
+    means = "a standard error in the feature's unit" if of_x else "the standard error of y, in y's unit"
     problems.append(
         SigmaError(
-            f"sigma is not a positive number in {_rows((~good).sum())}, first {sigma[first]:g} in row "
-            f"{_shown(index[first])}; it is the standard error of y, in y's unit: correct it, or drop these rows"
+            f"{role} is {what} in {_rows((~good).sum())}, first {sigma[first]:g} in row "
+            f"{_shown(index[first])}; it is {means}: correct it, or drop these rows"
         )
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from numbers import Integral, Real
 from os import PathLike
@@ -11,7 +11,7 @@ from typing import Any
 from sr_accessor.constraints import Constraints, Shape
 from sr_accessor.errors import InputError, OptionError, nearest
 
-__all__ = ["FitOptions"]
+__all__ = ["FitOptions", "check_keywords"]
 
 #: With validation="auto": this share is held out, but never so much that fewer rows than this are left to learn from.
 HELD_OUT, FEWEST_TRAINING_ROWS = 0.2, 20
@@ -23,9 +23,13 @@ class FitOptions:
 
     Parameters
     ----------
-    noise : how y scatters about the law: name of a noise model, or a NoiseModel
+    noise : how y scatters about the law: a NoiseModel, or the name of one: "gaussian", "heteroscedastic",
+        "multiplicative", "lognormal", "student_t" (outliers), "laplace", "poisson", "negative_binomial", "binomial"
+        (y is a share, `sample_weight` the number of trials); "auto" takes additive, relative or counting errors,
+        whichever describe the data in fewer bits
     operators : which operators may stand in the law: name of a vocabulary, list of names and Operators, or a
-        Vocabulary; ["-tan", "-abs"] means the default ones without these
+        Vocabulary; ["-tan", "-abs"] means the default ones without these, ["spectroscopy", "-exp", "+erf"] a named
+        vocabulary without some and with others
     network : name of the network that drafts laws ("default" is the bundled one), a path to its weights, or None
     select : name of the rule that chooses one law of the front
     constraints : limits of the law's form, a `Constraints`, or None
@@ -33,7 +37,10 @@ class FitOptions:
     constants : {name: value} of known numbers that the law may use, such as {"g": 9.81}
     template : known outer form such as "A*exp(-k*t) + f(T)"; what is called like an unknown function of features is
         searched, other unknown names are free constants
-    shape : `monotone`, `positive`, `limit`: what the law must be like in the box that the data span
+    shape : `monotone`, `positive`, `limit`, or `shape` for a plugin's: what the law must be like in the box that the
+        data span
+    units : "report" tells the unit of each constant; "strict" admits only laws whose units fit together while their
+        constants have none; None ignores units; {label: unit} says units that the table does not, and reports
     validation : share of the rows (0 to 0.5) held out to judge the front; None holds out none;
         "auto" holds out a fifth if 20 rows or more are left to learn from, else none
     timeout : seconds after which no new round begins (math.inf: only `max_rounds` ends the search)
@@ -59,6 +66,7 @@ class FitOptions:
     constants: Mapping[str, float] | None = None
     template: str | None = None
     shape: tuple[Shape, ...] = ()
+    units: str | Mapping[Hashable, str] | None = "report"
     validation: float | str | None = "auto"
     timeout: float = 10.0
     max_rounds: int | None = None
@@ -81,6 +89,7 @@ class FitOptions:
             ("constants", self.constants, _is(Mapping, None), 'a dictionary such as {"g": 9.81} or None'),
             ("template", self.template, _is(str, None), "text such as 'A*exp(-k*t) + f(T)', or None"),
             ("shape", self.shape, lambda given: all(map(_is(Shape), given)), "monotone(...), positive(), limit(...)"),
+            ("units", self.units, _is(Mapping, None, "report", "strict"), "'report', 'strict', {label: unit} or None"),
             ("callbacks", self.callbacks, lambda given: all(map(callable, given)), "functions of the state"),
             ("progress", self.progress, _is(bool, "auto"), "True, False or 'auto'"),
             ("timeout", self.timeout, _is(Real), "a number of seconds"),
@@ -110,15 +119,7 @@ class FitOptions:
         ------
         OptionError : a keyword that neither knows, with the nearest ones.
         """
-        known = [*others, *(field.name for field in fields(cls))]
-        for name, value in keywords.items():
-            if name == "weights":
-                raise OptionError(
-                    "weights= means 1/s to some programs and 1/s**2 to others. If w = 1/s (lmfit, np.polyfit), give "
-                    "sigma=1/w; if w = 1/s**2 (scikit-learn), give sample_weight=w, or sigma=1/sqrt(w)"
-                )
-            if name not in known:
-                raise OptionError(f"no keyword {name}={value!r}; {nearest(name, known, shown=len(known))}")
+        check_keywords(keywords, [*others, *(field.name for field in fields(cls))])
         return cls(**keywords)
 
     def rows_held_out(self, n: int) -> int:
@@ -129,6 +130,19 @@ class FitOptions:
             return round(self.validation * n)
         held_out = int(HELD_OUT * n)
         return held_out if n - held_out >= FEWEST_TRAINING_ROWS else 0
+
+
+def check_keywords(keywords: Mapping[str, Any], known: Iterable[str]) -> None:
+    """Raise OptionError for a keyword that is not known, with the nearest ones, and for `weights`."""
+    known = list(known)
+    for name, value in keywords.items():
+        if name == "weights":
+            raise OptionError(
+                "weights= means 1/s to some programs and 1/s**2 to others. If w = 1/s (lmfit, np.polyfit), give "
+                "sigma=1/w; if w = 1/s**2 (scikit-learn), give sample_weight=w, or sigma=1/sqrt(w)"
+            )
+        if name not in known:
+            raise OptionError(f"no keyword {name}={value!r}; {nearest(name, known, shown=len(known))}")
 
 
 def _several(value: Any) -> tuple[Any, ...]:

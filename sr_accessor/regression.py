@@ -6,28 +6,34 @@ It owns the clock, the seed and the record of what was done; it knows neither ta
 from __future__ import annotations
 
 import dataclasses
+import math
 import platform
 import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Hashable, Sequence
+from collections import deque
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
 from sr_accessor.constraints import Constraints
-from sr_accessor.device import DTYPE, alone, resolve
-from sr_accessor.errors import InputError, OptionError, SymRegWarning
+from sr_accessor.device import alone, resolve
+from sr_accessor.errors import InputError, SymRegWarning
 from sr_accessor.expressions.batch import Expressions
+from sr_accessor.expressions.dimensions import Dimensions
 from sr_accessor.expressions.vocabulary import VARIABLE, Vocabulary
+from sr_accessor.noise.model import NoiseModel
 from sr_accessor.observations import Observations
 from sr_accessor.options import FitOptions
-from sr_accessor.plugins.manager import noise_model, vocabulary
+from sr_accessor.plugins.contributions import FitContext
+from sr_accessor.plugins.manager import routes, tell, vocabulary
 from sr_accessor.result import FitResult
+from sr_accessor.scatter import likeliest, measured, noises_of
 from sr_accessor.search.all_rows import on_all_rows
 from sr_accessor.search.columns import MOST_COLUMNS, relevant_columns
 from sr_accessor.search.constants import check_constants, with_constants
@@ -38,7 +44,8 @@ from sr_accessor.search.loop import SearchState, start, step
 from sr_accessor.search.rules import check_rule
 from sr_accessor.search.selection import MOST_ROWS, Data
 from sr_accessor.search.template import read_template
-from sr_accessor.transformer.checkpoint import find, load
+from sr_accessor.search.units import demanded, with_units
+from sr_accessor.transformer.checkpoint import find, load, read_header
 from sr_accessor.transformer.model import Transformer
 from sr_accessor.version import __version__
 
@@ -67,24 +74,28 @@ def fit(observations: Observations, options: FitOptions) -> FitResult:
     DeviceError : no such device.
     """
     began = time.perf_counter()
-    noise, operators = noise_model(options.noise), _operators(options.operators)
+    noises, operators = noises_of(options.noise, observations), vocabulary(options.operators)
     check_rule(options.select)
     device = resolve(options.device)
     seed = int(np.random.SeedSequence().entropy % 2**31) if options.random_state is None else int(options.random_state)
     constraints = options.constraints or Constraints()
     operators = constrained(operators, constraints, observations.names)
-    observations = _without(observations, constraints.forbid)
+    observations = _without(with_units(observations, options.units), constraints.forbid)
     operators = with_constants(operators, check_constants(options.constants or {}), observations.names)
     offered = len(observations.names)
-    observations, remarks = _selected(observations, options, constraints, operators, seed)
+    observations, selected = _selected(observations, options, constraints, operators, seed)
+    dimensions, unit_remarks = demanded(observations, options.units, device)
     training, held_out = _split(observations, options.rows_held_out(len(observations.y)), seed)
-    data = _data(training, noise, device)
-    noise.check_data(data.y, observations.target, data.sigma)
-    given = _given(options, constraints, operators, observations.names, data)
-    some = data.rows(_some_rows(len(data), seed, device))
-    state = start(some, operators, seed=seed, network=_network(options.network, device), given=given)
-    state, status, threads = _search(state, options, began)
-    front = state.front if len(some) == len(data) else on_all_rows(state.front, data, given)
+    data = [_data(training, noise, device) for noise in noises]
+    given = _given(options, constraints, operators, observations.names, data[0], dimensions)
+    network, rows = _network(options.network, device), _some_rows(len(training.y), seed, device)
+    states = [start(part.rows(rows), operators, seed=seed, network=network, given=given) for part in data]
+    told = tell("fit_started", context=FitContext(observations, options, seed, operators))
+    state, status, threads, remarks = _search(states, options, began)
+    noise, front = state.workspace.data.noise, state.front
+    if len(rows) < len(training.y):
+        front = on_all_rows(front, next(part for part in data if part.noise is noise), given)
+    remarks = (*selected, *unit_remarks, *told, *remarks)
     if not given.admits(front):
         words = "; ".join(_asked(options)["constraints"]) or f"template {options.template!r}"
         why = f"no law was found that is as asked for ({words}), so the mean stands here; ask for less, or for longer"
@@ -100,32 +111,12 @@ def fit(observations: Observations, options: FitOptions) -> FitResult:
         seconds=time.perf_counter() - began,
         remarks=remarks,
         provenance=_provenance(options, seed, device, threads, state, operators)
-        | {"features_offered": offered, "features_searched": len(observations.names), "rows_searched": len(some)},
+        | {"features_offered": offered, "features_searched": len(observations.names), "rows_searched": len(rows)},
     )
-    for remark in result.warnings[len(observations.remarks) :]:
-        warnings.warn(remark, stacklevel=4)
+    for remark in (*result.warnings[len(observations.remarks) :], *tell("fit_finished", result=result)):
+        if remark.code != "NOISE":  # what noise="auto" chose: an answer, not a warning
+            warnings.warn(remark, stacklevel=4)
     return result
-
-
-def _operators(spec: Any) -> Vocabulary:
-    """The vocabulary of `operators=`; names that begin with "-" are taken out of the default one.
-
-    Raises
-    ------
-    OptionError : names with and without "-".
-    """
-    if isinstance(spec, Vocabulary):
-        return vocabulary(spec)
-    entries = [spec] if isinstance(spec, str) else list(spec)
-    excluded = [entry[1:] for entry in entries if isinstance(entry, str) and entry.startswith("-")]
-    if not excluded:
-        return vocabulary(spec)
-    if len(excluded) < len(entries):
-        raise OptionError(f"operators={entries!r}: name either those to use, or with '-' those to leave out")
-    default = vocabulary("default")
-    for name in excluded:
-        default.id(name)  # raises where there is none
-    return default.restricted([o.name for o in default if o.name not in excluded])
 
 
 def _without(observations: Observations, forbidden: Sequence[Hashable]) -> Observations:
@@ -141,7 +132,8 @@ def _only(observations: Observations, kept: Sequence[int]) -> Observations:
     if len(kept) == len(observations.names):
         return observations
     names, units = (tuple(given[i] for i in kept) for given in (observations.names, observations.units))
-    return dataclasses.replace(observations, x=np.ascontiguousarray(observations.x[:, kept]), names=names, units=units)
+    x, of_x = (a if a is None else np.ascontiguousarray(a[:, kept]) for a in (observations.x, observations.sigma_x))
+    return dataclasses.replace(observations, x=x, sigma_x=of_x, names=names, units=units)
 
 
 def _selected(
@@ -193,13 +185,19 @@ def _some_rows(count: int, seed: int, device: torch.device) -> torch.Tensor:
 
 
 def _given(
-    options: FitOptions, constraints: Constraints, operators: Vocabulary, names: Sequence[Hashable], data: Data
+    options: FitOptions,
+    constraints: Constraints,
+    operators: Vocabulary,
+    names: Sequence[Hashable],
+    data: Data,
+    dimensions: Dimensions | None,
 ) -> Given:
     """Constraints, guesses and template bound to the operators and the features."""
     guesses = read_guesses(options.guesses, operators, names, constraints.forbid)
     template = None if options.template is None else read_template(options.template, operators, names)
-    bound = options.constraints is not None or bool(options.shape)
-    admission = Admission.bind(constraints, options.shape, operators, names, data.x, data.y) if bound else None
+    admission = None
+    if options.constraints is not None or options.shape or dimensions is not None:
+        admission = Admission.bind(constraints, options.shape, operators, names, data.x, data.y, dimensions)
     return Given(admission, guesses, template, tuple(options.constants or ()))
 
 
@@ -214,16 +212,17 @@ def _asked(options: FitOptions) -> dict[str, Any]:
     }
 
 
-def _search(state: SearchState, options: FitOptions, began: float) -> tuple[SearchState, str, int]:
-    """The rounds, in a worker thread: the last state, why they ended, and the threads that torch used there.
+def _search(states: Sequence[SearchState], options: FitOptions, began: float) -> Searched:
+    """The rounds, in a worker thread.
 
     An interrupt of the calling thread lets the round in progress end; a second one does not wait for it.
     """
-    if float(state.workspace.data.y.max()) == float(state.workspace.data.y.min()):
-        return state, "converged", 1  # a constant target is its own law
+    y = states[0].workspace.data.y
+    if float(y.max()) == float(y.min()):
+        return Searched(states[0], "converged", 1, ())  # a constant target is its own law
     stop = threading.Event()
     with ThreadPoolExecutor(1, thread_name_prefix="symreg") as pool:
-        running = pool.submit(_rounds, state, options, began, stop)
+        running = pool.submit(_rounds, states, options, began, stop)
         try:
             return running.result()
         except KeyboardInterrupt:
@@ -231,32 +230,79 @@ def _search(state: SearchState, options: FitOptions, began: float) -> tuple[Sear
             return running.result()
 
 
-def _rounds(
-    state: SearchState, options: FitOptions, began: float, stop: threading.Event
-) -> tuple[SearchState, str, int]:
-    """Rounds until the search is finished, the time or the rounds are spent, or someone stops it."""
+class Searched(NamedTuple):
+    """The last state, why the rounds ended, the threads that torch used, and a remark on the choice of noise."""
+
+    state: SearchState
+    status: str
+    threads: int
+    remarks: tuple[SymRegWarning, ...]
+
+
+#: Rounds of each noise model before "auto" chooses: simple laws, power laws and dictionaries, not yet the slow screens.
+PILOT_ROUNDS = 3
+#: No round begins that would end, if it takes as long as one of the last three, beyond this many times the timeout.
+OVERTIME = 1.1
+
+
+def _rounds(states: Sequence[SearchState], options: FitOptions, began: float, stop: threading.Event) -> Searched:
+    """Rounds until the search is finished, the time or the rounds are spent, or someone stops it.
+
+    Of several states, one for each noise model, the best after a few rounds goes on.
+    """
     alone()
-    threads, show, last = torch.get_num_threads(), _progress(options), 0.0
-    try:
+    threads, show, recent = torch.get_num_threads(), _progress(options), deque([0.0], maxlen=3)
+
+    def advanced(state: SearchState, most: float) -> tuple[SearchState, str | None]:
+        """The state after at most so many rounds, and why the search must end, None if it need not."""
         while not state.finished:
             elapsed = time.perf_counter() - began
             if stop.is_set():
-                return state, "interrupted", threads
-            # Half a round over the limit is nearer to it than half a round short of it.
-            if elapsed + 0.5 * last >= options.timeout:
-                return state, "timeout", threads
+                return state, "interrupted"
+            if elapsed >= options.timeout or elapsed + max(recent) > OVERTIME * options.timeout:
+                return state, "timeout"
             if options.max_rounds is not None and state.round >= options.max_rounds:
-                return state, "rounds", threads
+                return state, "rounds"
+            if state.round >= most:
+                return state, None
             state = step(state)
-            last = time.perf_counter() - began - elapsed
+            recent.append(time.perf_counter() - began - elapsed)
             show(state)
-            for callback in options.callbacks:
-                callback(state)
-    except KeyboardInterrupt:  # from a callback
-        return state, "interrupted", threads
+            try:
+                for callback in options.callbacks:
+                    callback(state)
+                for remark in tell("fit_progress", snapshot=state):
+                    warnings.warn(remark, stacklevel=2)
+            except KeyboardInterrupt:
+                stop.set()
+        return state, "converged"
+
+    try:
+        state, remarks = states[0], ()
+        if len(states) > 1:
+            state, remarks = _with_best_noise([advanced(one, PILOT_ROUNDS)[0] for one in states])
+        state, status = advanced(state, math.inf)
+        return Searched(state, status, threads, remarks)
     finally:
         show(None)
-    return state, "converged", threads
+
+
+def _with_best_noise(states: Sequence[SearchState]) -> tuple[SearchState, tuple[SymRegWarning, ...]]:
+    """The state that describes the observations in the fewest bits, its noise model's own parameters included.
+
+    An exact law needs no noise model: then the first.
+    """
+    if states[0].exact:
+        return states[0], ()
+    half = 0.5 * math.log2(len(states[0].workspace.data))
+    bits = {
+        state.workspace.data.noise.name: float(state.front.description_length.min())
+        + half * state.workspace.data.noise.degrees(state.workspace.data.sigma)
+        for state in states
+    }
+    chosen, remark = likeliest(bits)
+    state = next(state for state in states if state.workspace.data.noise.name == chosen)
+    return state, () if remark is None else (remark,)
 
 
 def _split(observations: Observations, held_out: int, seed: int) -> tuple[Observations, Observations | None]:
@@ -268,20 +314,14 @@ def _split(observations: Observations, held_out: int, seed: int) -> tuple[Observ
 
 
 def _take(observations: Observations, rows: np.ndarray) -> Observations:
-    columns = ("x", "y", "sigma", "sample_weight", "rows")
+    columns = ("x", "y", "sigma", "sigma_sides", "sigma_x", "sample_weight", "rows")
     given = {name: getattr(observations, name) for name in columns}
     return dataclasses.replace(observations, **{k: None if v is None else v[rows] for k, v in given.items()})
 
 
-def _data(observations: Observations, noise: Any, device: torch.device) -> Data:
-    def tensor(array: np.ndarray | None) -> torch.Tensor | None:
-        return None if array is None else torch.tensor(array, dtype=DTYPE, device=device)
-
-    sigma = tensor(observations.sigma)
-    if sigma is None and observations.sample_weight is not None:
-        weight = tensor(observations.sample_weight)
-        sigma = torch.where(weight > 0, weight, torch.finfo(DTYPE).tiny).rsqrt()
-    return Data(tensor(observations.x), tensor(observations.y), sigma, noise)
+def _data(observations: Observations, noise: NoiseModel, device: torch.device) -> Data:
+    x, y, sigma, errors = measured(observations, device)
+    return Data(x, y, sigma, noise, errors)
 
 
 def _network(name: Any, device: torch.device) -> Callable[[], Transformer] | None:
@@ -319,6 +359,7 @@ def _provenance(
     options: FitOptions, seed: int, device: torch.device, threads: int, state: SearchState, operators: Any
 ) -> dict[str, Any]:
     """Everything needed to do it again."""
+    network = None if options.network is None else read_header(find(options.network))[1].operators
     return {
         "sr_accessor": __version__,
         "python": platform.python_version(),
@@ -328,9 +369,11 @@ def _provenance(
         "random_state": seed,
         "network": None if options.network is None else str(options.network),
         "operators": [o.name for o in operators],
+        "routes": {name: list(ways) for name, ways in routes(operators, network).items()},
         **_asked(options),
         "candidates_refined": state.refined,
         "proposed": dict(state.proposed),
+        "units": dict(options.units) if isinstance(options.units, Mapping) else options.units,
         "timeout": options.timeout,
         "max_rounds": options.max_rounds,
         "validation": options.validation,

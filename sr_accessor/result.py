@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import operator
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,13 +15,17 @@ import torch
 
 from sr_accessor.device import DTYPE
 from sr_accessor.display import figure, html, text
-from sr_accessor.equation import Equation, deviations
+from sr_accessor.equation import Equation
 from sr_accessor.errors import ColumnError, InputError, SymRegWarning, UnknownNameError, nearest
 from sr_accessor.expressions.evaluate import evaluate
 from sr_accessor.expressions.text import to_text
-from sr_accessor.observations import Observations
+from sr_accessor.noise.model import NoiseModel
+from sr_accessor.observations import Observations, inputs_of
+from sr_accessor.refinement.likelihood import Parameters
+from sr_accessor.scatter import informed, measured
 from sr_accessor.search.front import Front
 from sr_accessor.search.rules import choose
+from sr_accessor.uncertainty.forms import form_weights, spread_of_forms
 from sr_accessor.uncertainty.laplace import Laplace, covariance
 
 if TYPE_CHECKING:
@@ -47,6 +52,8 @@ DEFINITIONS = {
     "selected": "the row that the rule chose",
     "equation": "the law with constants in four digits",
 }
+#: Probability that a normal variable is within one standard deviation.
+ONE_SIGMA = 0.6826894921370859
 #: χ²/(N − k) outside this range is worth a remark: errors misjudged by more than a factor of three.
 CHI2_RANGE = (0.1, 10.0)
 
@@ -58,14 +65,14 @@ class FitResult:
     ----------
     observations : the rows that were fitted
     front : Front, at least one law, in the user's own units
-    noise : the noise model; only its `name` is read
+    noise : the noise model
+    parameters : names, bounds and ties of the numbers of a single law that the user gave; None: all are alone
     rule : name of the selection rule (`search.rules.RULES`)
     held_out : rows kept away from the fit, or None
     status : "converged", "timeout", "interrupted", "no_model" ...
     rounds, seconds : how long the search went
     provenance : what made it: seed, versions, device, threads, options, plugins ...
     remarks : warnings of the fit
-    absolute_sigma : whether sigma is in units of y (True) or only relative (False); None: True exactly if given
     """
 
     def __init__(
@@ -73,7 +80,8 @@ class FitResult:
         *,
         observations: Observations,
         front: Front,
-        noise: Any,
+        noise: NoiseModel,
+        parameters: Parameters | None = None,
         rule: str = "mdl",
         held_out: Observations | None = None,
         status: str = "converged",
@@ -81,14 +89,14 @@ class FitResult:
         seconds: float = 0.0,
         provenance: Mapping[str, Any] | None = None,
         remarks: Sequence[SymRegWarning] = (),
-        absolute_sigma: bool | None = None,
     ):
         if not len(front):
             raise InputError("a result needs at least one law; a search that finds none gives the mean")
         self._given = {
-            "observations": observations, "noise": noise, "held_out": held_out, "status": status, "rounds": rounds,
+            "observations": observations, "noise": informed(noise, observations), "held_out": held_out,
+            "status": status, "rounds": rounds,
             "seconds": seconds, "provenance": dict(provenance or {}), "remarks": tuple(remarks),
-            "absolute_sigma": absolute_sigma,
+            "parameters": parameters,
             "front": Front(front.expressions.to("cpu"), front.loss.cpu(), front.bits.cpu(), front.origins),
         }  # fmt: skip
         self._observations, self._held_out, self._front = observations, held_out, self._given["front"]
@@ -137,13 +145,13 @@ class FitResult:
     @cached_property
     def warnings(self) -> tuple[SymRegWarning, ...]:
         """Remarks on the data, the fit and the chosen law."""
-        n, k = len(self._observations.y), int(self._front.expressions.free[self._chosen].sum())
+        n, k = len(self._observations.y), int(self._free_counts[self._chosen])
         found = []
         if n <= k + 1:
             message = f"{n} rows for a law with {k} constants; it cannot be checked, measure more"
             found.append(SymRegWarning("FEW_ROWS", message))
         chi2 = self._table["chi2_red"].iloc[self._chosen]
-        if self._given["absolute_sigma"] is not False and not CHI2_RANGE[0] <= chi2 <= CHI2_RANGE[1] and n > k:
+        if self._observations.absolute_sigma and not CHI2_RANGE[0] <= chi2 <= CHI2_RANGE[1] and n > k:
             if chi2 > CHI2_RANGE[1]:
                 why = "the law misses the data by far more than sigma; sigma is too small or the law too simple"
                 found.append(SymRegWarning("CHI2", f"reduced chi² = {chi2:.3g}: {why}"))
@@ -178,6 +186,8 @@ class FitResult:
             laplace=self._laplace[row],
             loss=float(self._front.loss[row]),
             origin=self._front.origins[row],
+            noise=self._given["noise"],
+            parameters=self._given["parameters"],
         )
 
     def __iter__(self) -> Iterator[Equation]:
@@ -213,6 +223,30 @@ class FitResult:
     def residuals(self, table: Any) -> Any:
         """`Equation.residuals` of the chosen law; fits `DataFrame.assign(r=result.residuals)`."""
         return self.best.residuals(table)
+
+    def spread(self, table: Any) -> pd.DataFrame:
+        """What the choice of the form leaves open: the laws of the front that explain the data about as well.
+
+        Returns
+        -------
+        DataFrame (or Dataset) of the table's rows: mean of the near-front laws, weighted by 2^−(description length);
+        std around it, which is beside the error bars, not in them; in units of the target
+
+        Raises
+        ------
+        ColumnError : columns that one of these laws needs and the table lacks.
+        """
+        near = self._front_rows(form_weights(self._front) > 0)
+        used = sorted({name for law in near for name in law.names}, key=self.names.index) or list(self.names)
+        inputs = inputs_of(table, tuple(used), self.target)
+        points = torch.full((len(inputs.x), len(self.names)), torch.nan, dtype=DTYPE)
+        points[:, [self.names.index(name) for name in used]] = torch.tensor(inputs.x, dtype=DTYPE)
+        mean, std = (part.numpy() for part in spread_of_forms(self._front, points))
+        mean, std = inputs.like(mean).rename("mean"), inputs.like(std).rename("std")
+        return pd.concat([mean, std], axis=1) if isinstance(mean, pd.Series) else mean.to_dataset().assign(std=std)
+
+    def _front_rows(self, wanted: torch.Tensor) -> list[Equation]:
+        return [self[row] for row in wanted.nonzero()[:, 0].tolist()]
 
     @property
     def expr(self) -> sympy.Expr:
@@ -267,10 +301,20 @@ class FitResult:
     # ------------------------------------------------------------------ numbers behind it
     @cached_property
     def _laplace(self) -> Laplace:
-        x, y, sigma = _tensors(self._observations)
-        asked = self._given["absolute_sigma"]
-        absolute = self._observations.sigma is not None if asked is None else asked
-        return covariance(self._front.expressions, x, y, sigma, absolute_sigma=absolute)
+        x, y, sigma, errors = measured(self._observations)
+        front, numbers = self._front.expressions, self._given["parameters"]
+        sigma = sigma if errors is None else errors.sigma(front, x, y)
+        if numbers is not None:  # a parameter at its bound has no curvature to speak of
+            at = numbers.values(front.constants)
+            inside = (at > numbers.lower) & (at < numbers.upper)
+            numbers = dataclasses.replace(numbers, free=numbers.free & inside)
+        return covariance(front, x, y, sigma, noise=self._given["noise"], parameters=numbers)
+
+    @property
+    def _free_counts(self) -> torch.Tensor:
+        """(F,) free constants of each law."""
+        numbers = self._given["parameters"]
+        return (self._front.expressions.free if numbers is None else numbers.free).sum(1)
 
     @cached_property
     def _held_out_mse(self) -> torch.Tensor | None:
@@ -280,7 +324,7 @@ class FitResult:
     @cached_property
     def _table(self) -> pd.DataFrame:
         front, seen = self._front, self._observations
-        n, k = len(seen.y), front.expressions.free.sum(1)
+        n, k = len(seen.y), self._free_counts
         plain, weighted = _mean_squares(front, seen)
         chi2 = torch.where(n > k, weighted * n / (n - k).clamp(min=1), torch.nan)
         nothing = torch.full_like(plain, torch.nan)
@@ -322,8 +366,24 @@ class FitResult:
             "constants": int(row["n_constants"]),
             "complexity": int(row["complexity"]),
             "noise model": self._given["noise"].name,
-            "error bars": "as given" if self._laplace.absolute else "scaled by the residuals",
+            "error bars": ("as given" if self._laplace.absolute else "scaled by the residuals") + ", given this form",
+            **self._open_form,
             **{name: float(row[name]) for name in ("loss", "rmse", "chi2_red", "r2", "r2_val", "aic", "bic", "mdl")},
+        }
+
+    @property
+    def _open_form(self) -> dict[str, str]:
+        """The spread of near-front forms over the fitted rows beside the law's own error, where there are several."""
+        near = int((form_weights(self._front) > 0).sum())
+        if near < 2:
+            return {}
+        x = torch.tensor(self._observations.x, dtype=DTYPE)
+        spread = spread_of_forms(self._front, x)[1].square().mean().sqrt()
+        mean, low, _ = self.best.band_array(self._observations.x, level=ONE_SIGMA)
+        own = math.sqrt(float(np.mean(np.square(mean - low))))
+        return {
+            "error of the law": f"{text.number(own)} (root mean square over the rows, given this form)",
+            "spread of forms": f"{text.number(float(spread))} ({near} laws of about the same description length)",
         }
 
     @property
@@ -384,15 +444,10 @@ class Plots:
         return names.index(label)
 
 
-def _tensors(observations: Observations) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
-    """x (N, D), y (N,), sigma (N,) or None, copied: the arrays are read-only."""
-    parts = (observations.x, observations.y, deviations(observations))
-    return tuple(None if part is None else torch.tensor(part, dtype=DTYPE) for part in parts)
-
-
 def _mean_squares(front: Front, observations: Observations) -> tuple[torch.Tensor, torch.Tensor]:
     """(F,) mean of r² and (F,) mean of (r/σ)²; NaN where a law is not finite on every row."""
-    x, y, sigma = _tensors(observations)
+    x, y, sigma, errors = measured(observations)
+    sigma = sigma if errors is None else errors.sigma(front.expressions, x, y)
     values, valid = evaluate(front.expressions, x)
     residual = torch.where(valid, values - y, torch.nan)
     plain = residual.square().mean(1)

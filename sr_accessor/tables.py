@@ -18,6 +18,7 @@ import pandas as pd
 from pandas.api import types
 
 from sr_accessor.errors import ColumnError, InputError, OptionError, SymRegError, nearest
+from sr_accessor.units import pint_text
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -137,8 +138,16 @@ def label_problems(wanted: Iterable[Hashable], known: Sequence[Hashable]) -> lis
     return problems
 
 
-def unit_of(label: Hashable, attrs: Mapping[Any, Any]) -> str | None:
-    """Unit of a column as plain text: from ``attrs["units"]`` ({label: unit}), else from a label "T [K]"."""
+def unit_of(label: Hashable, attrs: Mapping[Any, Any], series: pd.Series | None = None) -> str | None:
+    """Unit of a column as plain text, None where nothing tells it.
+
+    From the dtype (durations are in seconds, pint's dtype has its unit), else from ``attrs["units"]`` ({label: unit}),
+    else from a label "T [K]".
+    """
+    if series is not None and is_duration(series.dtype):
+        return "s"
+    if series is not None and hasattr(series.dtype, "units"):
+        return pint_text(series.dtype.units)
     units = attrs.get("units")
     if isinstance(units, Mapping) and units.get(label) is not None:
         return str(units[label])
@@ -216,7 +225,8 @@ def broadcast(
     """Arrays broadcast against each other: a frame with one row per point, and a template to go back.
 
     The index of the frame is where each point lies (a MultiIndex of several dimensions), ``attrs["units"]``
-    the units of the arrays. The dimensions come in the order of `dims`, then of the arrays.
+    the units of the arrays, pint's own or those in their attributes. The dimensions come in the order of `dims`,
+    then of the arrays.
     """
     import xarray as xr
 
@@ -232,9 +242,18 @@ def broadcast(
         index = axes[0]
     else:
         index = pd.MultiIndex.from_product(axes, names=template.dims) if axes else pd.RangeIndex(1)
-    values = {label: array.values.reshape(-1) for label, array in zip(arrays, full, strict=True)}
-    units = {label: array.attrs["units"] for label, array in arrays.items() if "units" in array.attrs}
+    values = {label: _magnitude(array).reshape(-1) for label, array in zip(arrays, full, strict=True)}
+    units = {label: _unit(array) for label, array in arrays.items()}
     return frame_from(values, index, {"units": units}), template
+
+
+def _magnitude(array: xr.DataArray) -> np.ndarray:
+    """The numbers of an array; of pint's quantities without the warning that their unit is taken off."""
+    return np.asarray(array.data.magnitude) if hasattr(array.data, "magnitude") else array.values
+
+
+def _unit(array: xr.DataArray) -> str | None:
+    return pint_text(array.data.units) if hasattr(array.data, "magnitude") else array.attrs.get("units")
 
 
 def frame_from(

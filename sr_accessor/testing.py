@@ -1,4 +1,4 @@
-"""Checks of operators and noise models: run on ours by the tests, on yours when you register them.
+"""Checks of operators, noise models and other contributions: run on ours by the tests, on yours at registration.
 
     from sr_accessor.testing import check_operator
     def test_erfcx():
@@ -15,11 +15,17 @@ from typing import Any
 import torch
 
 from sr_accessor.device import DTYPE, generator
-from sr_accessor.errors import NoiseModelError, OperatorError, SymRegError
+from sr_accessor.errors import NoiseModelError, OperatorError, PluginError, SymRegError
+from sr_accessor.exports.exporter import Exporter, Formula
+from sr_accessor.expressions.definitions import ARGUMENTS, base_operators, definition
+from sr_accessor.expressions.elementary import ELEMENTARY
+from sr_accessor.expressions.evaluate import evaluate
 from sr_accessor.expressions.operator import Operator
+from sr_accessor.expressions.parse import parse
+from sr_accessor.expressions.vocabulary import Vocabulary
 from sr_accessor.noise.model import NoiseModel
 
-__all__ = ["check_noise_model", "check_operator"]
+__all__ = ["check_exporter", "check_noise_model", "check_operator"]
 
 _ONE = (-800.0, -25.3, -7.0, -3.2, -2.0, -1.5, -1.0, -0.6, -0.1, -1e-3, 0.0, 1e-3, 0.1, 0.4, 1.0, 1.5, 2.0, 3.1, 9.0)
 _TWO = (-3.2, -2.0, -1.0, -0.6, 0.0, 0.4, 1.0, 2.0, 2.7, 9.1)
@@ -52,13 +58,16 @@ def check_operator(operator: Operator) -> None:
 
     Shapes broadcast and float64 is kept; the same input gives the same value and is not written to; NaN, never an
     exception, outside the domain; `domain` is the truth on a grid of probe points; derivatives equal finite
-    differences; it is linear where `linear` says so; torch equals sympy; `latex` can be filled in.
+    differences; it is linear where `linear` says so; torch equals sympy, the `definition`, and itself on a CUDA
+    device where there is one; `latex` and `printers` can be filled in.
 
     Raises
     ------
     OperatorError : names the operator, the check that failed, and the numbers.
     """
     _check_latex(operator)
+    for language, template in operator.printers.items():
+        _attempt(operator, f"printers[{language!r}]", template.format, *["u", "w"][: operator.arity])
     if operator.arity == 0:
         value = _attempt(operator, "value", operator.torch)
         if not isinstance(value, float) or value != value or abs(value) == float("inf"):
@@ -71,6 +80,9 @@ def check_operator(operator: Operator) -> None:
     for i in range(operator.arity):
         _check_derivative(operator, i)
     _check_linear(operator, points)
+    _check_definition(operator, points, value)
+    if torch.cuda.is_available():
+        _check_device(operator, points, value, "cuda")
     sample = valid.nonzero()[:, 0]
     sample = sample[:: max(1, len(sample) // SYMPY_POINTS)]
     arguments = torch.stack(points, 1)[sample]
@@ -225,6 +237,37 @@ def _check_linear(operator: Operator, points: tuple[torch.Tensor, ...]) -> None:
             raise _failed(operator, "linear", f"it is declared {operator.linear!r}, but at {where} {told}")
 
 
+def _check_definition(operator: Operator, points: tuple[torch.Tensor, ...], value: torch.Tensor) -> None:
+    """The definition is made of built-in operators and has the values of `torch` wherever both are finite."""
+    if operator.definition is None:
+        return
+    others = Vocabulary(tuple(o for o in ELEMENTARY if o.name != operator.name))
+    law = definition(operator, others)
+    base_operators(operator, others)
+    written = evaluate(law, torch.stack(points, 1))[0][0]
+    near = torch.stack(points).abs().amax(0) <= 30
+    both = torch.isfinite(written) & torch.isfinite(value) & near
+    wrong = (both & ~((written - value).abs() <= VALUE_RTOL * value.abs() + 1e-12)).nonzero()[:, 0]
+    if len(wrong) or not both.any():
+        at = int(wrong[0]) if len(wrong) else 0
+        told = f"torch gives {float(value[at]):.12g}, {operator.definition!r} {float(written[at]):.12g}"
+        names = ", ".join(ARGUMENTS[: operator.arity])
+        raise _failed(operator, "torch = definition", f"at {names} = {_at(points, at)} {told}")
+
+
+def _check_device(operator: Operator, points: tuple[torch.Tensor, ...], value: torch.Tensor, device: str) -> None:
+    """Another device gives the same numbers, and keeps them there."""
+    there = _attempt(operator, device, operator.torch, *(p.to(device) for p in points))
+    if there.device.type != device:
+        raise _failed(operator, device, f"arguments on {device} must give values there, not on {there.device}")
+    here = there.cpu()
+    wrong = ~((here - value).abs() <= VALUE_RTOL * value.abs() + 1e-12) & torch.isfinite(value)
+    if bool(wrong.any()) or not torch.equal(torch.isfinite(here), torch.isfinite(value)):
+        at = int((wrong | (torch.isfinite(here) != torch.isfinite(value))).nonzero()[0, 0])
+        told = f"it gives {float(here[at]):.12g}, on the CPU {float(value[at]):.12g}"
+        raise _failed(operator, device, f"at {_at(points, at)} {told}")
+
+
 def _check_sympy(operator: Operator, points: list[Any], values: list[float]) -> None:
     """sympy gives the same real numbers as torch at `points`."""
     import sympy
@@ -245,6 +288,25 @@ def _check_sympy(operator: Operator, points: list[Any], values: list[float]) -> 
             raise _failed(operator, "torch = sympy", f"at {at} torch gives {value:.12g}, sympy {told}")
 
 
+def check_exporter(exporter: Exporter) -> None:
+    """Check that an exporter writes a small law of two columns, text if its files have a suffix.
+
+    Raises
+    ------
+    PluginError : names the exporter and what went wrong.
+    """
+    law = parse("2.5*mass*(speed - 0.5)**2 + 1", Vocabulary(ELEMENTARY), ("mass", "speed"))
+    formula = Formula(law, ("mass", "speed"), "energy")
+    try:
+        written = exporter(formula)
+    except SymRegError:
+        raise
+    except _FAULTS as error:
+        raise PluginError(f"exporter {exporter.name!r} raised {type(error).__name__}: {error}") from error
+    if written is None or (exporter.suffix and not isinstance(written, str)):
+        raise PluginError(f"exporter {exporter.name!r} must return text for {exporter.suffix!r}, not {written!r}")
+
+
 def check_noise_model(model: NoiseModel) -> None:
     """Check that a noise model is one distribution in all its methods.
 
@@ -258,10 +320,10 @@ def check_noise_model(model: NoiseModel) -> None:
     rows, points = 3, 40
     random = generator(0)
     values = 0.2 + 0.6 * torch.rand(rows, points, generator=random, dtype=DTYPE)
-    if model.support != "fraction":
+    if model.support not in ("fraction", "successes"):
         values = 10 * values
     y = (values[0] * (1 + 0.1 * torch.randn(points, generator=random, dtype=DTYPE))).abs()
-    y = {"count": y.round(), "fraction": y.clamp(0.01, 0.99)}.get(model.support, y)
+    y = {"count": y.round(), "fraction": y.clamp(0.01, 0.99), "successes": (y > 0.5).to(DTYPE)}.get(model.support, y)
     model.check_data(y, "y")
     for sigma in (None, 0.05 + torch.rand(points, generator=random, dtype=DTYPE)) if model.uses_sigma else (None,):
         _check_noise(model, y, values, sigma)

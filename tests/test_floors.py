@@ -12,25 +12,29 @@ PACKAGE = Path(__file__).parents[1] / "sr_accessor"
 #: stands before it. A room of "" holds the files beside the rooms. "*" stands for all other files of the room;
 #: these may import each other as long as there is no cycle. A NEW FILE is a new word in its place here.
 FLOORS = [
-    ("", "version errors device constraints options tables units observations"),
-    ("expressions", "operator elementary vocabulary batch build program evaluate paired jacobian linear rewrite"),
-    ("expressions", "description text parse symbolic simplify latex dimensions"),
+    ("", "version errors device constraints options units tables observations"),
+    (
+        "expressions",
+        "printers operator elementary vocabulary batch build program evaluate paired jacobian linear rewrite",
+    ),
+    ("expressions", "description text parse definitions symbolic simplify latex dimensions"),
     ("noise", "model *"),
+    ("exports", "exporter code *"),
     ("", "testing"),
-    ("plugins", "hookspecs builtin catalogue manager"),
+    ("plugins", "hookspecs scaffold builtin contributions catalogue manager"),
     ("display", "text figure html *"),
     ("prior", "*"),
     ("transformer", "config tokenizer attention embedder encoder decoder model checkpoint"),
-    ("refinement", "solution levenberg_marquardt pieces bfgs refine"),
+    ("refinement", "solution levenberg_marquardt likelihood exchange pieces bfgs refine"),
     ("decoding", "scaling grammar sampling beam draft"),
     ("training", "*"),
     (
         "search",
-        "columns front rules features library views screens moves selection constants constraints guesses template "
-        "given all_rows loop",
+        "columns front rules units features library views targets inner pursuit power_screens separation rows screens "
+        "moves selection constants constraints guesses template given all_rows loop",
     ),
     ("uncertainty", "*"),
-    ("", "equation result regression"),
+    ("", "scatter equation result known_law regression"),
     ("frontends", "functions pandas_accessor xarray_accessor register *"),
     ("", "__init__"),
     ("evaluation", "*"),  # a user of the whole house

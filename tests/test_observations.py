@@ -248,3 +248,44 @@ def test_inputs_of_a_stacked_dataset(dataset):
     prediction = inputs_of(stacked, ("x", "T"), "y").like(np.arange(6.0))
     assert prediction.indexes["point"].equals(stacked.indexes["point"])
     assert prediction.unstack("point").dims == ("run", "t")
+
+
+# ---------------------------------------------------------------------------- error bars
+def test_errors_of_x_and_of_two_sides_are_columns_like_any():
+    frame = pd.DataFrame({"t": [1.0, 2, 3, 4], "y": [1.0, 4, 9, 16], "lo": 0.1, "up": 0.3, "dt": [0.0, 0.1, 0.2, 0.3]})
+    seen = Observations.from_frame(frame, "y", sigma=("lo", "up"), sigma_x={"t": "dt"})
+    assert seen.names == ("t",) and seen.absolute_sigma
+    np.testing.assert_allclose(seen.sigma, 0.2)
+    np.testing.assert_allclose(seen.sigma_sides, [[0.1, 0.3]] * 4)
+    np.testing.assert_allclose(seen.sigma_x, [[0.0], [0.1], [0.2], [0.3]])
+    with pytest.raises(ValueError, match="read-only"):
+        seen.sigma_x[0] = 1
+    mixed = Observations.from_frame(frame, "y", ["t"], sigma=(0.1, frame["up"]), sigma_x={"t": 0.5})
+    np.testing.assert_allclose(mixed.sigma_sides, seen.sigma_sides)
+    np.testing.assert_allclose(mixed.sigma_x, 0.5)
+    assert mixed.data_hash != Observations.from_frame(frame, "y", ["t"], sigma=0.2).data_hash
+    assert not Observations.from_frame(frame, "y", ["t"], sigma=0.2, absolute_sigma=False).absolute_sigma
+
+
+def test_errors_follow_the_rows_that_are_left():
+    frame = pd.DataFrame({"t": [1.0, np.nan, 3, 4, 5], "c": 2.0, "y": 1.0 * np.arange(5), "lo": 0.1 * np.arange(1, 6)})
+    seen = Observations.from_frame(frame, "y", ["c", "t"], sigma=("lo", 1.0), sigma_x={"t": "lo"})
+    np.testing.assert_allclose(seen.sigma_sides[:, 0], [0.1, 0.3, 0.4, 0.5])
+    np.testing.assert_allclose(seen.sigma_x, [[0.1], [0.3], [0.4], [0.5]])  # the constant column is gone
+
+
+def test_a_tuple_that_is_a_label_is_no_pair_of_errors():
+    frame = pd.DataFrame({("y", "dy"): [0.1, 0.2, 0.3], "t": [1.0, 2, 3], "y": [1.0, 2, 4]})
+    seen = Observations.from_frame(frame, "y", sigma=("y", "dy"))
+    np.testing.assert_allclose(seen.sigma, [0.1, 0.2, 0.3])
+    assert seen.sigma_sides is None
+
+
+def test_errors_of_a_dataset_broadcast():
+    dataset = xr.Dataset({"y": (("run", "t"), [[1.0, 2, 3], [2, 4, 7]])}, coords={"t": [1.0, 2.0, 3.0]})
+    dataset["dt"] = ("t", [0.1, 0.2, 0.3])
+    lower = xr.DataArray([1.0, 2.0], dims="run")
+    seen = Observations.from_xarray(dataset, "y", "t", sigma=(lower, 3.0), sigma_x={"t": "dt"})
+    np.testing.assert_allclose(seen.sigma_sides[:, 0], [1, 1, 1, 2, 2, 2])
+    np.testing.assert_allclose(seen.sigma_sides[:, 1], 3)
+    np.testing.assert_allclose(seen.sigma_x[:, 0], [0.1, 0.2, 0.3] * 2)

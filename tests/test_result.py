@@ -1,7 +1,6 @@
 """FitResult and Equation: the table of the front, choice, constants, predictions, forms and warnings."""
 
 from html.parser import HTMLParser
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -22,12 +21,12 @@ from sr_accessor.expressions.batch import Expressions, concatenate, constant, va
 from sr_accessor.expressions.elementary import ELEMENTARY
 from sr_accessor.expressions.evaluate import evaluate
 from sr_accessor.expressions.vocabulary import Vocabulary
+from sr_accessor.noise.gaussian import GAUSSIAN
 from sr_accessor.observations import Observations
 from sr_accessor.result import DEFINITIONS, FitResult
 from sr_accessor.search.front import Front
 
 VOCABULARY = Vocabulary(ELEMENTARY)
-GAUSSIAN = SimpleNamespace(name="gaussian")
 LABELS = ("<b>x</b> [K]", "$z$")
 TARGET = "100%_y"
 

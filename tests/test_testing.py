@@ -7,11 +7,12 @@ import pytest
 import sympy
 import torch
 
-from sr_accessor.errors import NoiseModelError, OperatorError
+from sr_accessor.errors import NoiseModelError, OperatorError, PluginError
+from sr_accessor.exports.exporter import Exporter
 from sr_accessor.expressions.elementary import ELEMENTARY
 from sr_accessor.expressions.operator import Operator
 from sr_accessor.noise.gaussian import Gaussian
-from sr_accessor.testing import check_noise_model, check_operator
+from sr_accessor.testing import _check_device, check_exporter, check_noise_model, check_operator
 
 
 @pytest.mark.parametrize("operator", ELEMENTARY, ids=lambda o: o.name)
@@ -202,3 +203,34 @@ class NoCounts(Poisson):
 def test_faulty_noise_models_are_told(model, message):
     with pytest.raises(NoiseModelError, match=message):
         check_noise_model(model())
+
+
+def test_another_device_must_give_the_same_numbers_and_keep_them():
+    point = (torch.linspace(0.1, 2, 9, dtype=torch.float64),)
+    good = Operator("f", 1, torch.exp, sympy.exp)
+    _check_device(good, point, torch.exp(point[0]), "cpu")
+    with pytest.raises(
+        OperatorError, match=r"fails the check 'cpu': at \(0.1\) it gives 1.10517091808, on the CPU 1.1"
+    ):
+        _check_device(good, point, torch.exp(point[0]) + 1e-6, "cpu")
+    stays = Operator("f", 1, lambda x: torch.exp(x).to("meta"), sympy.exp)
+    with pytest.raises(OperatorError, match="arguments on cpu must give values there, not on meta"):
+        _check_device(stays, point, torch.exp(point[0]), "cpu")
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("operator", ELEMENTARY, ids=lambda o: o.name)
+def test_builtins_give_the_same_numbers_on_a_gpu(operator):
+    check_operator(operator)  # compares with CUDA where there is one
+    if operator.arity:
+        points = tuple(torch.linspace(0.1, 0.9, 9, dtype=torch.float64) for _ in range(operator.arity))
+        _check_device(operator, points, operator.torch(*points), "cuda")
+
+
+def test_exporters_are_tried():
+    check_exporter(Exporter("plain", lambda formula: "x", suffix=".txt"))
+    check_exporter(Exporter("thing", lambda formula: formula.used))
+    with pytest.raises(PluginError, match=r"exporter 'plain' must return text for '.txt', not None"):
+        check_exporter(Exporter("plain", lambda formula: None, suffix=".txt"))
+    with pytest.raises(PluginError, match="exporter 'plain' raised ZeroDivisionError"):
+        check_exporter(Exporter("plain", lambda formula: 1 / 0))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from sr_accessor.errors import SymRegError
+from sr_accessor.evaluation.coverage import coverage
 from sr_accessor.evaluation.network import network
 from sr_accessor.evaluation.pure_noise import noise
 from sr_accessor.evaluation.speed import speed
@@ -18,7 +19,7 @@ def commands() -> None:
     """How good and how fast: every command prints a table and the machine it was measured on."""
 
 
-for command in (visible, noise, speed, network):
+for command in (visible, noise, speed, network, coverage):
     commands.add_command(command)
 
 

@@ -69,6 +69,7 @@ class Record:
     largest: float  # rows with larger |y| are drawn again
     table: str | None
     relative: bool  # constants far from 1: exactness is judged on values
+    units: Mapping[str, str]  # of the variables and the target, by their physics; empty where the source has none
     certified: Certified | None
     source: str
 
@@ -160,6 +161,7 @@ def load(
     *,
     max_train: int = 1000,
     points: str = "srbench",
+    units: bool = False,
 ) -> Problem:
     """The rows of a problem.
 
@@ -170,6 +172,7 @@ def load(
     max_train : training rows at most (SRBench: 10,000; formulas are sampled afresh, so fewer are enough)
     points : "srbench" splits sampled rows or the table 75/25; "source" uses the row counts, grids and test
         ranges of the publication a formula comes from
+    units : True writes the record's units into ``train.attrs["units"]``, where a fit finds them
     """
     random = np.random.default_rng([seed, zlib.crc32(record.name.encode())])
     if points == "source" and record.table is None:
@@ -189,6 +192,8 @@ def load(
     test = test.reset_index(drop=True).astype(float)
     clean = train[record.target].to_numpy(copy=True)
     train[record.target] = add_noise(clean, noise, random)
+    if units:
+        train.attrs["units"] = dict(record.units)
     return Problem(record, train, test, clean, seed, noise)
 
 
@@ -252,6 +257,7 @@ def _record(raw: Mapping) -> Record:
         largest=raw.get("reject", {}).get("y_abs_max", math.inf),
         table=raw["data"],
         relative=raw.get("exact_rule") == "relative",
+        units=MappingProxyType(raw.get("units", {})),
         certified=certified,
         source=raw["source"],
     )

@@ -38,7 +38,9 @@ from sr_accessor.refinement.levenberg_marquardt import levenberg_marquardt
 from sr_accessor.refinement.solution import Refined
 from sr_accessor.search.features import features
 from sr_accessor.search.library import build_library
-from sr_accessor.search.screens import Rows, Target, linear_rows, screen_pair
+from sr_accessor.search.rows import linear_rows
+from sr_accessor.search.screens import screen_pair
+from sr_accessor.search.targets import Rows, Target
 from sr_accessor.search.views import VIEWS
 
 __all__ = [

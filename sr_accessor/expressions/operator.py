@@ -45,13 +45,15 @@ class Operator:
         it is constant. Without it torch's autograd differentiates `torch`.
     domain : callable, optional
         `domain(*arguments)` -> bool tensor, True where the operator is a finite real number. None: everywhere.
-    units : one of `UNIT_RULES`
+    units : one of `UNIT_RULES`; of a named constant "same" means that it may have any unit
     cost : nodes it counts for in `complexity`
     bits : its price in a description length before normalisation (search_findings.md §6)
     linear : how the value depends on the arguments: "joint" (linear in all together: a + b), "each" (linear in
         each alone: a·b), "first" (in the first only: a/b) or "none"; tells which constants a least-squares solve finds
     infix : sign and binding strength, e.g. ("+", 1); None prints as a function call
-    printers : how other languages write it: {"python": "math.sqrt({0})", ...}; see `register_exporters`
+    printers : how other languages write it: {"python": "math.sqrt({0})", ...}; see `expressions/printers.py`
+    definition : the same function in other operators, of arguments u and w, e.g. "exp(-u**2)"; lets the network
+        and languages without a printer take part (`expressions/definitions.py`)
     """
 
     name: str
@@ -68,6 +70,7 @@ class Operator:
     commutative: bool = False
     linear: str = "none"
     printers: Mapping[str, str] = field(default_factory=dict)
+    definition: str | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not _NAME.match(self.name):
@@ -86,6 +89,8 @@ class Operator:
             raise OperatorError(f"operator {self.name!r}: units must be one of {', '.join(UNIT_RULES)}")
         if not self.cost >= 1 or not self.bits > 0:
             raise OperatorError(f"operator {self.name!r}: cost must be at least 1 and bits positive")
+        if self.definition is not None and not isinstance(self.definition, str):
+            raise OperatorError(f"operator {self.name!r}: definition must be text such as 'exp(-u**2)'")
         if self.latex is None:
             arguments = ", ".join(f"{{{i}}}" for i in range(self.arity))
             inside = rf"\left({arguments}\right)" if self.arity else ""

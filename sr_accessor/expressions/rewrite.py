@@ -48,12 +48,14 @@ SCALE_IMAGE: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
 POWER_NAME = {2.0: "square", 3.0: "cube", 0.5: "sqrt", -1.0: "inv"}
 
 
-def simplify_batch(expressions: Expressions) -> Expressions:
+def simplify_batch(expressions: Expressions, *, absorb: bool = False) -> Expressions:
     """Simpler expressions with equal values, row by row.
 
     Parameters
     ----------
     expressions : Expressions, B well-formed rows; free constants and literals keep their kinds
+    absorb : whether free scales leave sums with a literal offset too: k·log(c·x + 1) + d -> k·log(x + c′) + d′. This
+        frees the offset, so it is simpler only where something outside takes the scale up.
 
     Returns
     -------
@@ -63,7 +65,7 @@ def simplify_batch(expressions: Expressions) -> Expressions:
     """
     if not len(expressions) or not expressions.codes.shape[1]:
         return expressions
-    forms = _Forms(expressions)
+    forms = _Forms(expressions, absorb)
     for depth in range(int(forms.depths.max()), -1, -1):
         forms.rewrite((forms.depths == depth).nonzero()[:, 0])
     written = forms.written()
@@ -77,7 +79,8 @@ def simplify_batch(expressions: Expressions) -> Expressions:
 class _Forms:
     """Working arrays, one entry per position of the batch (flat): the form a·core + b and the core's own symbol."""
 
-    def __init__(self, expressions: Expressions):
+    def __init__(self, expressions: Expressions, absorb: bool):
+        self.absorb = absorb
         layout = lay_out(expressions)
         self.vocabulary, self.device = layout.vocabulary, layout.codes.device
         self.rows, self.length = layout.codes.shape
@@ -293,18 +296,19 @@ class _Forms:
     def _pull(self, j, image: torch.Tensor, allowed: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Take the scale a out of the forms j where f(a·u) = image(a)·f(u): image(a) or 1, and whether it is free.
 
-        With an offset, (a·u + b) = a·(u + b/a), only when both are free. A literal is taken out only when its image
-        is short in binary, so that 1/(3x) does not turn into 0.333…/x.
+        With an offset, (a·u + b) = a·(u + b/a), only when both are free, or with `absorb`. A literal is taken out
+        only when its image is short in binary, so that 1/(3x) does not turn into 0.333…/x.
         """
         a, b = self.a[j], self.b[j]
         s, offset = image, torch.where(b == 0, 0.0, b / a)
         no_b = (b == 0) & ~self.b_free[j]
         short = (s * 1024).round() == s * 1024
-        wanted = torch.where(self.a_free[j], no_b | self.b_free[j], no_b & short & (a != 1))
+        wanted = torch.where(self.a_free[j], no_b | self.b_free[j] | self.absorb, no_b & short & (a != 1))
         take = wanted & allowed & (self.core[j] != NUMBER) & (a != 0)
         take &= torch.isfinite(s) & (s != 0) & torch.isfinite(offset) & ((b == 0) | (offset != 0))
         free = take & self.a_free[j]
         self.b[j] = torch.where(take, offset, b)
+        self.b_free[j] = self.b_free[j] | (free & (offset != 0))
         self.a[j] = torch.where(take, 1.0, a)
         self.a_free[j] = self.a_free[j] & ~take
         return torch.where(take, s, 1.0), free
@@ -536,6 +540,8 @@ class _Forms:
         for name in POSITIVE_ONLY:
             p = EXPONENT_OF[name]
             settle(is_log & self._of(inner, name), lambda i, j, p=p: self._log_of_power(i, self._argument(j), p))
+        if {"pow", "log"} <= self.active.keys():
+            settle(is_exp & self._no_offset(child) & self._log_factor(child)[0], self._power_of_log)
         rest = code[todo]
         settle(todo.clone(), lambda i, j: self.make(i, rest, j))
 
@@ -547,6 +553,30 @@ class _Forms:
         argument = self._argument(j)
         self.affine(j, argument, p)  # nothing else needs the form j any more
         self._unary(at, self.known["exp"], j)
+
+    def _log_factor(self, j) -> tuple[torch.Tensor, torch.Tensor]:
+        """Whether the forms j are a·u·log v or a·log v, and the position of the logarithm."""
+        core = self.core[j].clamp(min=0)
+        one, two = self.left[core], self.right[core]
+        product = self.code[core] == self.known.get("mul", -1)
+
+        def is_log(k):
+            return self._bare(k) & (self.core[k] != NUMBER) & self._of(self.code[self.core[k].clamp(min=0)], "log")
+
+        alone = self._of(self.code[core], "log")
+        found = (alone | (product & (is_log(one) | is_log(two)))) & (self.core[j] != NUMBER)
+        return found, torch.where(alone, core, torch.where(is_log(two), two, one))
+
+    def _power_of_log(self, at, j) -> None:
+        """v^(a·u) for exp(a·u·log v)."""
+        _, log = self._log_factor(j)
+        core, a, a_free = self.core[j], self.a[j].clone(), self.a_free[j].clone()
+        alone = self._of(self.code[core], "log")
+        other = torch.where(self.right[core] == log, self.left[core], self.right[core])
+        base = self._argument(log)
+        self._set_number(log[alone], a[alone], a_free[alone])  # nothing else needs the logarithm any more
+        self.affine(log[~alone], other[~alone], a[~alone], a_free[~alone])
+        self.make(at, self.active["pow"], base, log)
 
     def _log_of_power(self, at, argument, p: float) -> None:
         self._unary(at, self.known["log"], argument)

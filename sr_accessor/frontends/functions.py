@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from sr_accessor.errors import OptionError, SymRegError
+from sr_accessor.errors import InputError, OptionError, SymRegError
 from sr_accessor.observations import Observations
-from sr_accessor.options import FitOptions
-from sr_accessor.tables import is_xarray, kind_of
+from sr_accessor.options import FitOptions, check_keywords
+from sr_accessor.tables import is_xarray, kind_of, variables_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -19,10 +20,10 @@ if TYPE_CHECKING:
     from sr_accessor.equation import Equation
     from sr_accessor.result import FitResult
 
-__all__ = ["fit", "predict"]
+__all__ = ["fit", "predict", "refine"]
 
 #: Keywords about the table; those about the search are the fields of `FitOptions`.
-TABLE_KEYWORDS = ("target", "features", "sigma", "sample_weight", "nan_policy")
+TABLE_KEYWORDS = ("target", "features", "sigma", "sigma_x", "absolute_sigma", "sample_weight", "nan_policy")
 
 
 def fit(
@@ -31,6 +32,8 @@ def fit(
     features: Any = None,
     *,
     sigma: Any = None,
+    sigma_x: Mapping[Hashable, Any] | None = None,
+    absolute_sigma: bool | None = None,
     sample_weight: Any = None,
     nan_policy: str = "omit",
     **options: Any,
@@ -43,11 +46,15 @@ def fit(
         In xarray features and target broadcast against each other and every point is a row. The table is not changed.
     target : label of the measured quantity
     features : label or list of labels; None takes all other columns of numbers (for a DataArray: its coordinates)
-    sigma : standard error of the target, in its unit: a label, one number, or one number per row
+    sigma : standard error of the target, in its unit: a label, one number, or one number per row; a tuple (downwards,
+        upwards) where the two differ
+    sigma_x : {feature: its standard error}, each like sigma; needs sigma. Acts by the slope of the law
+    absolute_sigma : False takes only the ratios of sigma, and the scale from the residuals; None is True exactly if
+        sigma is given
     sample_weight : factor of each squared residual: a label or one number per row
     nan_policy : "omit" leaves out rows with missing values and counts them, "raise" raises
-    **options : noise, operators, network, select, constraints, guesses, constants, template, shape, validation,
-        timeout, max_rounds, device, random_state, progress, callbacks: see `sr_accessor.options.FitOptions`
+    **options : noise, operators, network, select, constraints, guesses, constants, template, shape, units,
+        validation, timeout, max_rounds, device, random_state, progress, callbacks: see `sr_accessor.options.FitOptions`
 
     Returns
     -------
@@ -62,7 +69,10 @@ def fit(
     SymRegWarning : what was left out or looks suspicious; also kept on the result.
     """
     chosen = FitOptions.from_keywords(options, TABLE_KEYWORDS)
-    about = {"features": features, "sigma": sigma, "sample_weight": sample_weight, "nan_policy": nan_policy}
+    about = {
+        "features": features, "sigma": sigma, "sigma_x": sigma_x, "absolute_sigma": absolute_sigma,
+        "sample_weight": sample_weight, "nan_policy": nan_policy,
+    }  # fmt: skip
     if not isinstance(table, pd.api.typing.DataFrameGroupBy):
         return _fit_one(table, target, about, chosen)
     results = {}
@@ -75,6 +85,71 @@ def fit(
             error.add_note(f"in group {key!r}")
             raise
     return results
+
+
+def refine(
+    table: pd.DataFrame | xr.Dataset | xr.DataArray,
+    target: Hashable,
+    formula: str,
+    *,
+    start: Mapping[str, float] | None = None,
+    bounds: Mapping[str, tuple[float | None, float | None]] | None = None,
+    fix: Mapping[str, float] | None = None,
+    sigma: Any = None,
+    sigma_x: Mapping[Hashable, Any] | None = None,
+    absolute_sigma: bool | None = None,
+    sample_weight: Any = None,
+    nan_policy: str = "omit",
+    noise: Any = "gaussian",
+    restarts: int = 30,
+    random_state: int | None = None,
+    **unknown: Any,
+) -> FitResult:
+    """Find the parameters of a known law: `curve_fit` for tables.
+
+    Parameters
+    ----------
+    table, target, sigma, sigma_x, absolute_sigma, sample_weight, nan_policy, noise : as in `fit`
+    formula : right-hand side such as "b1*(1 - exp(-b2*x))": names of columns are inputs (others than identifiers in
+        backticks), all other names parameters; written numbers stay
+    start : {parameter: first value}; parameters without one begin at 1
+    bounds : {parameter: (lower, upper)}, None where there is none
+    fix : {parameter: value that it keeps}
+    restarts : further starts, refined in the same batch: half of them near the given one, the others of any magnitude
+    random_state : seed of the restarts; None draws one, which the result records
+
+    Returns
+    -------
+    FitResult of this one law; ``.best.params`` has the formula's own names
+
+    Raises
+    ------
+    ParseError : the formula is no expression; says where.
+    ColumnError, InputError, MissingDataError, SigmaError, NoiseModelError, OptionError, UnknownNameError
+    """
+    check_keywords(unknown, [name for name in inspect.signature(refine).parameters if name != "unknown"])
+    if restarts != int(restarts) or restarts < 0:
+        raise InputError(f"restarts={restarts!r} is out of range; give a whole number from 0")
+
+    from sr_accessor import known_law  # loads torch
+    from sr_accessor.scatter import noises_of
+
+    if not is_xarray(table) and not isinstance(table, pd.DataFrame):
+        raise OptionError(
+            f"cannot refine on a {kind_of(table)}; give a pandas DataFrame, or an xarray Dataset or DataArray"
+        )
+    labels = list(variables_of(table)) if is_xarray(table) else list(table.columns)
+    law = known_law.read_law(formula, labels, target, start=start, bounds=bounds, fix=fix)
+    observations = _observe(
+        table, target, {
+            "features": list(law.names), "sigma": sigma, "sigma_x": sigma_x, "absolute_sigma": absolute_sigma,
+            "sample_weight": sample_weight, "nan_policy": nan_policy,
+        },
+    )  # fmt: skip
+    for remark in observations.remarks:
+        warnings.warn(remark, stacklevel=3)
+    chosen = noises_of(noise, observations)
+    return known_law.refine_law(observations, law, chosen, restarts=int(restarts), random_state=random_state)
 
 
 def predict(table: pd.DataFrame | xr.Dataset | xr.DataArray, law: FitResult | Equation) -> pd.Series | xr.DataArray:

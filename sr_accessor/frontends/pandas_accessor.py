@@ -28,6 +28,10 @@ class DataFrameAccessor:
         """The law behind column `target`: `sr_accessor.fit(df, target, features, **options)`."""
         return functions.fit(self._obj, target, features, **options)
 
+    def refine(self, target: Hashable, formula: str, **options: Any) -> FitResult:
+        """The parameters of a known law: `sr_accessor.refine(df, target, formula, **options)`."""
+        return functions.refine(self._obj, target, formula, **options)
+
     def predict(self, law: FitResult | Equation) -> pd.Series:
         """The target according to `law`, with this frame's index: `sr_accessor.predict(df, law)`."""
         return functions.predict(self._obj, law)

@@ -28,6 +28,10 @@ class DatasetAccessor:
         """The law behind variable `target`: `sr_accessor.fit(ds, target, features, **options)`."""
         return functions.fit(self._obj, target, features, **options)
 
+    def refine(self, target: Hashable, formula: str, **options: Any) -> FitResult:
+        """The parameters of a known law: `sr_accessor.refine(ds, target, formula, **options)`."""
+        return functions.refine(self._obj, target, formula, **options)
+
     def predict(self, law: FitResult | Equation) -> xr.DataArray:
         """The target according to `law`, on the coordinates of its inputs: `sr_accessor.predict(ds, law)`."""
         return functions.predict(self._obj, law)
@@ -44,6 +48,11 @@ class DataArrayAccessor:
     def fit(self, features: Any = None, **options: Any) -> FitResult:
         """The law behind these values by coordinates: `sr_accessor.fit(da, features=features, **options)`."""
         return functions.fit(self._obj, features=features, **options)
+
+    def refine(self, formula: str, **options: Any) -> FitResult:
+        """The parameters of a known law of the coordinates: `sr_accessor.refine(da, da.name, formula, **options)`."""
+        name = "y" if self._obj.name is None else self._obj.name
+        return functions.refine(self._obj, name, formula, **options)
 
     def predict(self, law: FitResult | Equation) -> xr.DataArray:
         """The target according to `law`, on the coordinates of its inputs: `sr_accessor.predict(da, law)`."""

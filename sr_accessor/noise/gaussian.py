@@ -7,14 +7,9 @@ from dataclasses import dataclass
 
 import torch
 
-from sr_accessor.device import DTYPE
-from sr_accessor.noise.model import NoiseModel
+from sr_accessor.noise.model import FLOOR, NoiseModel, least_scale
 
-__all__ = ["GAUSSIAN", "Gaussian"]
-
-#: A law that is exact still leaves rounding errors of a few float64 steps. Below this fraction of rms(y) residuals
-#: are not told apart, so that of two exact laws the simpler wins and not the luckier in rounding.
-FLOOR = 8 * torch.finfo(DTYPE).eps
+__all__ = ["FLOOR", "GAUSSIAN", "Gaussian"]
 
 
 @dataclass(frozen=True)
@@ -22,32 +17,34 @@ class Gaussian(NoiseModel):
     """y = f(x) + sigma·ε, ε standard normal; without error bars sigma is one unknown scale s.
 
     With sigma the loss is ½ Σ ((y - f)/σ)² + Σ log(σ √2π). Without, s² = SSE/N is the most likely scale and the
-    loss is N/2·(log(2π s²) + 1), where s is at least `floor` times the root mean square of y.
+    loss is N/2·(log(2π s²) + 1), where s is at least `floor` times the root mean square of y. With relative error
+    bars (`absolute` False) the spread is s·σ, and s² is the mean of ((y - f)/σ)².
     """
 
     name: str = "gaussian"
+    uses_weight: bool = True
     floor: float = FLOOR
 
     def degrees(self, sigma: torch.Tensor | None) -> int:
-        return 1 if sigma is None else 0
+        return int(self.own_scale(sigma))
 
     def estimate(self, y: torch.Tensor, values: torch.Tensor, sigma: torch.Tensor | None) -> torch.Tensor:
-        """(B, 1) the scale s in units of y, or (B, 0) where sigma is stated."""
-        if sigma is not None:
+        """(B, 1) the scale s in units of y, or of sigma; (B, 0) where sigma is stated."""
+        if not self.own_scale(sigma):
             return super().estimate(y, values, sigma)
-        least = self.floor * y.square().mean().sqrt() + torch.finfo(y.dtype).tiny ** 0.5
+        error = values - y if sigma is None else (values - y) / sigma
         # clamp keeps NaN, and an overflow to inf is an error too large to compare: both are no fit
-        return (values - y).square().mean(1, keepdim=True).sqrt().clamp(min=least)
+        return torch.maximum(error.square().mean(1, keepdim=True).sqrt(), least_scale(y, sigma, self.floor))
 
     def negative_log_likelihood(
         self, y: torch.Tensor, values: torch.Tensor, sigma: torch.Tensor | None = None
     ) -> torch.Tensor:
-        if sigma is None:
-            half = len(y) / 2
-            total = half * (math.log(2 * math.pi) + 1) + 2 * half * self.estimate(y, values, None)[:, 0].log()
+        half = y.shape[-1] / 2
+        if self.own_scale(sigma):
+            total = half * (math.log(2 * math.pi) + 1) + 2 * half * self.estimate(y, values, sigma)[:, 0].log()
         else:
-            scatter = ((values - y) / sigma).square().sum(1)
-            total = scatter / 2 + sigma.log().sum() + len(y) / 2 * math.log(2 * math.pi)
+            total = ((values - y) / sigma).square().sum(1) / 2 + half * math.log(2 * math.pi)
+        total = total if sigma is None else total + sigma.log().sum(-1)
         return torch.where(torch.isfinite(total), total, torch.inf)
 
     def log_density(
@@ -65,7 +62,10 @@ class Gaussian(NoiseModel):
         return residual, torch.where(torch.isfinite(spread), spread.square().reciprocal(), 0.0)
 
     def dispersion(self, values: torch.Tensor, sigma: torch.Tensor | None, parameters: torch.Tensor) -> torch.Tensor:
-        return parameters if sigma is None else sigma[None, :]
+        if sigma is None:
+            return parameters
+        stated = sigma if sigma.dim() == 2 else sigma[None, :]
+        return stated if self.absolute else stated * parameters
 
     def sample(
         self,

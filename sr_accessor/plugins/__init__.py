@@ -1,11 +1,11 @@
-"""Plugins: who else may join; `table()`, `only(...)`, `operators()`, `noise_models()` are here."""
+"""Plugins: who else may join; `table()`, `only(...)`, `operators()`, `exporters()` and their like are here."""
 
 from __future__ import annotations
 
 import importlib
 from typing import Any
 
-__all__ = ["hookimpl", "noise_models", "only", "operators", "table", "vocabularies"]
+__all__ = ["exporters", "hookimpl", "noise_models", "only", "operators", "table", "vocabularies"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,12 +1,40 @@
-"""Our own operators and noise models, registered through the hooks like anyone's."""
+"""Our own operators, noise models and exporters, registered through the hooks like anyone's."""
 
 from __future__ import annotations
 
+from sr_accessor.exports import (
+    c,
+    excel,
+    fortran,
+    jax,
+    julia,
+    latex,
+    lmfit,
+    matlab,
+    numpy,
+    pandas_eval,
+    python,
+    sql,
+    sympy,
+    torch,
+)
 from sr_accessor.expressions.elementary import ELEMENTARY
+from sr_accessor.noise.binomial import BINOMIAL
 from sr_accessor.noise.gaussian import GAUSSIAN
+from sr_accessor.noise.heteroscedastic import HETEROSCEDASTIC
+from sr_accessor.noise.laplace import LAPLACE
+from sr_accessor.noise.lognormal import LOGNORMAL
+from sr_accessor.noise.multiplicative import MULTIPLICATIVE
+from sr_accessor.noise.negative_binomial import NEGATIVE_BINOMIAL
+from sr_accessor.noise.poisson import POISSON
+from sr_accessor.noise.student_t import STUDENT_T
 from sr_accessor.plugins.hookspecs import hookimpl
 
-__all__ = ["register_noise_models", "register_operators"]
+__all__ = ["register_exporters", "register_noise_models", "register_operators"]
+
+NOISE_MODELS = (
+    GAUSSIAN, HETEROSCEDASTIC, MULTIPLICATIVE, LOGNORMAL, STUDENT_T, LAPLACE, POISSON, NEGATIVE_BINOMIAL, BINOMIAL,
+)  # fmt: skip
 
 
 @hookimpl
@@ -18,4 +46,12 @@ def register_operators(registry):
 
 @hookimpl
 def register_noise_models(registry):
-    registry.add(GAUSSIAN)
+    for model in NOISE_MODELS:
+        registry.add(model)
+
+
+@hookimpl
+def register_exporters(registry):
+    languages = (latex, sympy, python, numpy, torch, jax, pandas_eval, excel, c, julia, matlab, fortran, sql, lmfit)
+    for language in languages:
+        registry.add(language.EXPORTER)

@@ -1,17 +1,19 @@
 """Catalogue: every plugin and what it registered, as one immutable value that answers questions by name.
 
-It knows operators, named sets of them, and noise models; it does not know where plugins come from.
+It knows what can be registered; it does not know where plugins come from.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from sr_accessor.errors import PluginConflictError, PluginError, UnknownNameError, nearest
+from sr_accessor.exports.exporter import Exporter
 from sr_accessor.expressions.operator import Operator
 from sr_accessor.noise.model import NoiseModel
+from sr_accessor.plugins.contributions import SelectionRule, ShapeConstraint
 
 __all__ = ["BUILTIN", "NOTEBOOK", "Catalogue", "Plugin", "VocabularyRule"]
 
@@ -19,7 +21,14 @@ __all__ = ["BUILTIN", "NOTEBOOK", "Catalogue", "Plugin", "VocabularyRule"]
 BUILTIN, NOTEBOOK = "builtin", "notebook"
 
 #: What a catalogue holds, and the word for one of each.
-KINDS = {"operators": "operator", "vocabularies": "vocabulary", "noise_models": "noise model"}
+KINDS = {
+    "operators": "operator",
+    "vocabularies": "vocabulary",
+    "noise_models": "noise model",
+    "exporters": "exporter",
+    "selection_rules": "selection rule",
+    "shape_constraints": "shape constraint",
+}
 
 
 @dataclass(frozen=True)
@@ -41,7 +50,8 @@ class Plugin:
     name : of its entry point; `name:operator` says whose operator is meant
     distribution, version : where it comes from; empty for built-ins and a notebook's own
     hooks : names of the hooks it implements
-    operators, vocabularies, noise_models : what it registered
+    operators, vocabularies, noise_models, exporters, selection_rules, shape_constraints : what it registered
+    listeners : hook that is told of configuration or fits -> the plugin's function
     overrides : names of operators it registered with override=True
     status : "loaded", "failed", "conflict", "blocked" or "not loaded"
     error : why, in one sentence
@@ -54,6 +64,10 @@ class Plugin:
     operators: tuple[Operator, ...] = ()
     vocabularies: tuple[VocabularyRule, ...] = ()
     noise_models: tuple[NoiseModel, ...] = ()
+    exporters: tuple[Exporter, ...] = ()
+    selection_rules: tuple[SelectionRule, ...] = ()
+    shape_constraints: tuple[ShapeConstraint, ...] = ()
+    listeners: Mapping[str, Callable[..., Any]] = field(default_factory=dict, repr=False)
     overrides: frozenset[str] = frozenset()
     status: str = "loaded"
     error: str = ""
@@ -67,15 +81,17 @@ class Plugin:
 class Catalogue:
     """All plugins: built-ins, then by name, then the notebook's own.
 
-    `operators`, `vocabularies` and `noise_models` map a name to the plugins that give it and the thing itself. A
-    built-in keeps its bare name whoever else claims it; a name that two plugins give must be asked for as
-    `plugin:name`.
+    Each of `KINDS` is a mapping from a name to the plugins that give it and the thing itself. A built-in keeps its
+    bare name whoever else claims it; a name that two plugins give must be asked for as `plugin:name`.
     """
 
     plugins: tuple[Plugin, ...]
     operators: Mapping[str, dict[str, Operator]] = field(init=False)
     vocabularies: Mapping[str, dict[str, VocabularyRule]] = field(init=False)
     noise_models: Mapping[str, dict[str, NoiseModel]] = field(init=False)
+    exporters: Mapping[str, dict[str, Exporter]] = field(init=False)
+    selection_rules: Mapping[str, dict[str, SelectionRule]] = field(init=False)
+    shape_constraints: Mapping[str, dict[str, ShapeConstraint]] = field(init=False)
 
     def __post_init__(self) -> None:
         for kind in KINDS:
@@ -93,7 +109,7 @@ class Catalogue:
 
         Raises
         ------
-        UnknownNameError : there is none; tells the nearest name, and which plugins failed.
+        UnknownNameError : there is none; tells the nearest name, and which plugins could not be asked.
         PluginConflictError : two plugins give it.
         """
         owner, _, bare = name.rpartition(":")
@@ -103,10 +119,19 @@ class Catalogue:
             return found
         if entry and not owner:
             raise PluginConflictError(self._conflict(kind, name))
-        known = [n if _by_bare_name(e) is not None else f"{p}:{n}" for n, e in getattr(self, kind).items() for p in e]
-        failed = ", ".join(str(p) for p in self.plugins if p.status == "failed")
-        why = f"; could not be loaded: {failed}, see sr_accessor.plugins.table()" if failed else ""
-        raise UnknownNameError(f"no {KINDS[kind]} {name!r}; {nearest(name, dict.fromkeys(known))}{why}")
+        known = self.named(kind)
+        absent = ", ".join(f"{p} {p.status}" for p in self.plugins if p.status in ("failed", "blocked", "not loaded"))
+        why = f"; there may be one in {absent}: see sr_accessor.plugins.table()" if absent else ""
+        raise UnknownNameError(f"no {KINDS[kind]} {name!r}; {nearest(name, known)}{why}")
+
+    def named(self, kind: str) -> dict[str, Any]:
+        """All things of one kind by the name to ask for them: the bare one, or `plugin:name` where two give it."""
+        entries = getattr(self, kind).items()
+        return {
+            name if _by_bare_name(entry) is thing else f"{owner}:{name}": thing
+            for name, entry in entries
+            for owner, thing in entry.items()
+        }
 
     def default(self) -> dict[str, Operator]:
         """Operators by bare name in the order of their ids, without the names that two plugins give."""

@@ -7,11 +7,12 @@ named in a warning and in `table()`, and the others work.
 
 from __future__ import annotations
 
+import functools
 import inspect
 import os
 import threading
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from importlib import metadata
@@ -21,7 +22,6 @@ import pandas as pd
 import pluggy
 
 from sr_accessor.errors import (
-    NoiseModelError,
     OperatorError,
     OptionError,
     PluginConflictError,
@@ -30,23 +30,31 @@ from sr_accessor.errors import (
     UnknownNameError,
     nearest,
 )
+from sr_accessor.exports.exporter import Exporter
+from sr_accessor.expressions.definitions import base_operators
 from sr_accessor.expressions.operator import Operator
 from sr_accessor.expressions.vocabulary import Vocabulary
 from sr_accessor.noise.model import NoiseModel
 from sr_accessor.plugins import builtin, hookspecs
-from sr_accessor.plugins.catalogue import BUILTIN, NOTEBOOK, Catalogue, Plugin, VocabularyRule
-from sr_accessor.testing import check_noise_model, check_operator
+from sr_accessor.plugins.catalogue import BUILTIN, KINDS, NOTEBOOK, Catalogue, Plugin, VocabularyRule
+from sr_accessor.plugins.contributions import SelectionRule, Settings, ShapeConstraint
+from sr_accessor.testing import check_exporter, check_noise_model, check_operator
+from sr_accessor.version import __version__
 
 __all__ = [
     "BLOCK_VARIABLE",
     "LOAD_VARIABLE",
     "catalogue",
+    "exporter",
+    "exporters",
     "noise_model",
     "noise_models",
     "only",
     "operators",
     "register_operator",
+    "routes",
     "table",
+    "tell",
     "vocabularies",
     "vocabulary",
 ]
@@ -56,21 +64,39 @@ LOAD_VARIABLE, BLOCK_VARIABLE = "SR_ACCESSOR_LOAD_PLUGINS", "SR_ACCESSOR_BLOCK_P
 
 
 # ---------------------------------------------------------------------- what a hook is handed
-class OperatorRegistry:
+class Registry:
+    """Collects what one hook of one plugin adds.
+
+    Parameters
+    ----------
+    kind : class of what may be added
+    words : what one is called
+    """
+
+    def __init__(self, kind: type, words: str) -> None:
+        self.kind, self.words = kind, words
+        self.added: dict[str, Any] = {}
+
+    def add(self, thing: Any) -> None:
+        """Add one."""
+        if not isinstance(thing, self.kind):
+            raise PluginError(f"registry.add takes a sr_accessor.{self.kind.__name__}, not {type(thing).__name__}")
+        if thing.name in self.added:
+            raise PluginConflictError(f"the {self.words} {thing.name!r} is added twice")
+        self.added[thing.name] = thing
+
+
+class OperatorRegistry(Registry):
     """Collects what one plugin's `register_operators` adds."""
 
     def __init__(self) -> None:
-        self.added: dict[str, Operator] = {}
+        super().__init__(Operator, "operator")
         self.vocabularies: dict[str, VocabularyRule] = {}
         self.overrides: set[str] = set()
 
     def add(self, operator: Operator, *, override: bool = False) -> None:
         """Add an operator; `override` lets it take the place of another of the same name."""
-        if not isinstance(operator, Operator):
-            raise OperatorError(f"registry.add takes a sr_accessor.Operator, not {type(operator).__name__}")
-        if operator.name in self.added:
-            raise PluginConflictError(f"the operator {operator.name!r} is added twice")
-        self.added[operator.name] = operator
+        super().add(operator)
         if override:
             self.overrides.add(operator.name)
 
@@ -83,19 +109,24 @@ class OperatorRegistry:
         self.vocabularies[name] = VocabularyRule(name, base, tuple(add), tuple(remove))
 
 
-class NoiseModelRegistry:
-    """Collects what one plugin's `register_noise_models` adds."""
+def _no_check(thing: Any) -> None:
+    """What cannot be tried before it is used; it is checked there."""
 
-    def __init__(self) -> None:
-        self.added: dict[str, NoiseModel] = {}
 
-    def add(self, model: NoiseModel) -> None:
-        """Add a noise model."""
-        if not isinstance(model, NoiseModel):
-            raise NoiseModelError(f"registry.add takes a sr_accessor.NoiseModel, not {type(model).__name__}")
-        if model.name in self.added:
-            raise PluginConflictError(f"the noise model {model.name!r} is added twice")
-        self.added[model.name] = model
+#: Hook that registers -> its registry, the name in `KINDS`, and the check of each thing.
+_REGISTERING: Mapping[str, tuple[Callable[[], Registry], str, Callable[[Any], None]]] = {
+    "register_operators": (OperatorRegistry, "operators", check_operator),
+    "register_noise_models": (lambda: Registry(NoiseModel, "noise model"), "noise_models", check_noise_model),
+    "register_exporters": (lambda: Registry(Exporter, "exporter"), "exporters", check_exporter),
+    "register_selection_rules": (lambda: Registry(SelectionRule, "selection rule"), "selection_rules", _no_check),
+    "register_shape_constraints": (
+        lambda: Registry(ShapeConstraint, "shape constraint"),
+        "shape_constraints",
+        _no_check,
+    ),
+}
+#: Hooks that are told of something.
+_LISTENING = tuple(name for name in hookspecs.HOOKS if name not in _REGISTERING)
 
 
 # ---------------------------------------------------------------------- loading
@@ -110,7 +141,7 @@ def catalogue() -> Catalogue:
         if _catalogue is not None:
             return _catalogue
         allowed, blocked = _listed(LOAD_VARIABLE), _listed(BLOCK_VARIABLE) or ()
-        _catalogue = loaded = load(allowed, blocked)
+        _catalogue = loaded = _configured(load(allowed, blocked))
     # Warned after it is kept: where warnings are errors, the next call works.
     installed = [name for p in loaded.plugins for name in (p.name, p.distribution) if name]
     for name in (*(allowed or ()), *blocked):
@@ -181,29 +212,40 @@ def _joined(plugin: Plugin, find_module: Callable[[], Any], *, check: bool) -> P
     except pluggy.PluginValidationError as error:
         raise PluginError(f"{plugin} does not fit its hook: {error}") from error
     callers = {caller.name: caller for caller in manager.get_hookcallers(module) or ()}
-    hooks = sorted(name for name in hookspecs.__all__ if name.startswith("register_"))
     for name, caller in callers.items():
         if not caller.has_spec():
-            raise PluginError(f"{plugin} implements an unknown hook {name!r}; {nearest(name, hooks)}")
+            raise PluginError(f"{plugin} implements an unknown hook {name!r}; {nearest(name, hookspecs.HOOKS)}")
     if not callers:
-        raise PluginError(f"{plugin} implements no hook; put @sr_accessor.hookimpl on {' or '.join(hooks)}")
-    operators, noise_models = OperatorRegistry(), NoiseModelRegistry()
-    for name, registry, checked in (
-        ("register_operators", operators, check_operator),
-        ("register_noise_models", noise_models, check_noise_model),
-    ):
-        if name in callers:
-            _guarded(plugin, f"hook {name!r}", callers[name], registry=registry)
-            for thing in registry.added.values() if check else ():
-                _guarded(plugin, f"hook {name!r}", checked, thing)
-    return replace(
-        plugin,
-        hooks=tuple(sorted(callers)),
-        operators=tuple(operators.added.values()),
-        vocabularies=tuple(operators.vocabularies.values()),
-        noise_models=tuple(noise_models.added.values()),
-        overrides=frozenset(operators.overrides),
-    )
+        raise PluginError(f"{plugin} implements no hook; put @sr_accessor.hookimpl on {' or '.join(_REGISTERING)}")
+    found: dict[str, Any] = {}
+    for name in callers.keys() & _REGISTERING.keys():
+        make, kind, checked = _REGISTERING[name]
+        registry = make()
+        _guarded(plugin, f"hook {name!r}", callers[name], registry=registry)
+        for thing in registry.added.values() if check else ():
+            _guarded(plugin, f"hook {name!r}", checked, thing)
+        found[kind] = tuple(registry.added.values())
+        if isinstance(registry, OperatorRegistry):
+            found["vocabularies"] = tuple(registry.vocabularies.values())
+            found["overrides"] = frozenset(registry.overrides)
+            if check:
+                found["operators"] = tuple(_accountable(plugin, operator) for operator in found["operators"])
+    listeners = {name: callers[name] for name in _LISTENING if name in callers}
+    return replace(plugin, hooks=tuple(sorted(callers)), listeners=listeners, **found)
+
+
+def _accountable(plugin: Plugin, operator: Operator) -> Operator:
+    """The operator, with whatever its functions raise in a fit told as its plugin's error."""
+
+    def named(function: Callable[..., Any], role: str) -> Callable[..., Any]:
+        place = f"{role} of operator {operator.name!r}"
+        return functools.wraps(function)(lambda *arguments: _guarded(plugin, place, function, *arguments))
+
+    derivative = operator.derivative
+    if derivative is not None:
+        derivative = tuple(named(function, f"derivative[{i}]") for i, function in enumerate(derivative))
+    domain = None if operator.domain is None else named(operator.domain, "domain")
+    return replace(operator, torch=named(operator.torch, "torch"), derivative=derivative, domain=domain)
 
 
 def _guarded(plugin: Plugin, place: str, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
@@ -231,7 +273,7 @@ def only(*names: str) -> Iterator[None]:
     """
     global _catalogue
     with _lock:
-        inside = load(allowed=names)
+        inside = _configured(load(allowed=names))
         for name in names:
             found = [p for p in inside.plugins if name in (p.name, p.distribution)]
             if not found:
@@ -248,19 +290,64 @@ def only(*names: str) -> Iterator[None]:
             _catalogue = before
 
 
+def _configured(loaded: Catalogue) -> Catalogue:
+    """The catalogue after `configure` of each plugin; one that fails there joins no more than one that fails before."""
+    settings = Settings(__version__, tuple(p.name for p in loaded.plugins if p.status in ("loaded", "conflict")))
+    plugins = []
+    for plugin in loaded.plugins:
+        try:
+            if "configure" in plugin.listeners:
+                _guarded(plugin, "hook 'configure'", plugin.listeners["configure"], settings=settings)
+        except PluginError as error:
+            bare = Plugin(plugin.name, plugin.distribution, plugin.version, plugin.hooks)
+            plugin = replace(bare, status="failed", error=str(error))
+        plugins.append(plugin)
+    return Catalogue(tuple(plugins))
+
+
+def tell(hook: str, **what: Any) -> list[SymRegWarning]:
+    """Tell every plugin that listens, e.g. `tell("fit_finished", result=result)`.
+
+    Returns
+    -------
+    A remark for each plugin that failed. It is told no more, and `table()` shows it as failed; what it registered
+    stays, since a fit may be using it.
+    """
+    global _catalogue
+    remarks = []
+    for plugin in catalogue().plugins:
+        if hook not in plugin.listeners:
+            continue
+        try:
+            _guarded(plugin, f"hook {hook!r}", plugin.listeners[hook], **what)
+        except PluginError as error:
+            failed = replace(plugin, status="failed", error=str(error), listeners={})
+            with _lock:
+                plugins = catalogue().plugins
+                _catalogue = Catalogue(tuple(failed if p.name == plugin.name else p for p in plugins))
+            remarks.append(SymRegWarning("PLUGIN", f"{error}. The fit goes on without it"))
+    return remarks
+
+
 # ---------------------------------------------------------------------- asking
 def vocabulary(spec: str | Vocabulary | Iterable[str | Operator] = "default") -> Vocabulary:
     """The operators that a search may use.
 
+        vocabulary("spectroscopy")                      # a named set
+        vocabulary(["add", "mul", "lab:erfcx"])         # these alone
+        vocabulary(["spectroscopy", "-tan", "+erfcx"])  # a named set (default: "default") without some, with others
+
     Parameters
     ----------
     spec : "default" (everything registered, built-ins and plugins), the name of a vocabulary, a list of operator
-        names ("sin", "lab:erfcx") or operators, or a `Vocabulary`, which is returned as it is
+        names ("sin", "lab:erfcx") or operators, or a `Vocabulary`, which is returned as it is. Names that begin
+        with "-" or "+" change a named set, which may stand first in the list.
 
     Raises
     ------
     UnknownNameError : no such vocabulary or operator; tells the nearest name.
     PluginConflictError : two plugins give an operator of that name.
+    OptionError : names with and without a sign.
     """
     if isinstance(spec, Vocabulary):
         return spec
@@ -268,12 +355,34 @@ def vocabulary(spec: str | Vocabulary | Iterable[str | Operator] = "default") ->
     if isinstance(spec, str):
         chosen = known.vocabulary(spec)
     else:
-        asked = [o if isinstance(o, Operator) else known.find("operators", o) for o in spec]
+        chosen = _chosen(known, list(spec))
+    everything = tuple((known.default() | chosen).values())  # a present name keeps its place, and so its id
+    return Vocabulary(everything, None if len(chosen) == len(everything) else frozenset(chosen))
+
+
+def _chosen(known: Catalogue, entries: list[str | Operator]) -> dict[str, Operator]:
+    """Operators by bare name of a list of names and operators."""
+    signed = [isinstance(entry, str) and entry[:1] in ("-", "+") for entry in entries]
+    if not any(signed):
+        asked = [o if isinstance(o, Operator) else known.find("operators", o) for o in entries]
         chosen = {o.name: o for o in asked}
         if len(chosen) < len(set(asked)):
             raise PluginConflictError(f"two of {[o.name for o in asked]} are different operators of one name; take one")
-    everything = tuple((known.default() | chosen).values())  # a present name keeps its place, and so its id
-    return Vocabulary(everything, None if len(chosen) == len(everything) else frozenset(chosen))
+        return chosen
+    base = "default" if signed[0] else entries[0]
+    if not all(signed[1:]) or not isinstance(base, str):
+        raise OptionError(
+            f"operators={entries!r}: name either those to use, or with '-' those to leave out and with '+' those to "
+            "add; a vocabulary to start from may stand first"
+        )
+    chosen = known.vocabulary(base)
+    for entry in entries[not signed[0] :]:
+        operator = known.find("operators", entry[1:])
+        if entry[0] == "+":
+            chosen = chosen | {operator.name: operator}
+        else:
+            chosen = {name: o for name, o in chosen.items() if name != operator.name}
+    return chosen
 
 
 def noise_model(spec: str | NoiseModel = "gaussian") -> NoiseModel:
@@ -285,6 +394,48 @@ def noise_model(spec: str | NoiseModel = "gaussian") -> NoiseModel:
     PluginConflictError : two plugins give one of that name.
     """
     return spec if isinstance(spec, NoiseModel) else catalogue().find("noise_models", spec)
+
+
+def exporter(name: str) -> Exporter:
+    """The exporter called `name`: "python", "excel", "lab:spice".
+
+    Raises
+    ------
+    UnknownNameError : there is none; tells the nearest name.
+    PluginConflictError : two plugins give one of that name.
+    """
+    return catalogue().find("exporters", name)
+
+
+def routes(operators: Vocabulary, network: Collection[str] | None = None) -> dict[str, tuple[str, ...]]:
+    """By which routes each active operator that is not built in takes part in a search.
+
+    Parameters
+    ----------
+    operators : what the search may use
+    network : names of the operators that the network can write; None where the search has no network
+
+    Returns
+    -------
+    {operator: routes}: "screens" (functions of one argument: each screen tries it as a feature), "moves" (every
+    operator, in random trees too); and of the network "native" (it writes the operator), "rewritten" (it writes the
+    definition), or "not by the network".
+    """
+    builtin_names = {o.name: o for o in catalogue().plugins[0].operators}
+    told = {}
+    for operator in operators:
+        if builtin_names.get(operator.name) is operator or operator.arity == 0:
+            continue
+        ways = ["screens", "moves"] if operator.arity == 1 and operator.linear == "none" else ["moves"]
+        if network is not None:
+            if operator.name in network:
+                ways.append("native")
+            elif operator.definition is not None and base_operators(operator, operators) <= set(network):
+                ways.append("rewritten")
+            else:
+                ways.append("not by the network")
+        told[operator.name] = tuple(ways)
+    return told
 
 
 def register_operator(
@@ -349,7 +500,7 @@ def _arity(name: str, function: Any) -> int:
 
 # ---------------------------------------------------------------------- tables
 def table() -> pd.DataFrame:
-    """One row per plugin: name, distribution, version, hooks, operators, noise_models, status, error."""
+    """One row per plugin: name, distribution, version, hooks, one column for each kind of thing, status, error."""
     return pd.DataFrame(
         [
             {
@@ -357,8 +508,7 @@ def table() -> pd.DataFrame:
                 "distribution": p.distribution,
                 "version": p.version,
                 "hooks": ", ".join(p.hooks),
-                "operators": ", ".join(o.name for o in p.operators),
-                "noise_models": ", ".join(m.name for m in p.noise_models),
+                **{kind: ", ".join(thing.name for thing in getattr(p, kind)) for kind in KINDS},
                 "status": p.status,
                 "error": p.error,
             }
@@ -403,3 +553,9 @@ def noise_models() -> pd.DataFrame:
     return pd.DataFrame(
         [{"name": m.name, "plugin": owner, "support": m.support, "uses_sigma": m.uses_sigma} for owner, m in rows]
     )
+
+
+def exporters() -> pd.DataFrame:
+    """One row per exporter: name, plugin, suffix of its files."""
+    rows = [(owner, e) for entry in catalogue().exporters.values() for owner, e in entry.items()]
+    return pd.DataFrame([{"name": e.name, "plugin": owner, "suffix": e.suffix} for owner, e in rows])

@@ -16,6 +16,7 @@ from sr_accessor.expressions.evaluate import evaluate
 from sr_accessor.expressions.jacobian import jacobian
 from sr_accessor.noise.model import NoiseModel
 from sr_accessor.refinement.levenberg_marquardt import solve_normal
+from sr_accessor.refinement.likelihood import LawErrors
 from sr_accessor.refinement.solution import Reason, Refined
 
 __all__ = ["POINTS", "Curvature", "curvature", "descend"]
@@ -47,7 +48,12 @@ class Curvature:
 
 
 def curvature(
-    expressions: Expressions, x: torch.Tensor, y: torch.Tensor, sigma: torch.Tensor | None, noise: NoiseModel
+    expressions: Expressions,
+    x: torch.Tensor,
+    y: torch.Tensor,
+    sigma: torch.Tensor | None,
+    noise: NoiseModel,
+    errors: LawErrors | None = None,
 ) -> Curvature:
     """Loss, slope and curvature of every candidate.
 
@@ -55,23 +61,31 @@ def curvature(
     ----------
     expressions : Expressions, B candidates
     x : (N, D); y : (N,); sigma : (N,) or None
+    errors : error bars that depend on the law, in the place of `sigma`; their own slope does not count
     """
     together = max(1, CELLS // max(1, len(y)))
     parts = [
-        _of_few(expressions[at], x, y, sigma, noise)
+        _of_few(expressions[at], x, y, sigma, noise, errors)
         for at in (slice(start, start + together) for start in range(0, max(1, len(expressions)), together))
     ]  # pieces of a batch, not candidates
     return Curvature(*(torch.cat([getattr(p, f) for p in parts]) for f in Curvature.__dataclass_fields__))
 
 
 def _of_few(
-    expressions: Expressions, x: torch.Tensor, y: torch.Tensor, sigma: torch.Tensor | None, noise: NoiseModel
+    expressions: Expressions,
+    x: torch.Tensor,
+    y: torch.Tensor,
+    sigma: torch.Tensor | None,
+    noise: NoiseModel,
+    errors: LawErrors | None = None,
 ) -> Curvature:
     pieces = [slice(start, start + POINTS) for start in range(0, max(1, len(y)), POINTS)]
     if len(pieces) == 1:
         values, columns, _ = jacobian(expressions, x)
     else:
         values, columns = torch.cat([evaluate(expressions, x[rows])[0] for rows in pieces], 1), None
+    if errors is not None:
+        sigma = torch.cat([errors[rows].sigma(expressions, x[rows], y[rows]) for rows in pieces], 1)
     loss = noise.negative_log_likelihood(y, values, sigma)
     residual, weight = (given.expand_as(values) for given in noise.working(y, values, sigma))
     count, slots = expressions.constants.shape
@@ -91,6 +105,7 @@ def descend(
     y: torch.Tensor,
     sigma: torch.Tensor | None,
     noise: NoiseModel,
+    errors: LawErrors | None = None,
     *,
     steps: int,
 ) -> Refined:
@@ -99,7 +114,7 @@ def descend(
     For candidates refined on a part of the rows: from there one step is nearly enough. Far starts need the many cheap
     steps of `levenberg_marquardt`.
     """
-    now = curvature(expressions, x, y, sigma, noise)
+    now = curvature(expressions, x, y, sigma, noise, errors)
     used = torch.ones(len(expressions), dtype=torch.int64, device=y.device)
     damping = torch.zeros_like(now.loss)
     done = ~now.loss.isfinite() | ~expressions.free.any(1)
@@ -112,7 +127,7 @@ def descend(
         change = solve_normal(now.normal[at], now.gradient[at], damping[at, None])
         change = torch.where(expressions.free[at] & change.isfinite(), change, 0.0)
         trial = expressions[at].with_constants(expressions.constants[at] + change)
-        there = curvature(trial, x, y, sigma, noise)
+        there = curvature(trial, x, y, sigma, noise, errors)
         used[at] += 1
         fall = now.loss[at] - there.loss
         promised = (change * now.gradient[at]).sum(1) / 2

@@ -42,7 +42,8 @@ class Refined:
     Parameters
     ----------
     expressions : the candidates with the best constants seen
-    loss : (B,) float64, weighted sum of squared residuals; +inf where the expression is not valid
+    loss : (B,) float64, weighted sum of squared residuals, or of `most_likely` the negative log-likelihood in nats;
+        +inf where the expression is not valid
     reason : (B,) int64, see `Reason`
     steps : (B,) int64, Jacobians computed
     """

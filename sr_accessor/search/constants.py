@@ -21,9 +21,8 @@ from sr_accessor.expressions.latex import label_latex
 from sr_accessor.expressions.operator import Operator
 from sr_accessor.expressions.rewrite import simplify_batch
 from sr_accessor.expressions.vocabulary import FIRST_OPERATOR, Vocabulary
-from sr_accessor.refinement.levenberg_marquardt import levenberg_marquardt
 from sr_accessor.search.moves import splice
-from sr_accessor.search.selection import SNAP_BITS, SNAP_VALUES, Data, Scored, score
+from sr_accessor.search.selection import SNAP_BITS, SNAP_VALUES, Data, Scored, refit, score
 
 __all__ = ["check_constants", "name_numbers", "with_constants"]
 
@@ -80,7 +79,7 @@ def _declared(name: str, value: float) -> Operator:
         return sympy.Symbol(name)
 
     latex = label_latex(str(name)).replace("{", "{{").replace("}", "}}")
-    return Operator(name, 0, lambda: value, symbol, latex, bits=BITS)
+    return Operator(name, 0, lambda: value, symbol, latex, units="same", bits=BITS)  # of any unit
 
 
 def name_numbers(scored: Scored, data: Data, names: Sequence[str]) -> list[Scored]:
@@ -102,7 +101,7 @@ def name_numbers(scored: Scored, data: Data, names: Sequence[str]) -> list[Score
         law, named = _named(current, words, data)
         if not len(named):
             break
-        refined = levenberg_marquardt(named, data.x, data.y, data.weight, steps=8)
+        refined = refit(named, data, steps=8)
         again = score(refined.expressions, data, tuple(current.origins[i] for i in law.tolist()))
         best = torch.argsort(again.description_length, stable=True)[:MOST_LAWS]
         current = again[best[again.loss[best].isfinite()]]

@@ -12,12 +12,14 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from sr_accessor.constraints import Constraints, Limit, Monotone, Positive, Shape
-from sr_accessor.errors import ColumnError, UnknownNameError, nearest
+from sr_accessor.constraints import Constraints, Limit, Monotone, Positive, Shape, Shaped
+from sr_accessor.errors import ColumnError, PluginError, UnknownNameError, nearest
 from sr_accessor.expressions.batch import Expressions
+from sr_accessor.expressions.dimensions import Dimensions, consistent
 from sr_accessor.expressions.evaluate import evaluate
 from sr_accessor.expressions.jacobian import input_derivative
 from sr_accessor.expressions.vocabulary import VARIABLE, Vocabulary
+from sr_accessor.plugins.manager import catalogue
 
 __all__ = ["Admission", "constrained"]
 
@@ -81,6 +83,7 @@ class Admission:
     grid : (G, D) points at which the shape is tested
     limits : one (R, P, D) tensor of points on R ladders for each Limit of `shape`, in order
     spread : standard deviation of the target
+    dimensions : units that must fit together while constants have none; None where they need not
     """
 
     most_complexity: float
@@ -92,6 +95,7 @@ class Admission:
     grid: torch.Tensor
     limits: tuple[torch.Tensor, ...]
     spread: float
+    dimensions: Dimensions | None = None
 
     @classmethod
     def bind(
@@ -102,6 +106,7 @@ class Admission:
         names: Sequence[Hashable],
         x: torch.Tensor,
         y: torch.Tensor,
+        dimensions: Dimensions | None = None,
     ) -> Admission:
         """Constraints for one fit.
 
@@ -139,6 +144,7 @@ class Admission:
             grid=_grid(x),
             limits=tuple(_ladders(s, d, x) for s, d in bound if isinstance(s, Limit)),
             spread=float(y.std()),
+            dimensions=dimensions,
         )
 
     def formed(self, e: Expressions, *, but: Sequence[int] = ()) -> torch.Tensor:
@@ -150,6 +156,8 @@ class Admission:
             fine = fine & (e.codes == code).any(1)
         for code, most in self.uses:
             fine = fine & ((e.codes == code).sum(1) <= most)
+        if self.dimensions is not None:
+            fine = fine & consistent(e, self.dimensions)
         for outer, inner, most in self.nested:
             fine = fine & ~((e.codes == outer) & (_stacked(e, inner) > most)).any(1)
         return fine
@@ -171,9 +179,19 @@ class Admission:
             elif isinstance(wanted, Monotone):
                 sign = 1.0 if wanted.direction == "increasing" else -1.0
                 fine &= _not_negative(sign * slopes[:, d])
+            elif isinstance(wanted, Shaped):
+                fine &= self._holds(wanted, values, slopes)
             else:
                 fine &= self._tends(e, wanted, next(ladders))
         return fine
+
+    def _holds(self, wanted: Shaped, values: torch.Tensor, slopes: torch.Tensor) -> torch.Tensor:
+        """Whether a plugin's demand is met."""
+        constraint = catalogue().find("shape_constraints", wanted.name)
+        held = constraint.holds(values, slopes, self.grid, *wanted.arguments)
+        if not isinstance(held, torch.Tensor) or held.dtype != torch.bool or held.shape != values.shape[:1]:
+            raise PluginError(f"shape constraint {wanted.name!r} must give bool ({len(values)},), not {held!r}")
+        return held
 
     def _tends(self, e: Expressions, wanted: Limit, ladders: torch.Tensor) -> torch.Tensor:
         """Whether the last value on each ladder is the limit: beyond it the arithmetic overflows."""
@@ -207,6 +225,9 @@ def _stacked(e: Expressions, inner: int) -> torch.Tensor:
 
 
 def _feature(shape: Shape, names: Sequence[Hashable]) -> int | None:
+    if isinstance(shape, Shaped):
+        catalogue().find("shape_constraints", shape.name)  # raises where there is none
+        return None
     if isinstance(shape, Positive):
         return None
     if shape.feature not in names:

@@ -21,6 +21,13 @@ from sr_accessor.expressions.vocabulary import Vocabulary
 __all__ = ["Library", "build_library", "effective_points", "extend", "least_points", "monomial_exponents"]
 
 
+#: Variables as exponents of others are tried up to so many variables.
+MOST_EXPONENTS = 5
+#: A group must rest on more points than this. No more is asked: the product of five variables that each span half a
+#: decade rests on three of 200 points, and its exponential on all; the screens test their own rows.
+FEWEST_POINTS = 2.0
+
+
 @dataclass(frozen=True)
 class Library:
     """M sub-expressions and their values at the N screening points.
@@ -107,9 +114,8 @@ def keep_sound(library: Library, seen: torch.Tensor | None = None) -> tuple[Libr
     size = values.abs().amax(1)
     scaled = values / size.clamp(min=1e-300)[:, None]
     spread = (scaled - scaled.mean(1, keepdim=True)).square().mean(1).sqrt()
-    points = values.shape[1]
     sound = finite & (size > 0) & (size < 1e100) & (spread > 1e-7)
-    sound &= effective_points(values) > least_points(points, 0.02)
+    sound &= effective_points(values) > FEWEST_POINTS
     keys = value_hash(scaled)
     # Among equal rows the earliest sound one stays: unsound rows get keys of their own first.
     index = torch.arange(len(keys), device=keys.device)
@@ -167,7 +173,7 @@ def build_library(x: torch.Tensor, vocabulary: Vocabulary, *, count: int = 2500)
     library, seen = keep_sound(library)
     parts = [library]
     total = len(library)
-    for make in (_sums, _squares_of_sums, _sums_of_squares, _squares_of_quotients, _sums_times_monomials):
+    for make in (_sums, _squares_of_sums, _sums_of_squares, _squares_of_quotients, _sums_times_monomials, _exponents):
         more = make(parts, x, vocabulary, max(count - total, count // 5))
         if len(more):
             more, seen = keep_sound(more, seen)
@@ -257,6 +263,17 @@ def _squares_of_quotients(parts: list[Library], x: torch.Tensor, vocabulary: Voc
     grid = torch.cartesian_prod(torch.arange(many, device=x.device), single)
     factors, bodies = simple.expressions[grid[:, 1]], sums.expressions[grid[:, 0]]
     return _rows((factors * bodies).apply("square"), x)
+
+
+def _exponents(parts: list[Library], x: torch.Tensor, vocabulary: Vocabulary, count: int) -> Library:
+    """u·log v over the variables: of their exponentials v^u comes."""
+    dimensions = x.shape[1]
+    positive = (x > 0).all(0).nonzero()[:, 0]
+    if not {"log", "mul", "exp"} <= {o.name for o in vocabulary} or dimensions > MOST_EXPONENTS or not len(positive):
+        return _rows(empty(vocabulary, x.device), x)
+    u, v = torch.cartesian_prod(torch.arange(dimensions, device=x.device), positive).T
+    logs = variable(v, vocabulary, x.device).apply("log")
+    return _rows(variable(u, vocabulary, x.device) * logs, x)
 
 
 def _sums_times_monomials(parts: list[Library], x: torch.Tensor, vocabulary: Vocabulary, count: int) -> Library:

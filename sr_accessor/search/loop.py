@@ -27,8 +27,9 @@ from sr_accessor.expressions.evaluate import evaluate
 from sr_accessor.expressions.jacobian import jacobian
 from sr_accessor.expressions.rewrite import simplify_batch
 from sr_accessor.expressions.vocabulary import Vocabulary
+from sr_accessor.noise.gaussian import GAUSSIAN
 from sr_accessor.prior.examples import sample_expressions
-from sr_accessor.refinement.levenberg_marquardt import levenberg_marquardt
+from sr_accessor.refinement.solution import Refined
 from sr_accessor.search.constants import name_numbers
 from sr_accessor.search.features import Feature, features
 from sr_accessor.search.front import Front
@@ -36,27 +37,32 @@ from sr_accessor.search.given import Given
 from sr_accessor.search.guesses import parts_of, refine_guesses
 from sr_accessor.search.library import Library, build_library, extend
 from sr_accessor.search.moves import offspring
+from sr_accessor.search.power_screens import regress, screen_log_chain, screen_log_pair, screen_power, screen_powers
+from sr_accessor.search.rows import linear_rows, sharp_rows
 from sr_accessor.search.screens import (
-    Rows,
-    Target,
-    join_rows,
-    linear_rows,
     screen_chain,
     screen_factor,
-    screen_log_chain,
-    screen_log_pair,
     screen_one,
     screen_pair,
-    screen_power,
-    screen_powers,
     screen_product,
     screen_ratio,
     screen_residual,
     screen_span,
     screen_sparse,
-    sharp_rows,
 )
-from sr_accessor.search.selection import Data, Scored, best_front, score, snap, snap_savings, stack
+from sr_accessor.search.selection import (
+    Data,
+    Scored,
+    best_front,
+    refit,
+    rough_bits,
+    score,
+    snap,
+    snap_savings,
+    stack,
+)
+from sr_accessor.search.separation import Separation, separate
+from sr_accessor.search.targets import Rows, Target, join_rows
 from sr_accessor.search.template import Template
 from sr_accessor.search.views import VIEWS, View
 from sr_accessor.transformer.model import Transformer
@@ -75,8 +81,10 @@ EXACT, MOST_FREE = 1e-12, 3
 SPARE_ROWS = 3
 #: Moves end when this many rounds of them in a row did not shorten the description.
 PATIENCE = 12
+#: Views are linearised around a law that leaves less than this share of the variance.
+ROUGH = 0.1
 #: Not before so many rounds do residuals that pass as noise end a search: a simpler law may still come.
-LEAST_ROUNDS = 10
+LEAST_ROUNDS = 14
 #: Above 2·ln M this much (χ² units) is left to chance: M rows are not independent, so the true excess is smaller.
 NOISE_MARGIN = 4.0
 #: Correlations of neighbours above this many standard errors are structure.
@@ -111,6 +119,11 @@ class Workspace:
     @cached_property
     def screen(self) -> Data:
         return self.data.rows(self.order[:SCREEN_POINTS])
+
+    @cached_property
+    def middle(self) -> Data:
+        """Twice the points: under noise exponents and inner constants need more than ranks do."""
+        return self.data.rows(self.order[: 2 * SCREEN_POINTS])
 
     @cached_property
     def wide(self) -> Data:
@@ -179,11 +192,8 @@ class Workspace:
         y = data.y
         if not view.usable(y, self.vocabulary):
             return None
-        if relative:
-            sigma = y.abs() + 1e-3 * y.abs().median()
-        else:
-            sigma = torch.ones_like(y) if data.sigma is None else data.sigma
-        target = Target.of(view, y, sigma)
+        sigma = (y.abs() + 1e-3 * y.abs().median()) * data.doubt if relative else data.screening_sigma
+        target = Target.of(view, y, sigma, relative=relative)
         return target if target.sound else None
 
 
@@ -247,9 +257,11 @@ def start(
     """
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(data), generator=generator).to(data.y.device)
+    # Screens are least squares: rows that look like outliers come last, so that the beginnings do without them.
+    order = order[torch.argsort(data.doubt[order], stable=True)]
     workspace = Workspace(data, vocabulary, order, network, given or NOTHING_GIVEN)
     mean = constant([float(data.y.mean())], vocabulary, data.y.device)
-    refined = levenberg_marquardt(mean, data.x, data.y, data.weight, steps=2)
+    refined = refit(mean, data, steps=2)
     scored = score(refined.expressions, data, ("mean",))
     return SearchState(workspace, seed, 0, best_front([scored.front()]), scored, {"mean": 1}, 0, False, False, "mean")
 
@@ -300,28 +312,31 @@ def step(state: SearchState) -> SearchState:
 def _plan(work: Workspace) -> list[tuple[str, Callable[[SearchState, torch.Generator], Sequence[Proposal]]]]:
     """The rounds before the moves, cheap and often successful ones first."""
     usable = {v.name for v in VIEWS if v.usable(work.screen.y, work.vocabulary)}
-    logs = [v for v in LOG_VIEWS if v in usable]
+    sums = [v for v in ("y", "y²", "1/y") if v in usable]
     plan = [
         ("linear and power laws", _propose_simple),
         ("dictionaries", _dictionaries(("y", "1/y", "y²", "log y"))),
-        ("power × feature, small library", _power("small", logs, False)),
+        ("power × feature, small library", _power("small", False)),
+        ("power × feature, small library, around the best fit", _power("small", True)),
+        ("without separable variables: small library", _separated(range(4))),
         ("pairs, y", _pairs("y", False)),
         ("pairs of factors", _log_pairs(False)),
         ("chains", _chains),
-        ("power × feature, small library, absolute errors", _power("small", ["y"], True)),
-        ("power × feature, large library", _power("large", logs, False)),
+        ("power × feature, large library, first half", _power("large", False, 0)),
+        ("power × feature, large library, second half", _power("large", False, 1)),
+        ("without separable variables: pairs", _separated([0, 5, 6, 7])),
         ("products, y", _products("y", False)),
         ("network", _drafts),
         ("factors, y", _factors("y", False)),
         ("ratios", _ratios(("y", "y²"), MOST_RATIO // 4)),
+        ("without separable variables: products, factors, ratios", _separated([0, 11, 13, 14])),
+        ("power × feature, large library, around the best fit, first half", _power("large", True, 0)),
+        ("power × feature, large library, around the best fit, second half", _power("large", True, 1)),
+        ("pairs of factors, around the best fit", _log_pairs(True)),
     ]
-    sums = [v for v in ("y", "y²", "1/y") if v in usable]
     plan += [(f"products, {v}", _products(v, False)) for v in sums[1:2]]
     plan += [(f"factors, {v}", _factors(v, False)) for v in sums[1:]]
-    plan += [(f"pairs, {v}", _pairs(v, False)) for v in LINEAR_VIEWS[1:] if v in usable]
-    plan += [
-        ("power × feature, large library, absolute errors", _power("large", ["y"], True)),
-    ]
+    plan += [(f"pairs, {v}", _pairs(v, False)) for v in LINEAR_VIEWS[1:]]
     plan += [(f"pairs, {v}, relative errors", _pairs(v, True)) for v in LINEAR_VIEWS if v in usable]
     plan += [(f"products, {v}, relative errors", _products(v, True)) for v in sums[:2]]
     plan += [(f"factors, {v}, relative errors", _factors(v, True)) for v in sums]
@@ -351,23 +366,44 @@ def _propose_simple(state: SearchState, generator: torch.Generator) -> list[Prop
     start = torch.ones(d + 1, d + 1, dtype=torch.float64, device=device)
     found = [("linear", linear_combination(terms, start, used))]
     targets = [t for name in LOG_VIEWS if (t := work.target(_view(name), True)) is not None]
+    targets += [t] if (t := work.target(_view("y"), False)) is not None else []
     if targets:
-        found.append(("screen power", screen_powers(targets, work.screen.x, work.vocabulary, weighted=False)))
-    absolute = work.target(_view("y"), False)
-    if absolute is not None:
-        found.append(("screen power", screen_powers([absolute], work.screen.x, work.vocabulary, weighted=True)))
+        found.append(("screen power", screen_powers(targets, work.screen.x, work.vocabulary)))
     return found
 
 
-def _power(library: str, views: Sequence[str], weighted: bool):
+def _around(state: SearchState, view: View, data: Data) -> Target | None:
+    """The view around the values of the best law so far; the plain view where nothing is good enough to lean on."""
+    work = state.workspace
+    best = int(state.front.description_length.argmin())
+    values, valid = evaluate(state.front.expressions[best], data.x)
+    left = (data.y - values[0]).square().sum() / (data.y - data.y.mean()).square().sum().clamp(min=1e-300)
+    if not bool(valid.all()) or not float(left) < ROUGH:
+        return work.target(view, False, data)
+    if not view.usable(values[0], work.vocabulary):
+        return None
+    target = Target.around(view, data.y, data.screening_sigma, values[0])
+    return target if target.sound else None
+
+
+def _power(library: str, around: bool, half: int | None = None):
     def propose(state: SearchState, generator: torch.Generator) -> list[Proposal]:
         work = state.workspace
-        targets = [t for name in views if (t := work.target(_view(name), not weighted)) is not None]
+        data = work.middle if around and library == "small" else work.screen  # noise needs more points to rank by
+        groups = work.small if library == "small" else work.large
+        kinds = work.features if half is None else work.features[half::2]  # rounds are short: the clock acts between
+        if around:
+            targets = [t for name in LOG_VIEWS if (t := _around(state, _view(name), data)) is not None]
+            groups = replace(groups, values=evaluate(groups.expressions, data.x)[0])
+        else:
+            targets = [t for name in LOG_VIEWS if (t := work.target(_view(name), True)) is not None]
         if not targets:
             return []
-        groups = work.small if library == "small" else work.large
-        laws = screen_power(targets, work.screen.x, groups, work.features, work.vocabulary, weighted=weighted)
-        return [(f"screen power × feature, {view.name}", law) for view, law in laws]
+        laws = screen_power(targets, data.x, groups, kinds, work.vocabulary, noisy=around)
+        found = [(f"screen power × feature, {view.name}", law) for view, law in laws]
+        if around:
+            found.append(("screen power", screen_powers(targets, data.x, work.vocabulary)))
+        return found
 
     return propose
 
@@ -445,7 +481,7 @@ def _bases(work: Workspace) -> list[Rows]:
 def _pairs(view: str, relative: bool):
     def propose(state: SearchState, generator: torch.Generator) -> list[Proposal]:
         work = state.workspace
-        target = work.target(_view(view), relative)
+        target = work.target(_view(view), True) if relative else _around(state, _view(view), work.screen)
         if target is None:
             return []
         rows, found = join_rows(work.sharp(target, False), work.rows), []
@@ -464,7 +500,7 @@ def _pairs(view: str, relative: bool):
 def _products(view: str, relative: bool):
     def propose(state: SearchState, generator: torch.Generator) -> list[Proposal]:
         work = state.workspace
-        target = work.target(_view(view), relative)
+        target = work.target(_view(view), True) if relative else _around(state, _view(view), work.screen)
         if target is None:
             return []
         law = screen_product(target, _bases(work), work.monomials, work.rows[:MOST_SECOND])
@@ -476,7 +512,7 @@ def _products(view: str, relative: bool):
 def _factors(view: str, relative: bool):
     def propose(state: SearchState, generator: torch.Generator) -> list[Proposal]:
         work = state.workspace
-        target = work.target(_view(view), relative)
+        target = work.target(_view(view), True) if relative else _around(state, _view(view), work.screen)
         if target is None:
             return []
         found = [(f"screen factor, {view}", screen_factor(target, work.every, work.rows[: 2 * MOST_SECOND]))]
@@ -489,31 +525,66 @@ def _factors(view: str, relative: bool):
     return propose
 
 
-def _log_pairs(weighted: bool):
+def _log_pairs(around: bool):
     def propose(state: SearchState, generator: torch.Generator) -> list[Proposal]:
         work = state.workspace
-        target = work.target(_view("y"), not weighted)
+        target = _around(state, _view("y"), work.screen) if around else work.target(_view("y"), True)
         if target is None:
             return []
-        rows = join_rows(work.sharp(target, True), work.rows)[:MOST_SECOND]
-        law = screen_log_pair(target, work.screen.x, rows, work.vocabulary, weighted=weighted)
-        return [("screen log pair", law)]
+        rows, x = join_rows(work.sharp(target, True), work.rows)[:MOST_SECOND], work.screen.x
+        return [
+            ("screen log pair", screen_log_pair(target, x, rows, work.vocabulary)),
+            ("screen log chain", screen_log_chain(target, x, rows, work.vocabulary)),
+        ]
 
     return propose
 
 
 def _chains(state: SearchState, generator: torch.Generator) -> list[Proposal]:
-    """Sums and products of several rows, joined greedily."""
+    """Sums of several rows, joined greedily."""
     work = state.workspace
-    found, x = [], work.screen.x
-    relative, absolute = work.target(_view("y"), True), work.target(_view("y"), False)
-    if relative is not None:
-        rows = join_rows(work.sharp(relative, True), work.rows)[:MOST_SECOND]
-        found.append(("screen log chain", screen_log_chain(relative, x, rows, work.vocabulary)))
-    if absolute is not None:
-        rows = join_rows(work.sharp(absolute, False), work.rows)[:MOST_SECOND]
-        found.append(("screen chain", screen_chain(absolute, _bases(work)[0], rows)))
-    return found
+    target = work.target(_view("y"), False)
+    if target is None:
+        return []
+    rows = join_rows(work.sharp(target, False), work.rows)[:MOST_SECOND]
+    return [("screen chain", screen_chain(target, _bases(work)[0], rows))]
+
+
+def _separated(rounds: Sequence[int]):
+    """Some rounds of the plan for what is left when the separable variables are divided out."""
+
+    def propose(state: SearchState, generator: torch.Generator) -> list[Proposal]:
+        work = state.workspace
+        targets = [work.target(_view("y"), True, work.wide), _around(state, _view("y"), work.wide)]
+        fits = [regress([target], work.wide.x) for target in targets if target is not None]
+        if not fits:
+            return []
+        separation = separate(min(fits, key=lambda fit: float(fit.rest.norm())), work.vocabulary)
+        problem = None if separation is None else _rest(state, separation)
+        if problem is None:
+            return []
+        inner = start(problem, work.vocabulary, seed=state.seed)
+        for number in rounds:
+            inner = inner if inner.exact else step(replace(inner, round=number))
+        return [("separated", separation.rejoined(_shortest(inner, MOST_PARTS).expressions))]
+
+    return propose
+
+
+def _rest(state: SearchState, separation: Separation) -> Data | None:
+    """y without its separable variables; errors are a third of what the best law so far leaves."""
+    work = state.workspace
+    data = work.wide
+    factor = data.x.pow(separation.exponents).prod(1)
+    best = int(state.front.description_length.argmin())
+    error = (evaluate(state.front.expressions[best], data.x)[0][0] - data.y) / data.screening_sigma
+    level = error.square().mean().sqrt() / 3
+    y, sigma = data.y / factor, level * data.screening_sigma / factor.abs()
+    if not bool(level > 0) or not bool(y.isfinite().all() & sigma.isfinite().all() & (sigma > 0).all()):
+        return None
+    # A count divided by a factor is no count; outliers stay outliers.
+    noise = replace(data.noise, absolute=True) if data.noise.heavy_tailed else GAUSSIAN
+    return Data(data.x[:, list(separation.others)], y, sigma, noise)
 
 
 def _propose_prior(state: SearchState, generator: torch.Generator) -> list[Proposal]:
@@ -715,8 +786,8 @@ def _polish(proposals: Sequence[Proposal], work: Workspace, known: float) -> Sco
         if points >= count:
             break
         part = data.rows(work.order[:points])
-        refined = levenberg_marquardt(candidates, part.x, part.y, part.weight, steps=steps)
-        length = _rough_length(refined.expressions, refined.loss, points, count, work)
+        refined = refit(candidates, part, steps=steps)
+        length = _rough_length(refined, part, count, work)
         length = torch.where(given.shaped(refined.expressions), length, torch.inf)
         best = length.topk(min(most, len(length)), largest=False)
         keep = best.indices[best.values.isfinite()]
@@ -724,8 +795,8 @@ def _polish(proposals: Sequence[Proposal], work: Workspace, known: float) -> Sco
         if not len(candidates):
             return score(candidates, data, ())
     rows = data if count <= MOST_ROWS else data.rows(work.order[:MOST_ROWS])
-    refined = levenberg_marquardt(candidates, rows.x, rows.y, rows.weight, steps=FINAL_STEPS)
-    length = _rough_length(refined.expressions, refined.loss, len(rows), len(rows), work)
+    refined = refit(candidates, rows, steps=FINAL_STEPS)
+    length = _rough_length(refined, rows, len(rows), work)
     length = torch.where(given.shaped(refined.expressions), length, torch.inf)
     best = length.topk(min(50, len(length)), largest=False)
     keep = best.indices[best.values.isfinite()]
@@ -740,22 +811,30 @@ def _polish(proposals: Sequence[Proposal], work: Workspace, known: float) -> Sco
     order = torch.argsort(scored.description_length)
     hopeful = scored.description_length - snap_savings(scored) < known
     close = order[hopeful[order]][:MOST_SNAPPED]
-    final = stack([snap(scored[close], data), scored[order]]) if len(close) else scored[order]
+    if len(close) and given.template is None:
+        absorbed = simplify_batch(scored.expressions[close], absorb=True)
+        scaled = score(absorbed, data, tuple(scored.origins[i] for i in close.tolist()))
+        final = stack([snap(stack([scored[close], scaled]), data), scored[order]])
+    elif len(close):
+        final = stack([snap(scored[close], data), scored[order]])
+    else:
+        final = scored[order]
     if given.named:
         final = stack([*name_numbers(final, data, given.named), final])
     # Snapping may have dropped what must stay, or moved a number by a standard error.
     return final[(given.formed(final.expressions) & given.shaped(final.expressions)).nonzero()[:, 0]]
 
 
-def _rough_length(e: Expressions, loss: torch.Tensor, points: int, rows: int, work: Workspace) -> torch.Tensor:
+def _rough_length(refined: Refined, data: Data, rows: int, work: Workspace) -> torch.Tensor:
     """Description length guessed from few points: half a double's digits per constant, degrees of freedom counted."""
+    e, points = refined.expressions, len(data)
     free = e.free.sum(1)
-    left = (points - free).clamp(min=1)
-    loss = torch.where(free <= max(1, rows - SPARE_ROWS), loss, torch.inf)  # as many constants as rows fit anything
     floor = points * (1e-11 * work.screen.y.square().mean().sqrt()) ** 2 + 1e-300
     if work.data.sigma is not None:
         floor = floor * float(work.data.sigma.median()) ** -2
-    return 0.5 * rows * torch.log2((loss + floor) / left) + structure_bits(e, work.dimensions) + 12.0 * free
+    bits = rough_bits(refined, data, rows, floor)
+    bits = torch.where(free <= max(1, rows - SPARE_ROWS), bits, torch.inf)  # as many constants as rows fit anything
+    return bits + structure_bits(e, work.dimensions) + 12.0 * free
 
 
 def _distinct(e: Expressions) -> torch.Tensor:
@@ -820,8 +899,9 @@ def _passes_as_noise(front: Front, work: Workspace) -> bool:
     law = front.expressions[best]
     data = work.wide
     values, columns, _ = jacobian(law, data.x)
-    weight = torch.ones_like(data.y) if data.sigma is None else 1 / data.sigma
-    residual = (data.y - values[0]) * weight
+    residual, weight = data.noise.working(data.y, values, data.spread(law))
+    weight = weight.expand_as(values)[0].sqrt()
+    residual = residual.expand_as(values)[0] * weight
     base = torch.cat([torch.ones_like(data.y)[None], columns[0][law.free[0]]]) * weight
     if not bool(base.isfinite().all()) or not bool(residual.isfinite().all()):
         return False

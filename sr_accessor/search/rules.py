@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import torch
 
-from sr_accessor.errors import InputError, UnknownNameError, nearest
+from sr_accessor.errors import InputError, PluginError, UnknownNameError, nearest
+from sr_accessor.plugins.manager import catalogue
 from sr_accessor.search.front import Front
 
 __all__ = ["RULES", "check_rule", "choose"]
@@ -61,10 +62,19 @@ RULES: dict[str, Callable[[Front, int, torch.Tensor | None], torch.Tensor]] = {
 }
 
 
+def _price(rule: str) -> Callable[[Front, int, torch.Tensor | None], torch.Tensor]:
+    """The function of a rule: ours, or a plugin's under its name or `plugin:name`."""
+    if rule in RULES:
+        return RULES[rule]
+    theirs = catalogue().named("selection_rules")
+    if rule not in theirs and ":" not in rule:
+        raise UnknownNameError(f"no selection rule {rule!r}; {nearest(rule, [*RULES, *theirs])}")
+    return catalogue().find("selection_rules", rule).price
+
+
 def check_rule(rule: str) -> None:
     """Raise UnknownNameError where there is no such rule."""
-    if rule not in RULES:
-        raise UnknownNameError(f"no selection rule {rule!r}; {nearest(rule, RULES)}")
+    _price(rule)
 
 
 def choose(front: Front, rule: str, n: int, validation: torch.Tensor | None = None) -> int:
@@ -73,7 +83,7 @@ def choose(front: Front, rule: str, n: int, validation: torch.Tensor | None = No
     Parameters
     ----------
     front : Front, F >= 1 rows
-    rule : a name in `RULES`
+    rule : a name in `RULES`, or of a plugin's rule
     n : number of observations the losses were summed over
     validation : (F,), mean squared error of held-out rows; only "validation" reads it
 
@@ -81,7 +91,9 @@ def choose(front: Front, rule: str, n: int, validation: torch.Tensor | None = No
     ------
     UnknownNameError : no such rule
     InputError : "validation" without held-out rows
+    PluginError : a plugin's rule does not give one price for each law
     """
-    check_rule(rule)
-    price = RULES[rule](front, n, validation)
+    price = _price(rule)(front, n, validation)
+    if not isinstance(price, torch.Tensor) or price.shape != (len(front),):
+        raise PluginError(f"selection rule {rule!r} must give one price for each of {len(front)} laws, not {price!r}")
     return int(torch.where(price.isnan(), torch.inf, price).argmin())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 
@@ -24,16 +25,32 @@ from sr_accessor.expressions.description import (
     structure_bits,
 )
 from sr_accessor.expressions.rewrite import simplify_batch
+from sr_accessor.noise.gaussian import Gaussian
 from sr_accessor.noise.model import NoiseModel
+from sr_accessor.noise.screening import suspects
 from sr_accessor.refinement.levenberg_marquardt import levenberg_marquardt
+from sr_accessor.refinement.likelihood import LawErrors, most_likely
 from sr_accessor.refinement.pieces import curvature, descend
 from sr_accessor.refinement.solution import Refined
 from sr_accessor.search.front import Front
 
-__all__ = ["MOST_ROWS", "Data", "Scored", "best_front", "refit", "score", "snap", "snap_savings", "stack"]
+__all__ = [
+    "MOST_ROWS",
+    "Data",
+    "Scored",
+    "best_front",
+    "refit",
+    "rough_bits",
+    "score",
+    "snap",
+    "snap_savings",
+    "stack",
+]
 
 #: A search looks at no more rows than these; only what it found is refined on more, in pieces.
 MOST_ROWS = 20_000
+#: Standard deviations that a row which looks like an outlier has in least squares, of those of its noise model.
+DOUBTED = 1e3
 
 
 @dataclass(frozen=True)
@@ -43,32 +60,73 @@ class Data:
     Parameters
     ----------
     x : (N, D); y : (N,); sigma : (N,) or None; noise : NoiseModel
+    errors : errors that depend on the law: of x, and of y where they differ downwards and upwards; or None
     """
 
     x: torch.Tensor
     y: torch.Tensor
     sigma: torch.Tensor | None
     noise: NoiseModel
+    errors: LawErrors | None = None
 
     def __len__(self) -> int:
         return len(self.y)
 
     @property
+    def plain(self) -> bool:
+        """Whether least squares is all there is: Gaussian noise, and errors that do not depend on the law."""
+        return isinstance(self.noise, Gaussian) and self.errors is None
+
+    @cached_property
+    def doubt(self) -> torch.Tensor:
+        """(N,) factor of each row's spread in least squares: 1, and large for rows that look like outliers."""
+        return torch.where(suspects(self.noise, self.x, self.y, self.sigma), DOUBTED, 1.0).to(self.y)
+
+    @cached_property
+    def screening_sigma(self) -> torch.Tensor:
+        """(N,) spread of each y, known or guessed from the measurements, up to a factor."""
+        return self.noise.screening_sigma(self.y, self.sigma) * self.doubt
+
+    @property
     def weight(self) -> torch.Tensor | None:
-        """(N,) 1/σ², or None without error bars."""
-        return None if self.sigma is None else self.sigma**-2
+        """(N,) of least squares, where no law is known yet: 1/σ², or None where all rows weigh alike."""
+        return None if self.plain and self.sigma is None else self.screening_sigma**-2
+
+    def spread(self, expressions: Expressions) -> torch.Tensor | None:
+        """Error bars of y − f: sigma, or (B, N) where they depend on the law."""
+        return self.sigma if self.errors is None else self.errors.sigma(expressions, self.x, self.y)
 
     def rows(self, index: torch.Tensor) -> Data:
         """Some of the rows."""
         sigma = None if self.sigma is None else self.sigma[index]
-        return Data(self.x[index], self.y[index], sigma, self.noise)
+        errors = None if self.errors is None else self.errors[index]
+        return Data(self.x[index], self.y[index], sigma, self.noise, errors)
 
 
 def refit(expressions: Expressions, data: Data, *, steps: int) -> Refined:
-    """Candidates with the constants that fit the data best; on more than `MOST_ROWS` rows from near them."""
+    """Candidates with the constants that the data make likeliest; only `rough_bits` knows what `loss` then means.
+
+    On more than `MOST_ROWS` rows the constants must be near their best ones, as some of the rows gave them.
+    """
     if len(data) > MOST_ROWS:
-        return descend(expressions, data.x, data.y, data.sigma, data.noise, steps=steps)
-    return levenberg_marquardt(expressions, data.x, data.y, data.weight, steps=steps)
+        return descend(expressions, data.x, data.y, data.sigma, data.noise, data.errors, steps=steps)
+    if data.plain:
+        return levenberg_marquardt(expressions, data.x, data.y, data.weight, steps=steps)
+    return most_likely(expressions, data.x, data.y, data.noise, data.sigma, errors=data.errors, steps=steps)
+
+
+def rough_bits(refined: Refined, data: Data, rows: int, floor: torch.Tensor | float) -> torch.Tensor:
+    """(B,) bits of `rows` rows given a law, guessed from its loss on the rows of `data`; degrees of freedom counted.
+
+    `floor` is the least sum of squares that least squares is taken at its word.
+    """
+    points = len(data)
+    left = (points - refined.expressions.free.sum(1)).clamp(min=1)
+    if data.plain:
+        return 0.5 * rows * torch.log2((refined.loss + floor) / left)
+    # An own scale fits k constants' share of the scatter too: log(N/(N − k)) as for the normal one.
+    shrunk = torch.log2(points / left) / 2 if data.noise.degrees(data.sigma) else 0.0
+    return rows * (refined.loss / (points * math.log(2)) + shrunk)
 
 
 @dataclass(frozen=True)
@@ -109,7 +167,7 @@ def score(expressions: Expressions, data: Data, origins: tuple[str, ...]) -> Sco
 
     Standard errors come from the curvature (JᵀWJ)⁻¹, scaled by the residuals where there are no error bars.
     """
-    found = curvature(expressions, data.x, data.y, data.sigma, data.noise)
+    found = curvature(expressions, data.x, data.y, data.sigma, data.noise, data.errors)
     free, normal, loss = expressions.free, found.normal, found.loss
     diagonal = normal.diagonal(dim1=1, dim2=2)
     scale = torch.where(diagonal > 0, diagonal, 1.0).rsqrt()
@@ -128,9 +186,9 @@ def score(expressions: Expressions, data: Data, origins: tuple[str, ...]) -> Sco
     return Scored(expressions, loss, bits, stderr, origins)
 
 
-def _snap_table() -> tuple[torch.Tensor, torch.Tensor]:
-    """Values and bits of everything a number may snap to (positive, and zero)."""
-    found = {0.0: 1.0}
+def _snap_table() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Values and bits of everything a number may snap to (positive, and zero), and which are irrational."""
+    found, fractions = {0.0: 1.0}, {0.0}
     for factor, price in FACTORS:
         for q in DENOMINATORS:
             for p in range(1, LARGEST_NUMERATOR + 1):
@@ -138,13 +196,28 @@ def _snap_table() -> tuple[torch.Tensor, torch.Tensor]:
                     value = p / q * factor
                     bits = 1 + 2 * math.log2(p) + 2 * math.log2(q) + price
                     found[value] = min(bits, found.get(value, math.inf))
+                    fractions |= {value} if factor == 1.0 else set()
     values = torch.tensor(sorted(found), dtype=torch.float64)
-    return values, torch.tensor([found[v] for v in values.tolist()], dtype=torch.float64)
+    bits = torch.tensor([found[v] for v in values.tolist()], dtype=torch.float64)
+    return values, bits, torch.tensor([v not in fractions for v in values.tolist()])
 
 
-SNAP_VALUES, SNAP_BITS = _snap_table()
+SNAP_VALUES, SNAP_BITS, SNAP_IRRATIONAL = _snap_table()
 #: A number may move by this many standard errors, or by this relative distance where the data determine more digits.
 SNAP_SIGMAS, SNAP_RELATIVE = 3.0, 1e-9
+
+
+def _in_exponent(e: Expressions) -> torch.Tensor:
+    """(B, K) numbers that are exponents: these snap to fractions, never to multiples of √2 or π."""
+    if "pow" not in e.vocabulary:
+        return torch.zeros_like(e.constants, dtype=torch.bool)
+    length = e.codes.shape[1]
+    place = torch.where(e.codes == e.vocabulary.id("pow"), e.children[1], length)
+    marked = torch.zeros(len(e), length + 1, dtype=torch.bool, device=e.device).scatter_(1, place, True)[:, :length]
+    slots = torch.where(marked & e.is_number, e.number_slot, e.constants.shape[1])
+    return torch.zeros(len(e), e.constants.shape[1] + 1, dtype=torch.bool, device=e.device).scatter_(1, slots, True)[
+        :, :-1
+    ]
 
 
 def _snap_targets(scored: Scored) -> tuple[torch.Tensor, torch.Tensor]:
@@ -163,6 +236,8 @@ def _snap_targets(scored: Scored) -> tuple[torch.Tensor, torch.Tensor]:
     moved = (values - c.abs()[:, :, None]).abs()
     distance = moved / width[:, :, None]
     close = (distance < SNAP_SIGMAS) | (moved < SNAP_RELATIVE * c.abs()[:, :, None])
+    irrational = torch.nn.functional.pad(SNAP_IRRATIONAL.to(c.device), (0, MOST_DIGITS))
+    close &= ~(irrational & _in_exponent(scored.expressions)[:, :, None])
     price = torch.where(close, bits + 0.72 * distance.clamp(max=SNAP_SIGMAS).square(), torch.inf)
     best = price.min(2)
     target = torch.sign(c) * values.gather(2, best.indices[:, :, None])[:, :, 0]

@@ -22,6 +22,7 @@ from sr_accessor.expressions.jacobian import input_derivative
 from sr_accessor.expressions.parse import ALIASES, parse_model
 from sr_accessor.expressions.text import IDENTIFIER
 from sr_accessor.expressions.vocabulary import CONSTANT, LITERAL, VARIABLE, Vocabulary
+from sr_accessor.noise.gaussian import Gaussian
 from sr_accessor.refinement.refine import refine
 from sr_accessor.search.guesses import NAME, START, unknown_names
 from sr_accessor.search.selection import Data
@@ -191,9 +192,11 @@ class Template:
         rows = told.nonzero()[:, 0]
         if len(rows) < LEAST_ROWS or not float(value[rows].std()) > 1e-12 * float(value[rows].abs().mean()):
             return None
-        sigma = (torch.ones_like(slope) if data.sigma is None else data.sigma) / slope.abs()
+        sigma = data.screening_sigma / slope.abs()
         own = data.x[rows][:, list(self.parts[j].variables)]
-        return Data(own, value[rows], sigma[rows], data.noise)
+        # Values that were computed scatter as y does divided by the slope: normally, whatever counts y itself.
+        stated = data.plain and data.sigma is not None
+        return Data(own, value[rows], sigma[rows], data.noise if stated else Gaussian(absolute=False))
 
 
 def _repeated(outline: Expressions, numbers: torch.Tensor) -> Expressions:

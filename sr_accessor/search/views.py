@@ -1,7 +1,7 @@
 """Views of the target: invertible T(y) that a law may be simple in; undoing one is an exact rewrite.
 
-Each view carries |dT/dy| for the delta method (σ_T = |T′|·σ), so that under noise `log` and `1/y` do not drown in
-the small values [search.md §2; search_findings.md §4].
+Each view carries dT/dy for the delta method (σ_T = |T′|·σ) and for working responses, so that under noise `log` and
+`1/y` do not drown in the small values [search.md §2; search_findings.md §4].
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class View:
     ----------
     name : how origins spell it
     forward : y -> T(y)
-    slope : y -> |dT/dy|
+    slope : y -> dT/dy
     allowed : y -> whether T is invertible over these values
     undo : expressions of T(y) -> expressions of y
     needs : names of the operators that `undo` writes
@@ -63,28 +63,28 @@ def _within(limit: float) -> Callable[[torch.Tensor], bool]:
 
 VIEWS: tuple[View, ...] = (
     View("y", lambda y: y, torch.ones_like, lambda y: True, lambda e: e),
-    View("1/y", lambda y: 1 / y, lambda y: y**-2, lambda y: bool((y != 0).all()), lambda e: _one(e) / e, ("div",)),
-    View("y²", lambda y: y * y, lambda y: 2 * y.abs(), _positive, lambda e: e.apply("sqrt"), ("sqrt",)),
+    View("1/y", lambda y: 1 / y, lambda y: -(y**-2), lambda y: bool((y != 0).all()), lambda e: _one(e) / e, ("div",)),
+    View("y²", lambda y: y * y, lambda y: 2 * y, _positive, lambda e: e.apply("sqrt"), ("sqrt",)),
     View("√y", torch.sqrt, lambda y: 0.5 * y**-0.5, _positive, lambda e: e.apply("square"), ("square",)),
     View("log y", torch.log, lambda y: 1 / y, _positive, lambda e: e.apply("exp"), ("exp",)),
     View("exp y", torch.exp, torch.exp, _within(30.0), lambda e: e.apply("log"), ("log",)),
     View(
-        "1/y²", lambda y: y**-2, lambda y: 2 * y.abs() ** -3, _positive,
+        "1/y²", lambda y: y**-2, lambda y: -2 * y**-3, _positive,
         lambda e: _one(e) / e.apply("sqrt"), ("div", "sqrt"),
     ),
     View("y−1", lambda y: y - 1, torch.ones_like, lambda y: True, lambda e: _shift(e, 1.0) + e, ("add",)),
     View("y+1", lambda y: y + 1, torch.ones_like, lambda y: True, lambda e: _shift(e, -1.0) + e, ("add",)),
     View(
-        "1/y−1", lambda y: 1 / y - 1, lambda y: y**-2, lambda y: bool((y != 0).all()),
+        "1/y−1", lambda y: 1 / y - 1, lambda y: -(y**-2), lambda y: bool((y != 0).all()),
         lambda e: _one(e) / (_one(e) + e), ("div", "add"),
     ),
     View(
-        "1−y²", lambda y: 1 - y * y, lambda y: 2 * y.abs(), lambda y: bool(y.abs().max() < 1 and y.min() > 0),
+        "1−y²", lambda y: 1 - y * y, lambda y: -2 * y, lambda y: bool(y.abs().max() < 1 and y.min() > 0),
         lambda e: (_one(e) - e).apply("sqrt"), ("sub", "sqrt"),
     ),
-    View("sin y", torch.sin, lambda y: torch.cos(y).abs(), _within(math.pi / 2), lambda e: e.apply("asin"), ("asin",)),
+    View("sin y", torch.sin, torch.cos, _within(math.pi / 2), lambda e: e.apply("asin"), ("asin",)),
     View(
-        "cos y", torch.cos, lambda y: torch.sin(y).abs(), lambda y: bool(y.min() >= 0 and y.max() <= math.pi),
+        "cos y", torch.cos, lambda y: -torch.sin(y), lambda y: bool(y.min() >= 0 and y.max() <= math.pi),
         lambda e: e.apply("acos"), ("acos",),
     ),
     View("tan y", torch.tan, lambda y: 1 + torch.tan(y) ** 2, _within(1.5), lambda e: e.apply("atan"), ("atan",)),

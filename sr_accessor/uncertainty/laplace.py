@@ -1,6 +1,7 @@
 """Covariance of the constants of a whole front from the curvature of the loss; it says what it cannot tell.
 
-With f linearised around the refined constants, A = J/σ and C = s²·(AᵀA)⁻¹ [Seber & Wild 2003, §2.1.2]. Constants
+With f linearised around the refined constants, A = J/σ and C = s²·(AᵀA)⁻¹ [Seber & Wild 2003, §2.1.2]; under other
+noise than the normal one 1/σ² is the expected curvature of the loss, so that AᵀA is Fisher's information. Constants
 that the data cannot tell apart get NaN and never 0. It knows nothing of how the expressions were found, and the errors
 are "given this form": they leave out that the form itself was chosen.
 """
@@ -10,10 +11,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from scipy.special import ndtri, stdtrit
 
 from sr_accessor.device import DTYPE
 from sr_accessor.expressions.batch import Expressions
+from sr_accessor.expressions.evaluate import evaluate
 from sr_accessor.expressions.jacobian import jacobian
+from sr_accessor.noise.gaussian import Gaussian
+from sr_accessor.noise.model import NoiseModel
+from sr_accessor.refinement.likelihood import Parameters, tied_jacobian
 
 __all__ = ["Laplace", "covariance"]
 
@@ -36,9 +42,11 @@ class Laplace:
         free, or do not exist; units: product of the two constants' units
     stderr : (F, K) float64, square roots of the diagonal
     identifiable : (F, K) bool, True where `stderr` is a number
-    variance : (F,) float64, s²: 1 with absolute sigma, otherwise Σ(r/σ)²/(N − rank); NaN without degrees of freedom
+    variance : (F,) float64, s²: 1 with absolute sigma, otherwise Σ(r/σ)²/(N − rank), under other noise than the normal
+        one N/(N − rank) where its scale is estimated; NaN without degrees of freedom
     degrees : (F,) int64, N − rank
-    absolute : whether sigma was taken as it is (scipy's ``absolute_sigma``)
+    absolute : whether the scale of the scatter is known: sigma was taken as it is (scipy's ``absolute_sigma``), or the
+        noise model tells it from the law's value
     root : (F, K, K) such that root·rootᵀ is the pseudo-inverse of AᵀA
     null : (F, K, K), columns: directions of the constants that leave every value unchanged (else 0)
     """
@@ -76,6 +84,14 @@ class Laplace:
         size = (gradient.abs() * self.null.abs().amax(2)[:, :, None]).amax(1)
         return torch.where(lost > NULL_SHARE * size, torch.nan, spread)
 
+    def quantile(self, level: float) -> torch.Tensor:
+        """(F,) two-sided quantile: normal with a known scale, else Student's with N − rank degrees; NaN with none."""
+        upper = 0.5 + level / 2
+        if self.absolute:
+            return torch.full_like(self.variance, float(ndtri(upper)))
+        found = torch.as_tensor(stdtrit(self.degrees.clamp(min=1).cpu().numpy(), upper)).to(self.variance)
+        return torch.where(self.degrees > 0, found, torch.nan)
+
 
 def covariance(
     expressions: Expressions,
@@ -84,6 +100,8 @@ def covariance(
     sigma: torch.Tensor | None = None,
     *,
     absolute_sigma: bool | None = None,
+    noise: NoiseModel | None = None,
+    parameters: Parameters | None = None,
 ) -> Laplace:
     """Covariance of the free constants of refined expressions.
 
@@ -91,11 +109,13 @@ def covariance(
     ----------
     expressions : Expressions, F rows at their optimum
     x : Tensor (N, D)
-    y : Tensor (N,)
-    sigma : Tensor (N,), optional, standard deviations of y; None weighs all points alike
+    y : Tensor (N,), or (F, N) where expressions have targets of their own
+    sigma : Tensor (N,) or (F, N), optional, standard deviations of y; None weighs all points alike
     absolute_sigma : bool, optional
         True takes sigma as it is; False only as relative weights, scaled by the residuals. None: True exactly
-        if sigma is given.
+        if sigma is given. Only read without `noise`.
+    noise : the noise model; None is the normal one
+    parameters : what the numbers are, where several are one or some are held; then K counts parameters
 
     Returns
     -------
@@ -104,18 +124,28 @@ def covariance(
     All constants of all expressions at once: one reverse sweep for J, QR of A in pieces of points, then the SVD of
     the triangle with its columns scaled to length 1, so that units do not decide the rank.
     """
-    rows, slots = expressions.constants.shape
-    absolute = sigma is not None if absolute_sigma is None else absolute_sigma
-    weight = torch.ones_like(y) if sigma is None else 1 / sigma
-    triangle = y.new_zeros(rows, 0, slots)
+    plain = noise is None or isinstance(noise, Gaussian)
+    if plain:
+        stated = sigma is not None if absolute_sigma is None else absolute_sigma
+        absolute = stated if noise is None else not noise.own_scale(sigma)
+        weight = torch.ones_like(y) if sigma is None else 1 / sigma
+    else:
+        absolute = noise.degrees(sigma) == 0
+        weight = noise.working(y, evaluate(expressions, x)[0], sigma)[1].sqrt()
+    points = y.shape[-1]
+    weight = torch.atleast_2d(weight)  # (1 or F, 1 or N)
+    weight = weight.expand(len(weight), points)
+    slots = expressions.constants.shape[1] if parameters is None else len(parameters.lower)
+    rows, triangle = len(expressions), y.new_zeros(len(expressions), 0, slots)
     squares, finite = y.new_zeros(rows), torch.ones(rows, dtype=torch.bool, device=y.device)
-    for start in range(0, len(y), POINTS):  # pieces of the points, all expressions in each
+    for start in range(0, points, POINTS):  # pieces of the points, all expressions in each
         at = slice(start, start + POINTS)
         values, columns, valid = jacobian(expressions, x[at])
-        residual = (values - y[at]) * weight[at]
+        residual = (values - y[..., at]) * weight[:, at]
         finite &= valid.all(1) & columns.isfinite().all(2).all(1)
         squares += residual.square().sum(1)
-        weighted = torch.where(finite[:, None, None], columns * weight[at], 0.0).mT
+        columns = columns if parameters is None else tied_jacobian(columns, parameters)
+        weighted = torch.where(finite[:, None, None], columns * weight[:, None, at], 0.0).mT
         triangle = torch.linalg.qr(torch.cat([triangle, weighted], 1), mode="r").R
 
     lengths = torch.linalg.vector_norm(triangle, dim=1)  # (F, K)
@@ -129,14 +159,16 @@ def covariance(
     root = directions * torch.where(known, 1 / singular.clamp(min=torch.finfo(DTYPE).tiny), 0.0)[:, None, :]
     root = root / scale[:, :, None]
     null = directions * (~known & (torch.arange(slots, device=y.device) < slots))[:, None, :]
+    null = torch.where(null.abs() < NULL_SHARE, 0.0, null)  # rounding is no part of a direction
     lost = torch.linalg.vector_norm(null, dim=2)  # (F, K): share of each constant in directions without effect
 
-    degrees = len(y) - rank
+    degrees = points - rank
     # Rounding alone leaves residuals of about eps·|y|: an exact law's errors are tiny but not 0.
-    rounding = (torch.finfo(DTYPE).eps * y * weight).square().mean()
-    estimated = (squares / degrees.clamp(min=1)).clamp(min=rounding)
+    rounding = (torch.finfo(DTYPE).eps * y * weight).square().mean(1)
+    estimated = (squares if plain else torch.full_like(squares, points)) / degrees.clamp(min=1)
+    estimated = estimated.clamp(min=rounding) if plain else estimated
     variance = torch.ones_like(squares) if absolute else torch.where(degrees > 0, estimated, torch.nan)
-    free = expressions.free
+    free = expressions.free if parameters is None else parameters.free
     identifiable = free & (lost < NULL_SHARE) & finite[:, None] & variance.isfinite()[:, None]
     full = root @ root.mT * variance[:, None, None]
     full = torch.where(identifiable[:, :, None] & identifiable[:, None, :], full, torch.nan)

@@ -110,3 +110,23 @@ def test_every_beginning_of_the_stratified_order_is_in_proportion():
     for n in (30, 60, 120):
         part = Counter(r.suite for r in order[:n])
         assert all(abs(part[s] - n * whole[s] / 195) <= 1.5 for s in whole), part
+
+
+def test_every_feynman_law_is_consistent_in_its_units():
+    from sr_accessor.expressions.dimensions import Dimensions, check_reachable, consistent, mismatch
+
+    with_units = [record for record in read_records() if record.units]
+    assert {record.suite for record in with_units} == {"feynman"} and len(with_units) == 60
+    for record in with_units:
+        assert set(record.units) == {*record.features, record.target}
+        given = [record.units[name] for name in record.features]
+        dimensions = Dimensions.of(given, record.units[record.target], record.features, record.target)
+        check_reachable(dimensions, record.features, record.target)
+        told = mismatch(record.expression, dimensions, record.features, record.target)
+        assert told is None and bool(consistent(record.expression, dimensions)), (record.name, told)
+
+
+def test_units_are_in_the_table_only_where_asked_for():
+    (record,) = select(names=["feynman_I_12_2"])
+    assert load(record, max_train=10).train.attrs == {}
+    assert load(record, max_train=10, units=True).train.attrs["units"]["q1"] == "C"

@@ -51,6 +51,12 @@ def write(e: Expressions) -> list[str]:
 
 
 RULES = {
+    "powers of logarithms": [
+        ("exp mul x1 log x0", "pow x0 x1"),
+        ("exp mul 1.5 mul log x0 x1", "pow x0 mul 1.5 x1"),
+        ("mul c2 exp mul c3 log x0", "mul c2 pow x0 c3"),
+        ("exp add 1 mul x1 log x0", "exp add mul x1 log x0 1"),
+    ],
     "numbers only": [("add 1 2", "3"), ("mul c2 sqrt 4", "c4"), ("sqrt 2", "1.414"), ("exp 0", "1")],
     "a number that is none stays": [("log -1", "log -1"), ("div x0 0", "div x0 0"), ("exp 800", "exp 800")],
     "free constants absorb": [
@@ -220,6 +226,22 @@ def test_a_strangers_operator_is_kept_and_folded():
     vocabulary = VOCABULARY.extended([Operator("twice", 1, lambda a: 2 * a, "sympy:Id")])
     batch = concatenate([read(t, vocabulary) for t in ("twice 3", "mul 1 twice x0")])
     assert write(simplify_batch(batch)) == ["6", "twice x0"]
+
+
+def test_absorbed_scales_leave_equal_values_and_a_shorter_form():
+    for text, expected in (
+        ("add c0.5 log add 1 mul c2 square x0", "add log add c0.5 square x0 c1.193"),
+        ("div c3 add 1 mul c2 x0", "div c1.5 add x0 c0.5"),
+    ):
+        e = read(text)
+        (found,) = write(simplify_batch(e, absorb=True))
+        assert sorted(found.split()) == sorted(expected.split())
+        values = [
+            evaluate_paired(f, torch.full((1, 1, 1), 0.7, dtype=torch.float64))[0]
+            for f in (e, simplify_batch(e, absorb=True))
+        ]
+        torch.testing.assert_close(values[0], values[1], rtol=1e-12, atol=0.0)
+        assert write(simplify_batch(e)) != [found]
 
 
 def test_no_rows():

@@ -75,7 +75,7 @@ def test_door_is_function(name, kind, frame, dataset):
 @pytest.mark.parametrize("accessor", [DataFrameAccessor, DatasetAccessor, DataArrayAccessor])
 def test_accessors_hold_nothing_but_their_object(accessor):
     assert accessor.__slots__ == ("_obj",)
-    assert {name for name in vars(accessor) if not name.startswith("_")} == {"fit", "predict"}
+    assert {name for name in vars(accessor) if not name.startswith("_")} == {"fit", "predict", "refine"}
     with pytest.raises(AttributeError):
         accessor(None).memory = 1
 

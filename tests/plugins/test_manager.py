@@ -1,6 +1,5 @@
 """The plugin manager: built-ins, strangers, the four ways a plugin can be bad, and a notebook's own operators."""
 
-import importlib
 import subprocess
 import sys
 import warnings
@@ -72,32 +71,6 @@ def register_operators(registry):
 
 
 @pytest.fixture
-def install(tmp_path, monkeypatch):
-    """install(name, source, ...) leaves what pip leaves, a module and a .dist-info folder, until the test ends."""
-    monkeypatch.setattr(manager, "_catalogue", None)
-    monkeypatch.delenv(manager.LOAD_VARIABLE, raising=False)
-    monkeypatch.delenv(manager.BLOCK_VARIABLE, raising=False)
-    monkeypatch.syspath_prepend(tmp_path)
-    modules = []
-
-    def add(name, source, distribution=None, version="1.0", module=None):
-        distribution = distribution or f"sr-{name}"
-        module = module or f"sr_test_plugin_{distribution.replace('-', '_')}"
-        (tmp_path / f"{module}.py").write_text(source)
-        info = tmp_path / f"{distribution.replace('-', '_')}-{version}.dist-info"
-        info.mkdir()
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n")
-        (info / "entry_points.txt").write_text(f"[sr_accessor]\n{name} = {module}\n")
-        modules.append(module)
-        importlib.invalidate_caches()
-        monkeypatch.setattr(manager, "_catalogue", None)
-
-    yield add
-    for module in modules:
-        sys.modules.pop(module, None)
-
-
-@pytest.fixture
 def lab(install):
     install("lab", LAB, version="2.3")
 
@@ -110,7 +83,7 @@ def rows():
 def test_builtins_enter_through_the_hooks_with_fixed_ids(install):
     vocabulary = manager.vocabulary()
     assert vocabulary.operators == ELEMENTARY and vocabulary.active is None
-    assert rows().loc["builtin", "hooks"] == "register_noise_models, register_operators"
+    assert rows().loc["builtin", "hooks"] == "register_exporters, register_noise_models, register_operators"
     assert manager.noise_model("gaussian") is GAUSSIAN and manager.noise_model() is GAUSSIAN
 
 
@@ -118,7 +91,7 @@ def test_tables(lab):
     operators = plugins.operators()
     assert list(operators["name"])[:3] == ["add", "sub", "mul"]
     assert operators.set_index("name").loc["erfcx", "plugin"] == "lab"
-    assert list(plugins.noise_models()["name"]) == ["gaussian"]
+    assert "gaussian" in list(plugins.noise_models()["name"])
     sets = plugins.vocabularies().set_index("name")
     assert set(sets.index) == {"default", "elementary", "spectroscopy"}
     assert "erfcx" in sets.loc["spectroscopy", "operators"] and "erfcx" not in sets.loc["elementary", "operators"]
@@ -186,6 +159,11 @@ def test_allow_and_block_lists(lab, install, monkeypatch):
             patch.setenv(variable, value)
             patch.setattr(manager, "_catalogue", None)
             assert tuple(rows().loc[["lab", "other"], "status"]) == expected, value
+    with monkeypatch.context() as patch:
+        patch.setenv(manager.BLOCK_VARIABLE, "lab")
+        patch.setattr(manager, "_catalogue", None)
+        with pytest.raises(UnknownNameError, match=r"no operator 'erfcx'.*plugin 'lab' \(sr-lab 2.3\) blocked"):
+            manager.vocabulary(["erfcx"])
     monkeypatch.setenv(manager.BLOCK_VARIABLE, "lav")
     monkeypatch.setattr(manager, "_catalogue", None)
     with pytest.warns(SymRegWarning, match="names 'lav', which is not installed; did you mean 'lab'"):
@@ -228,7 +206,9 @@ def test_four_bad_plugins_are_named_and_the_others_work(lab, install):
     assert manager.vocabulary(["lab2:erfcx"]).operator("erfcx").name == "erfcx"
     with pytest.raises(PluginConflictError, match="different operators of one name"):
         manager.vocabulary(["lab:erfcx", "lab2:erfcx"])
-    with pytest.raises(UnknownNameError, match=r"no operator 'nosuch'.*could not be loaded: plugin 'broken'"):
+    with pytest.raises(
+        UnknownNameError, match=r"no operator 'nosuch'.*there may be one in plugin 'broken' \(sr-broken 1.0\) failed"
+    ):
         manager.vocabulary(["nosuch"])
     assert manager.noise_model("gaussian") is GAUSSIAN
 

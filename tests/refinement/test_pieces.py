@@ -9,8 +9,11 @@ from sr_accessor.expressions.jacobian import jacobian
 from sr_accessor.expressions.parse import parse
 from sr_accessor.expressions.vocabulary import Vocabulary
 from sr_accessor.noise.gaussian import GAUSSIAN
+from sr_accessor.noise.poisson import POISSON
+from sr_accessor.noise.student_t import STUDENT_T
 from sr_accessor.refinement import pieces
 from sr_accessor.refinement.levenberg_marquardt import levenberg_marquardt
+from sr_accessor.refinement.likelihood import LawErrors, most_likely
 from sr_accessor.refinement.pieces import Curvature, curvature, descend
 from sr_accessor.refinement.solution import Reason
 
@@ -84,3 +87,23 @@ def test_what_cannot_move_says_so():
     found = descend(laws("a*b", "log(a - 1)", "0.5*log(a - 1)"), X, Y, None, GAUSSIAN, steps=3)
     assert found.reason.tolist() == [Reason.NO_CONSTANTS, Reason.INVALID_START, Reason.INVALID_START]
     assert found.loss.isfinite().tolist() == [True, False, False] and found.steps.tolist() == [1, 1, 1]
+
+
+def test_any_noise_model_is_followed(small_pieces):
+    """Student's t with a scale and degrees of freedom of its own; counts; errors of x, which follow the slope."""
+    wild = Y.clone()
+    wild[::50] += 3.0
+    counts = torch.poisson(20 * torch.exp(-0.7 * X[:, 0]), generator=torch.Generator().manual_seed(1))
+    errors = LawErrors(torch.stack([SIGMA, SIGMA], 1), torch.full_like(X, 0.05))
+    batch, rate = laws(LAWS[0]), laws("18*exp(-0.6*a)")
+    for start, y, noise, sigma, law_errors in (
+        (batch, wild, STUDENT_T, None, None),
+        (rate, counts, POISSON, None, None),
+        (batch, Y, GAUSSIAN, SIGMA, errors),
+    ):
+        found = descend(start, X, y, sigma, noise, law_errors, steps=30)
+        best = most_likely(start, X, y, noise, sigma, errors=law_errors, steps=60)
+        assert float(found.loss[0]) < float(best.loss[0]) + 0.02
+        torch.testing.assert_close(found.expressions.constants, best.expressions.constants, rtol=0.05, atol=5e-3)
+        before = float(curvature(start, X, y, sigma, noise, law_errors).loss[0])
+        assert float(found.loss[0]) < before - 1

@@ -164,7 +164,7 @@ def test_size_and_required_names():
 
 def test_the_best_law_of_the_right_shape():
     y = TABLE.x - 0.3 * np.sin(6 * TABLE.x)
-    free, rising = fit(y, rounds=3), fit(y, rounds=3, shape=[monotone("x")])
+    free, rising = fit(y, rounds=6), fit(y, rounds=6, shape=[monotone("x")])
     grid = pd.DataFrame({"x": np.linspace(TABLE.x.min(), TABLE.x.max(), 400), "z": 1.0})
     assert min(law.predict(grid).diff().min() for law in free) < -1e-3
     assert all(law.predict(grid).diff().min() >= -1e-9 for law in rising)

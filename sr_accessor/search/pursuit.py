@@ -1,0 +1,71 @@
+"""Pursuit: the pairs and the chains of rows that together explain most of a target.
+
+pairs   all of them, from the Gram matrix in closed form
+chains  orthogonal matching pursuit from each of the best first rows
+"""
+
+from __future__ import annotations
+
+import torch
+
+from sr_accessor.search.targets import unexplained
+
+__all__ = ["best_pairs", "chains", "pair_share"]
+
+#: Pairs closer than this (1 − correlation²) drown in float32 rounding [search_findings.md §5].
+LEAST_ANGLE = 3e-4
+
+
+def chains(
+    values: torch.Tensor, weight: torch.Tensor, q: torch.Tensor, residual: torch.Tensor, beams: int, depth: int
+) -> list[torch.Tensor]:
+    """Orthogonal matching pursuit from each of the best rows: (P, k) row indices for every length k from 2 on."""
+    share = unexplained(values, weight, q, residual[:, None])[0]
+    starts = share.topk(min(beams, len(share)), largest=False).indices
+    found: list[list[torch.Tensor]] = [[] for _ in range(depth + 1)]
+    for start in starts:  # a handful of beams
+        basis, left, chain = q, residual, [start]
+        for length in range(2, depth + 1):
+            new = values[chain[-1]] * weight
+            for _ in range(2):  # twice is enough [Giraud et al. 2005]
+                new = new - basis @ (basis.T @ new)
+            new = new / new.norm().clamp(min=1e-300)
+            basis = torch.cat([basis, new[:, None]], 1)
+            left = left - new * (new @ left)
+            if not float(left.norm()) > 1e-12:
+                break
+            share = unexplained(values, weight, basis, (left / left.norm())[:, None])[0]
+            chain.append(share.argmin())
+            found[length].append(torch.stack(chain))
+    return [torch.stack(chains) for chains in found if chains]
+
+
+def best_pairs(
+    unit: torch.Tensor, residual: torch.Tensor, keep: int, block: int = 1024
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Indices i < j of the pairs of unit rows that explain most of the residual, from blocks of the Gram matrix."""
+    b = unit @ residual
+    best_share, best_i, best_j = [], [], []
+    for start in range(0, len(unit), block):  # blocks, not candidates
+        gram = unit[start : start + block] @ unit[start:].T
+        left = 1 - gram.square()
+        bi, bj = b[start : start + block, None], b[start:]
+        explained = (bi.square() + bj.square() - 2 * gram * bi * bj) / left
+        explained = torch.where(left > LEAST_ANGLE, explained, 0.0).flatten()
+        top = explained.topk(min(2 * keep, len(explained)))
+        best_share.append(top.values)
+        best_i.append(start + top.indices // gram.shape[1])
+        best_j.append(start + top.indices % gram.shape[1])
+    share, i, j = torch.cat(best_share), torch.cat(best_i), torch.cat(best_j)
+    distinct = i < j
+    share, i, j = share[distinct], i[distinct], j[distinct]
+    best = share.topk(min(keep, len(share))).indices
+    return i[best], j[best]
+
+
+def pair_share(unit: torch.Tensor, b: torch.Tensor, i: torch.Tensor, j: torch.Tensor) -> torch.Tensor:
+    """(P,) share of the residual that each pair leaves, by orthogonalising: exact where the closed form cancels."""
+    residual_left = 1 - b[i].square()
+    gram = torch.linalg.vecdot(unit[i], unit[j])
+    across = (b[j] - gram * b[i]).square() / (1 - gram.square()).clamp(min=1e-12)
+    return (residual_left - across).clamp(min=0.0)
