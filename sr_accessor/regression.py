@@ -15,7 +15,7 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -94,7 +94,7 @@ def fit(observations: Observations, options: FitOptions) -> FitResult:
     state, status, threads, remarks = _search(states, options, began)
     noise, front = state.workspace.data.noise, state.front
     if len(rows) < len(training.y):
-        front = on_all_rows(front, next(part for part in data if part.noise is noise), given)
+        front = _aside(on_all_rows, front, next(part for part in data if part.noise is noise), given)
     remarks = (*selected, *unit_remarks, *told, *remarks)
     if not given.admits(front):
         words = "; ".join(_asked(options)["constraints"]) or f"template {options.template!r}"
@@ -156,9 +156,8 @@ def _selected(
         always |= {i for i in _variables_in(template.outline) if i < len(names)}.union(
             *(p.variables for p in template.parts)
         )
-    found = relevant_columns(
-        observations.x, observations.y, seed=seed, always=sorted(always), most=max(MOST_COLUMNS, len(always))
-    )
+    screen = partial(relevant_columns, seed=seed, always=sorted(always), most=max(MOST_COLUMNS, len(always)))
+    found = _aside(screen, observations.x, observations.y)
     kept = sorted(found.kept, key=lambda i: -found.strength[i])
     lost = sorted(set(range(len(names))) - set(kept), key=lambda i: -found.strength[i])
     told = (", ".join(f"{names[i]!r} ({found.strength[i]:.1f})" for i in some) for some in (kept, lost[:5]))
@@ -169,6 +168,12 @@ def _selected(
         f"left out {next(told)}{more}. To keep another, name it in Constraints(require=[...]) or give fewer features"
     )
     return _only(observations, sorted(kept)), (SymRegWarning("SELECTED", text),)
+
+
+def _aside(function: Callable[..., Any], *arguments: Any) -> Any:
+    """The function's value, computed in a thread that works alone; the caller keeps its threads."""
+    with ThreadPoolExecutor(1, initializer=alone) as pool:
+        return pool.submit(function, *arguments).result()
 
 
 def _variables_in(e: Expressions) -> set[int]:

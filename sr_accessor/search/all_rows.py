@@ -13,8 +13,8 @@ __all__ = ["on_all_rows"]
 
 #: Newton steps from the constants that some of the rows gave; of the tries of a snap, which begin at the best ones.
 STEPS, SNAP_STEPS = 4, 2
-#: Laws of the shortest descriptions whose numbers are questioned: freed, and snapped again.
-MOST_QUESTIONED = 3
+#: Laws of the shortest descriptions whose literals are freed; then of the one shortest numbers are snapped so often.
+MOST_FREED, SNAP_ROUNDS = 2, 4
 
 
 def on_all_rows(front: Front, data: Data, given: Given) -> Front:
@@ -23,12 +23,12 @@ def on_all_rows(front: Front, data: Data, given: Given) -> Front:
     What some rows could not tell from a simple number, all may: the literals of the shortest laws are freed too. And a
     law that was too long for some rows may now pay.
     """
-    short = torch.argsort(front.description_length, stable=True)[:MOST_QUESTIONED]
+    short = torch.argsort(front.description_length, stable=True)[:MOST_FREED]
     candidates = concatenate([front.expressions, front.expressions[short].freed()])
     origins = front.origins + tuple(front.origins[i] for i in short.tolist())
     scored = score(refit(candidates, data, steps=STEPS).expressions, data, origins)
-    best = torch.argsort(scored.description_length, stable=True)[:MOST_QUESTIONED]
-    scored = stack([snap(scored[best], data, steps=SNAP_STEPS), scored])
+    best = scored.description_length.argmin()[None]
+    scored = stack([snap(scored[best], data, rounds=SNAP_ROUNDS, steps=SNAP_STEPS), scored])
     kept = given.formed(scored.expressions) & given.shaped(scored.expressions) & scored.loss.isfinite()
     if not bool(kept.any()):
         mean = constant([float(data.y.mean())], front.expressions.vocabulary, data.y.device)
