@@ -55,6 +55,8 @@ FEWEST_ROWS = 3
 LARGEST = 1e150
 #: Magnitudes outside of these cost digits in sums and steps.
 SMALL, LARGE = 1e-12, 1e12
+#: Rows that are put side by side at once.
+BLOCK = 4096
 #: A correlation with the target closer to 1 than this is a copy, not a measurement.
 LEAK = 1e-12
 
@@ -109,7 +111,7 @@ class Observations:
         """sha256 of labels and values: equal exactly for equal data, in hexadecimal."""
         digest = hashlib.sha256(repr((self.target, self.names, self.x.shape)).encode())
         for array in (self.x, self.y, self.sigma, self.sample_weight, self.sigma_sides, self.sigma_x):
-            digest.update(b"-" if array is None else array.astype("<f8").tobytes())
+            digest.update(b"-" if array is None else np.ascontiguousarray(array, "<f8"))
         return digest.hexdigest()
 
     @classmethod
@@ -164,10 +166,9 @@ class Observations:
         weight = errors.pop("sample_weight", None)
         raise_all(problems)
 
-        x, y = np.column_stack([read[label] for label in names]), read[target]
         looked_at = read if weight is None else {**read, "sample_weight": weight}
         rows, dropped, remarks = _complete_rows(frame.index, looked_at, nan_policy)
-        x, y = np.ascontiguousarray(x[rows]), y[rows]
+        y, columns = read.pop(target)[rows], {name: _those(read.pop(name), rows) for name in names}
         weight = None if weight is None else weight[rows]
         errors = {role: values[rows] for role, values in errors.items()}
         for role, values in errors.items():
@@ -176,18 +177,17 @@ class Observations:
         raise_all(problems)
         sides = [errors[role] for role in SIDES if role in errors]
         spread = errors.get("sigma") if not sides else np.mean(sides, axis=0)
-        spread_x = np.column_stack([errors.get(_role_of(name), np.zeros(len(rows))) for name in names])
-        varies = np.ptp(x, axis=0) > 0
-        remarks += _remarks(x, y, names, target)
-        if not varies.any():
+        kept = tuple(name for name, values in columns.items() if values.min() < values.max())
+        spread_x = [errors.get(_role_of(name), np.zeros(len(rows))) for name in kept] if sigma_x else None
+        remarks += _remarks(columns, y, target)
+        if not kept:
             raise InputError(
                 f"no feature varies: {', '.join(map(repr, names))} "
                 f"{'is' if len(names) == 1 else 'are'} constant over the {len(y)} rows; add one that does"
             )
-        units = {label: unit_of(label, frame.attrs, column(frame, label)) for label in read}
-        kept = tuple(name for name, keep in zip(names, varies, strict=True) if keep)
+        units = {label: unit_of(label, frame.attrs, column(frame, label)) for label in (target, *names)}
         return cls(
-            x=np.ascontiguousarray(x[:, varies]),
+            x=_side_by_side([columns[name] for name in kept]),
             y=y,
             sigma=spread,
             sample_weight=weight,
@@ -199,7 +199,7 @@ class Observations:
             dropped=MappingProxyType(dropped),
             remarks=(*notes, *remarks),
             sigma_sides=np.column_stack(sides) if sides else None,
-            sigma_x=np.ascontiguousarray(spread_x[:, varies]) if sigma_x else None,
+            sigma_x=_side_by_side(spread_x) if spread_x else None,
             absolute_sigma=sigma is not None if absolute_sigma is None else absolute_sigma,
         )
 
@@ -466,7 +466,8 @@ def _read(frame: pd.DataFrame, label: Hashable, problems: list[SymRegError]) -> 
         problems.append(InputError(f"column {label!r} {reason}"))
         return np.full(len(series), np.nan)
     values = numbers(series)
-    infinite, huge = np.isinf(values), np.abs(values) > LARGEST
+    huge = np.abs(values) > LARGEST
+    infinite = np.isinf(values) if huge.any() else huge
     if infinite.any():
         problems.append(
             InputError(
@@ -567,18 +568,33 @@ def _check_weight(weight: np.ndarray | None, index: pd.Index, problems: list[Sym
         problems.append(InputError("`sample_weight` is zero in every row; at least one row must count"))
 
 
-def _remarks(x: np.ndarray, y: np.ndarray, names: list[Hashable], target: Hashable) -> list[SymRegWarning]:
-    """CONSTANT, SCALE and LEAK for x (N, D), y (N,)."""
+def _those(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """These rows; the array itself where that is all of them."""
+    return values if len(rows) == len(values) else values[rows]
+
+
+def _side_by_side(columns: list[np.ndarray]) -> np.ndarray:
+    """(N, D) of columns (N,), block by block: 100 columns of a million rows at once would miss the cache each time."""
+    x = np.empty((len(columns[0]), len(columns)))
+    for start in range(0, len(x), BLOCK):
+        rows = slice(start, start + BLOCK)
+        np.stack([values[rows] for values in columns], axis=1, out=x[rows])
+    return x
+
+
+def _remarks(columns: Mapping[Hashable, np.ndarray], y: np.ndarray, target: Hashable) -> list[SymRegWarning]:
+    """CONSTANT, SCALE and LEAK for columns (N,) and y (N,)."""
     remarks = []
-    if np.ptp(y) == 0:
+    of_y = _direction(y)
+    if of_y is None:
         remarks.append(
             SymRegWarning("CONSTANT", f"target {target!r} is {y[0]:g} in every row: the law is that constant")
         )
-    for name, values in zip(names, x.T, strict=True):
-        if np.ptp(values) == 0:
+    for name, values in columns.items():
+        if values.min() == values.max():
             text = f"feature {name!r} is {values[0]:g} in every row and is left out"
             remarks.append(SymRegWarning("CONSTANT", text))
-        elif np.ptp(y) > 0 and (far := 1 - abs(_correlation(values, y))) < LEAK:
+        elif of_y is not None and (far := 1 - abs(float(_direction(values) @ of_y))) < LEAK:
             remarks.append(
                 SymRegWarning(
                     "LEAK",
@@ -586,7 +602,7 @@ def _remarks(x: np.ndarray, y: np.ndarray, names: list[Hashable], target: Hashab
                     f"(1 - |correlation| = {max(far, 0.0):.1g}); leave it out if it was computed from it",
                 )
             )
-    for name, values in zip((target, *names), (y, *x.T), strict=True):
+    for name, values in {target: y, **columns}.items():
         largest = np.abs(values).max()
         if largest > LARGE or 0 < largest < SMALL:
             remarks.append(
@@ -599,6 +615,10 @@ def _remarks(x: np.ndarray, y: np.ndarray, names: list[Hashable], target: Hashab
     return remarks
 
 
-def _correlation(a: np.ndarray, b: np.ndarray) -> float:
-    a, b = (v - v.mean() for v in (a / np.abs(a).max(), b / np.abs(b).max()))
-    return float(a @ b / np.sqrt((a @ a) * (b @ b)))
+def _direction(values: np.ndarray) -> np.ndarray | None:
+    """Values (N,) without their mean, of length 1, so that products are correlations; None of a constant."""
+    if values.min() == values.max():
+        return None
+    scaled = values / np.abs(values).max()
+    scaled -= scaled.mean()
+    return scaled / np.sqrt(scaled @ scaled)

@@ -15,7 +15,7 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,8 +25,9 @@ from sr_accessor.constraints import Constraints
 from sr_accessor.decoding.draft import rank_features
 from sr_accessor.device import alone, resolve
 from sr_accessor.errors import InputError, SymRegWarning
+from sr_accessor.expressions.batch import Expressions
 from sr_accessor.expressions.dimensions import Dimensions
-from sr_accessor.expressions.vocabulary import Vocabulary
+from sr_accessor.expressions.vocabulary import VARIABLE, Vocabulary
 from sr_accessor.noise.model import NoiseModel
 from sr_accessor.observations import Observations
 from sr_accessor.options import FitOptions
@@ -34,13 +35,15 @@ from sr_accessor.plugins.contributions import FitContext
 from sr_accessor.plugins.manager import routes, tell, vocabulary
 from sr_accessor.result import FitResult
 from sr_accessor.scatter import likeliest, measured, noises_of
+from sr_accessor.search.all_rows import on_all_rows
+from sr_accessor.search.columns import MOST_COLUMNS, relevant_columns
 from sr_accessor.search.constants import check_constants, with_constants
 from sr_accessor.search.constraints import Admission, constrained
 from sr_accessor.search.given import Given
 from sr_accessor.search.guesses import read_guesses
 from sr_accessor.search.loop import SearchState, start, step
 from sr_accessor.search.rules import check_rule
-from sr_accessor.search.selection import Data
+from sr_accessor.search.selection import MOST_ROWS, Data
 from sr_accessor.search.template import read_template
 from sr_accessor.search.units import demanded, with_units
 from sr_accessor.transformer.checkpoint import find, load, read_header
@@ -79,31 +82,37 @@ def fit(observations: Observations, options: FitOptions) -> FitResult:
     constraints = options.constraints or Constraints()
     operators = constrained(operators, constraints, observations.names)
     observations = _without(with_units(observations, options.units), constraints.forbid)
-    dimensions, unit_remarks = demanded(observations, options.units, device)
     operators = with_constants(operators, check_constants(options.constants or {}), observations.names)
+    offered = len(observations.names)
+    observations, selected = _selected(observations, options, constraints, operators, seed)
+    dimensions, unit_remarks = demanded(observations, options.units, device)
     training, held_out = _split(observations, options.rows_held_out(len(observations.y)), seed)
     data = [_data(training, noise, device) for noise in noises]
     given = _given(options, constraints, operators, observations.names, data[0], dimensions)
-    network = _network(options.network, device)
-    states = [start(part, operators, seed=seed, network=network, given=given) for part in data]
+    network, rows = _network(options.network, device), _some_rows(len(training.y), seed, device)
+    states = [start(part.rows(rows), operators, seed=seed, network=network, given=given) for part in data]
     told = tell("fit_started", context=FitContext(observations, options, seed, operators))
     state, status, threads, remarks = _search(states, options, began)
-    remarks = (*unit_remarks, *told, *_selected(options, data[0], observations.names), *remarks)
-    if not given.admits(state.front):
+    noise, front = state.workspace.data.noise, state.front
+    if len(rows) < len(training.y):
+        front = _aside(on_all_rows, front, next(part for part in data if part.noise is noise), given)
+    remarks = (*selected, *unit_remarks, *told, *_unread(options, data[0], observations.names), *remarks)
+    if not given.admits(front):
         words = "; ".join(_asked(options)["constraints"]) or f"template {options.template!r}"
         why = f"no law was found that is as asked for ({words}), so the mean stands here; ask for less, or for longer"
         status, remarks = "no_model", (*remarks, SymRegWarning("NO_MODEL", why))
     result = FitResult(
         observations=training,
         held_out=held_out,
-        front=state.front,
-        noise=state.workspace.data.noise,
+        front=front,
+        noise=noise,
         rule=options.select,
         status=status,
         rounds=state.round,
         seconds=time.perf_counter() - began,
         remarks=remarks,
-        provenance=_provenance(options, seed, device, threads, state, operators),
+        provenance=_provenance(options, seed, device, threads, state, operators)
+        | {"features_offered": offered, "features_searched": len(observations.names), "rows_searched": len(rows)},
     )
     for remark in (*result.warnings[len(observations.remarks) :], *tell("fit_finished", result=result)):
         if remark.code != "NOISE":  # what noise="auto" chose: an answer, not a warning
@@ -114,13 +123,71 @@ def fit(observations: Observations, options: FitOptions) -> FitResult:
 def _without(observations: Observations, forbidden: Sequence[Hashable]) -> Observations:
     """The observations without forbidden features."""
     kept = [i for i, name in enumerate(observations.names) if name not in forbidden]
-    if len(kept) == len(observations.names):
-        return observations
     if not kept:
         raise InputError("the constraints forbid every feature; allow at least one")
+    return _only(observations, kept)
+
+
+def _only(observations: Observations, kept: Sequence[int]) -> Observations:
+    """The observations with these features only."""
+    if len(kept) == len(observations.names):
+        return observations
     names, units = (tuple(given[i] for i in kept) for given in (observations.names, observations.units))
     x, of_x = (a if a is None else np.ascontiguousarray(a[:, kept]) for a in (observations.x, observations.sigma_x))
     return dataclasses.replace(observations, x=x, sigma_x=of_x, names=names, units=units)
+
+
+def _selected(
+    observations: Observations, options: FitOptions, constraints: Constraints, operators: Vocabulary, seed: int
+) -> tuple[Observations, tuple[SymRegWarning, ...]]:
+    """The observations with no more features than a search handles well, and what was left out.
+
+    What the user speaks of stays: features required, in a shape, in a guess or in the template.
+    """
+    names = observations.names
+    if len(names) <= MOST_COLUMNS or float(np.ptp(observations.y)) == 0:
+        return observations, ()
+    spoken = {*constraints.require, *(shape.feature for shape in options.shape if hasattr(shape, "feature"))}
+    always = {i for i, name in enumerate(names) if name in spoken}
+    guesses = read_guesses(options.guesses, operators, names, constraints.forbid)
+    if guesses is not None:
+        always |= _variables_in(guesses)
+    if options.template is not None:
+        template = read_template(options.template, operators, names)
+        always |= {i for i in _variables_in(template.outline) if i < len(names)}.union(
+            *(p.variables for p in template.parts)
+        )
+    screen = partial(relevant_columns, seed=seed, always=sorted(always), most=max(MOST_COLUMNS, len(always)))
+    found = _aside(screen, observations.x, observations.y)
+    kept = sorted(found.kept, key=lambda i: -found.strength[i])
+    lost = sorted(set(range(len(names))) - set(kept), key=lambda i: -found.strength[i])
+    told = (", ".join(f"{names[i]!r} ({found.strength[i]:.1f})" for i in some) for some in (kept, lost[:5]))
+    more = f", … ({len(lost)} in all)" if len(lost) > 5 else ""
+    text = (
+        f"{len(names)} features are more than a law is searched in ({MOST_COLUMNS}); by their say about "
+        f"{observations.target!r} in {found.rows} rows, in standard errors: kept {next(told)}; "
+        f"left out {next(told)}{more}. To keep another, name it in Constraints(require=[...]) or give fewer features"
+    )
+    return _only(observations, sorted(kept)), (SymRegWarning("SELECTED", text),)
+
+
+def _aside(function: Callable[..., Any], *arguments: Any) -> Any:
+    """The function's value, computed in a thread that works alone; the caller keeps its threads."""
+    with ThreadPoolExecutor(1, initializer=alone) as pool:
+        return pool.submit(function, *arguments).result()
+
+
+def _variables_in(e: Expressions) -> set[int]:
+    """Numbers of the variables that occur in a batch."""
+    return set((e.codes[e.codes >= VARIABLE] - VARIABLE).tolist())
+
+
+def _some_rows(count: int, seed: int, device: torch.device) -> torch.Tensor:
+    """The rows that the search looks at: all, or `MOST_ROWS` of them drawn with the seed."""
+    if count <= MOST_ROWS:
+        return torch.arange(count, device=device)
+    rows = np.random.default_rng(seed + 1).choice(count, MOST_ROWS, replace=False)
+    return torch.from_numpy(np.sort(rows)).to(device)
 
 
 def _given(
@@ -276,7 +343,7 @@ def _network(name: Any, device: torch.device) -> Callable[[], Transformer] | Non
     return cache(lambda: load(path, device=device).model.eval())
 
 
-def _selected(options: FitOptions, data: Data, names: Sequence[Hashable]) -> tuple[SymRegWarning, ...]:
+def _unread(options: FitOptions, data: Data, names: Sequence[Hashable]) -> tuple[SymRegWarning, ...]:
     """The remark SELECTED, with the ranking, where the network cannot read as many features as there are.
 
     Raises

@@ -32,8 +32,9 @@ def noise_of(spec: Any, observations: Observations) -> NoiseModel:
         noise.check_sigma(observations.target)
     if observations.sample_weight is not None:
         noise.check_weight()
-    _, y, sigma, _ = measured(observations)
-    noise.check_data(y, observations.target, sigma)
+    sigma = deviations(observations)
+    sigma = None if sigma is None else torch.tensor(sigma, dtype=DTYPE)
+    noise.check_data(torch.tensor(observations.y, dtype=DTYPE), observations.target, sigma)
     if observations.sigma is not None and not (observations.absolute_sigma or noise.uses_weight):
         text = f"noise model {noise.name!r} takes sigma in units of the target; leave out absolute_sigma=False"
         raise NoiseModelError(text)

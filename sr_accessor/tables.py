@@ -181,7 +181,11 @@ def obstacle(series: pd.Series) -> str | None:
 
 
 def numbers(series: pd.Series) -> np.ndarray:
-    """A column without `obstacle` as a new float64 array (N,): NaN where missing, durations in seconds."""
+    """A column without `obstacle` as float64 (N,): NaN where missing, durations in seconds; the column's own memory
+    where it is that already, so not to be written to.
+    """
+    if series.dtype == np.float64:
+        return series.to_numpy()
     if is_duration(series.dtype):
         series = series.dt.total_seconds()
     if series.dtype == object:

@@ -25,13 +25,13 @@ FLOORS = [
     ("display", "text figure html *"),
     ("prior", "*"),
     ("transformer", "config tokenizer attention embedder encoder decoder model checkpoint"),
-    ("refinement", "solution levenberg_marquardt likelihood exchange bfgs refine"),
+    ("refinement", "solution levenberg_marquardt likelihood exchange pieces bfgs refine"),
     ("decoding", "scaling grammar sampling beam draft"),
     ("training", "*"),
     (
         "search",
-        "front rules units features library views targets inner pursuit power_screens separation rows screens moves "
-        "selection constants constraints guesses template given loop",
+        "columns front rules units features library views targets inner pursuit power_screens separation rows screens "
+        "moves selection constants constraints guesses template given all_rows loop",
     ),
     ("uncertainty", "*"),
     ("", "scatter equation result known_law regression"),

@@ -6,9 +6,11 @@ import pytest
 import torch
 
 from sr_accessor import regression
-from sr_accessor.errors import DeviceError, UnknownNameError
+from sr_accessor.constraints import Constraints, monotone
+from sr_accessor.errors import DeviceError, SymRegWarning, UnknownNameError
 from sr_accessor.observations import Observations
 from sr_accessor.options import FitOptions
+from sr_accessor.search import selection
 
 
 def observations(count=60, **beside):
@@ -109,3 +111,59 @@ def test_wrong_names_are_told_before_anything_is_computed(given, error, message,
 def test_progress_bar_counts_laws(capsys):
     regression.fit(observations(), options(progress=True))
     assert "laws" in capsys.readouterr().err
+
+
+def wide(count=400, width=14, seed=0):
+    """A frame of `width` columns of which "a" and "b" matter, the second only in a product with the first."""
+    random = np.random.default_rng(seed)
+    frame = pd.DataFrame(
+        random.uniform(-1, 1, (count, width)), columns=[f"n{i}" for i in range(width - 2)] + ["b", "a"]
+    )
+    return frame.assign(y=frame["a"] * frame["b"] + 0.01 * random.normal(size=count))
+
+
+def test_few_columns_are_all_searched_and_many_are_screened(seen):
+    few = Observations.from_frame(wide(width=10), "y")
+    assert regression.fit(few, options()).names == few.names and seen[0][0].x.shape[1] == 10
+    with pytest.warns(SymRegWarning, match=r"14 features .* kept .*'[ab]' \(.*left out 'n") as told:
+        result = regression.fit(Observations.from_frame(wide(), "y"), options())
+    assert [w.message.code for w in told] == ["SELECTED"] and told[0].message in result.warnings
+    assert {"a", "b"} < set(result.names) and len(result.names) < 11
+    order = [name for name in wide() if name in result.names]
+    assert list(result.names) == order and seen[1][0].x.shape[1] == len(order)
+    assert result.provenance["features_offered"] == 14 and result.provenance["features_searched"] == len(order)
+    assert result.best.to_text() in ("a*b", "b*a")
+    assert result.predict(pd.DataFrame({"b": [0.5], "a": [0.25]}))[0] == pytest.approx(0.125)  # the law's own suffice
+
+
+@pytest.mark.filterwarnings("ignore::sr_accessor.errors.SymRegWarning")
+@pytest.mark.parametrize(
+    "spoken",
+    [
+        {"constraints": Constraints(require=["n8"])},
+        {"shape": [monotone("n8")]},
+        {"guesses": ["k*n8 + a"]},
+        {"template": "f(n8) + c*a*b"},
+        {"template": "f(a)*b + c*n8"},
+    ],
+    ids=["required", "shape", "guess", "argument of a template", "outline of a template"],
+)
+def test_what_the_user_speaks_of_is_kept(spoken):
+    assert "n8" not in regression.fit(Observations.from_frame(wide(), "y"), options()).names
+    assert "n8" in regression.fit(Observations.from_frame(wide(), "y"), options(**spoken)).names
+
+
+def test_many_rows_are_searched_by_some_and_judged_by_all(seen, monkeypatch):
+    monkeypatch.setattr(regression, "MOST_ROWS", 50)
+    monkeypatch.setattr(selection, "MOST_ROWS", 50)
+    given = observations(400)
+    result = regression.fit(given, options(validation=None))
+    assert len(seen[0][0]) == 50 and result.provenance["rows_searched"] == 50
+    best = result.best
+    residual = given.y - best.predict_array(given.x)
+    scale = np.sqrt(np.mean(residual**2))
+    assert best.loss == pytest.approx(400 * (np.log(scale) + 0.5 * np.log(2 * np.pi) + 0.5), rel=1e-9)
+    again = regression.fit(given, options(validation=None))
+    assert again.front.equals(result.front)
+    other = regression.fit(given, options(validation=None, random_state=8))
+    assert seen[2][0].y.tolist() != seen[0][0].y.tolist() and other.best.names == best.names

@@ -7,8 +7,10 @@ import click
 from sr_accessor.errors import SymRegError
 from sr_accessor.evaluation.coverage import coverage
 from sr_accessor.evaluation.network import network
+from sr_accessor.evaluation.pure_noise import noise
 from sr_accessor.evaluation.speed import speed
 from sr_accessor.evaluation.visible import visible
+from sr_accessor.evaluation.wide import wide
 
 __all__ = ["main"]
 
@@ -18,7 +20,7 @@ def commands() -> None:
     """How good and how fast: every command prints a table and the machine it was measured on."""
 
 
-for command in (visible, speed, network, coverage):
+for command in (visible, noise, wide, speed, network, coverage):
     commands.add_command(command)
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 
-__all__ = ["sign_test", "wilson"]
+__all__ = ["share", "sign_test", "wilson"]
 
 
 def wilson(hits: int, trials: int, z: float = 1.959963984540054) -> tuple[float, float]:
@@ -35,3 +36,12 @@ def sign_test(first: int, second: int) -> float:
     """
     n, most = first + second, max(first, second)
     return min(1.0, 2 * sum(math.comb(n, k) for k in range(most, n + 1)) / 2**n)
+
+
+def share(hits: Collection[bool]) -> str:
+    """ "3/60   5% (2-14)": a counted share with Wilson's 95 % interval; "-" of nothing."""
+    trials, found = len(hits), int(sum(hits))
+    if not trials:
+        return "-"
+    low, high = wilson(found, trials)
+    return f"{found}/{trials} {found / trials:4.0%} ({100 * low:.0f}-{100 * high:.0f})"

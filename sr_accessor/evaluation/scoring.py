@@ -14,7 +14,7 @@ import pandas as pd
 import sympy
 
 from sr_accessor.errors import SymRegWarning
-from sr_accessor.evaluation.intervals import wilson
+from sr_accessor.evaluation.intervals import share
 from sr_accessor.evaluation.metrics import SOLVED_R2, equal_up_to_constant, r2
 from sr_accessor.evaluation.problems import Problem
 from sr_accessor.evaluation.symbolic_solution import check, model_size
@@ -140,9 +140,9 @@ def _line(rows: pd.DataFrame, planned: int) -> dict[str, str]:
 
     return {
         "done": f"{len(rows)}/{planned}",
-        "exact": _share(exact),
-        "equivalent": _share(known["equivalent"].astype(bool)),
-        f"R2>{SOLVED_R2}": _share(rows["solved"].dropna().astype(bool)),
+        "exact": share(exact),
+        "equivalent": share(known["equivalent"].astype(bool)),
+        f"R2>{SOLVED_R2}": share(rows["solved"].dropna().astype(bool)),
         "median R2": median(rows["r2"], ".4f"),
         "size/truth": median(size, ".2f"),
         "size/truth, exact": median(size[exact], ".2f"),
@@ -150,10 +150,3 @@ def _line(rows: pd.DataFrame, planned: int) -> dict[str, str]:
         "median s, exact": median(known["seconds"][exact], ".2f"),
         "max s": format(rows["seconds"].max(), ".1f") if len(rows) else "-",
     }
-
-
-def _share(hits: pd.Series) -> str:
-    if not len(hits):
-        return "-"
-    low, high = wilson(int(hits.sum()), len(hits))
-    return f"{int(hits.sum())}/{len(hits)} {hits.mean():4.0%} ({100 * low:.0f}-{100 * high:.0f})"

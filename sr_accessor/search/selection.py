@@ -24,19 +24,31 @@ from sr_accessor.expressions.description import (
     literal_bits,
     structure_bits,
 )
-from sr_accessor.expressions.jacobian import jacobian
 from sr_accessor.expressions.rewrite import simplify_batch
 from sr_accessor.noise.gaussian import Gaussian
 from sr_accessor.noise.model import NoiseModel
 from sr_accessor.noise.screening import suspects
 from sr_accessor.refinement.levenberg_marquardt import levenberg_marquardt
 from sr_accessor.refinement.likelihood import LawErrors, most_likely
+from sr_accessor.refinement.pieces import curvature, descend
 from sr_accessor.refinement.solution import Refined
 from sr_accessor.search.front import Front
 
-__all__ = ["Data", "Scored", "best_front", "refit", "rough_bits", "score", "snap", "snap_savings", "stack"]
+__all__ = [
+    "MOST_ROWS",
+    "Data",
+    "Scored",
+    "best_front",
+    "refit",
+    "rough_bits",
+    "score",
+    "snap",
+    "snap_savings",
+    "stack",
+]
 
-
+#: A search looks at no more rows than these; only what it found is refined on more, in pieces.
+MOST_ROWS = 20_000
 #: Standard deviations that a row which looks like an outlier has in least squares, of those of its noise model.
 DOUBTED = 1e3
 
@@ -92,7 +104,12 @@ class Data:
 
 
 def refit(expressions: Expressions, data: Data, *, steps: int) -> Refined:
-    """Candidates with the constants that the data make likeliest; only `rough_bits` knows what `loss` then means."""
+    """Candidates with the constants that the data make likeliest; only `rough_bits` knows what `loss` then means.
+
+    On more than `MOST_ROWS` rows the constants must be near their best ones, as some of the rows gave them.
+    """
+    if len(data) > MOST_ROWS:
+        return descend(expressions, data.x, data.y, data.sigma, data.noise, data.errors, steps=steps)
     if data.plain:
         return levenberg_marquardt(expressions, data.x, data.y, data.weight, steps=steps)
     return most_likely(expressions, data.x, data.y, data.noise, data.sigma, errors=data.errors, steps=steps)
@@ -150,19 +167,14 @@ def score(expressions: Expressions, data: Data, origins: tuple[str, ...]) -> Sco
 
     Standard errors come from the curvature (JᵀWJ)⁻¹, scaled by the residuals where there are no error bars.
     """
-    values, columns, valid = jacobian(expressions, data.x)
-    spread = data.spread(expressions)
-    loss = data.noise.negative_log_likelihood(data.y, values, spread)
-    _, weight = data.noise.working(data.y, values, spread)
-    free = expressions.free
-    columns = torch.where(columns.isfinite() & free[:, :, None], columns, 0.0)
-    normal = (columns * weight[:, None, :]) @ columns.transpose(1, 2)
+    found = curvature(expressions, data.x, data.y, data.sigma, data.noise, data.errors)
+    free, normal, loss = expressions.free, found.normal, found.loss
     diagonal = normal.diagonal(dim1=1, dim2=2)
     scale = torch.where(diagonal > 0, diagonal, 1.0).rsqrt()
     unit = normal * scale[:, :, None] * scale[:, None, :]
     absent = ~(diagonal > 0)
     unit = unit + torch.diag_embed(absent.to(unit.dtype))
-    sound = unit.isfinite().all(-1).all(-1) & valid.all(1)
+    sound = unit.isfinite().all(-1).all(-1) & found.valid
     unit = torch.where(sound[:, None, None], unit, torch.eye(unit.shape[1], dtype=unit.dtype, device=unit.device))
     inverse = torch.linalg.pinv(unit, hermitian=True, rtol=1e-13) if unit.shape[1] else unit
     stderr = (inverse.diagonal(dim1=1, dim2=2).clamp(min=0)).sqrt() * scale

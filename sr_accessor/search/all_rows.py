@@ -1,0 +1,36 @@
+"""All rows: a front that was found on some of the rows, its constants refined and its laws priced on all of them."""
+
+from __future__ import annotations
+
+import torch
+
+from sr_accessor.expressions.batch import concatenate, constant
+from sr_accessor.search.front import Front
+from sr_accessor.search.given import Given
+from sr_accessor.search.selection import Data, best_front, refit, score, snap, stack
+
+__all__ = ["on_all_rows"]
+
+#: Newton steps from the constants that some of the rows gave; of the tries of a snap, which begin at the best ones.
+STEPS, SNAP_STEPS = 4, 2
+#: Laws of the shortest descriptions whose literals are freed; then of the one shortest numbers are snapped so often.
+MOST_FREED, SNAP_ROUNDS = 2, 4
+
+
+def on_all_rows(front: Front, data: Data, given: Given) -> Front:
+    """The front as all rows see it; the mean alone where no law has a value in every row.
+
+    What some rows could not tell from a simple number, all may: the literals of the shortest laws are freed too. And a
+    law that was too long for some rows may now pay.
+    """
+    short = torch.argsort(front.description_length, stable=True)[:MOST_FREED]
+    candidates = concatenate([front.expressions, front.expressions[short].freed()])
+    origins = front.origins + tuple(front.origins[i] for i in short.tolist())
+    scored = score(refit(candidates, data, steps=STEPS).expressions, data, origins)
+    best = scored.description_length.argmin()[None]
+    scored = stack([snap(scored[best], data, rounds=SNAP_ROUNDS, steps=SNAP_STEPS), scored])
+    kept = given.formed(scored.expressions) & given.shaped(scored.expressions) & scored.loss.isfinite()
+    if not bool(kept.any()):
+        mean = constant([float(data.y.mean())], front.expressions.vocabulary, data.y.device)
+        return score(mean, data, ("mean",)).front()
+    return best_front([scored[kept.nonzero()[:, 0]].front()])
