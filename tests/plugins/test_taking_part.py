@@ -58,7 +58,7 @@ def test_laws_of_a_strangers_operators_are_found(strangers, operators):
     random = np.random.default_rng(1)
     table = pd.DataFrame({"a": random.uniform(0.5, 4, 80), "b": random.uniform(0.5, 4, 80)})
     table["y"] = 2.5 * _wave(torch.tensor(1.3 * table["a"].to_numpy())).numpy()
-    result = sr.fit(table, "y", operators=operators, random_state=0, timeout=20.0, max_rounds=6)
+    result = sr.fit(table, "y", operators=operators, random_state=0, timeout=20.0, max_rounds=6, network=None)
     assert "wave(" in result.to_text() and result.front["rmse"].min() < 1e-9
     assert result.provenance["routes"]["wave"] == ["screens", "moves"]
     assert result.provenance["routes"]["hypot"] == ["moves"]
