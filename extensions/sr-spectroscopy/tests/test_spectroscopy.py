@@ -58,4 +58,4 @@ def test_a_line_is_recognised():
     result = sr.fit(spectrum, "counts", sigma=0.01, operators="spectroscopy", random_state=0, timeout=10.0)
     assert "lorentz(" in result.to_text()
     assert np.abs(result.best.predict(spectrum) - clean).max() < 0.01
-    assert result.provenance["routes"]["lorentz"] == ["screens", "moves"]
+    assert result.provenance["routes"]["lorentz"][:2] == ["screens", "moves"]
