@@ -7,6 +7,7 @@ import click
 from sr_accessor.errors import SymRegError
 from sr_accessor.evaluation.coverage import coverage
 from sr_accessor.evaluation.network import network
+from sr_accessor.evaluation.peers import peers
 from sr_accessor.evaluation.pure_noise import noise
 from sr_accessor.evaluation.speed import speed
 from sr_accessor.evaluation.visible import visible
@@ -20,7 +21,7 @@ def commands() -> None:
     """How good and how fast: every command prints a table and the machine it was measured on."""
 
 
-for command in (visible, noise, wide, speed, network, coverage):
+for command in (visible, peers, noise, wide, speed, network, coverage):
     commands.add_command(command)
 
 

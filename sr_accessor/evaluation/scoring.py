@@ -144,6 +144,7 @@ def _line(rows: pd.DataFrame, planned: int) -> dict[str, str]:
         "equivalent": share(known["equivalent"].astype(bool)),
         f"R2>{SOLVED_R2}": share(rows["solved"].dropna().astype(bool)),
         "median R2": median(rows["r2"], ".4f"),
+        "median size": median(rows["size"], ".0f"),
         "size/truth": median(size, ".2f"),
         "size/truth, exact": median(size[exact], ".2f"),
         "median s": median(rows["seconds"], ".2f"),
