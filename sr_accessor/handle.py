@@ -39,17 +39,23 @@ class FitHandle:
     work : the fit; called with this handle in a new thread. It looks at `stopping` and then ends with the best so far,
         and may `publish` what it has
     close : called in that thread with the result, or with what was raised instead, before the handle is done
+    collected : called with the same in the thread that first asks for the result
 
     ``handle.stop()`` ends the search, and `result` gives the best so far; ``await handle`` waits without blocking.
     """
 
-    def __init__(self, work: Callable[[FitHandle], Found], close: Callable[[Any], None] | None = None):
+    def __init__(
+        self,
+        work: Callable[[FitHandle], Found],
+        close: Callable[[Any], None] = lambda outcome: None,
+        collected: Callable[[Any], None] = lambda outcome: None,
+    ):
         self._future: Future[Found] = Future()
         self._stop, self._ended = threading.Event(), threading.Event()
         self._future.add_done_callback(lambda future: self._stop.set())  # a cancelled one has to end, too
         self._latest: Callable[[], FitResult] | None = None
         self._began = time.perf_counter()
-        self._told = False
+        self._collected, self._asked_for = collected, False
         run = contextvars.copy_context().run  # the output of a thread goes to the cell that started it
         self._thread = threading.Thread(target=run, args=(self._run, work, close), name="symreg", daemon=True)
         _running.add(self)
@@ -59,15 +65,14 @@ class FitHandle:
         self._thread.start()
         return self
 
-    def _run(self, work: Callable[[FitHandle], Found], close: Callable[[Any], None] | None) -> None:
+    def _run(self, work: Callable[[FitHandle], Found], close: Callable[[Any], None]) -> None:
         found, error = None, None
         try:
             found = work(self)
         except BaseException as raised:  # it is raised again where the result is asked for
             error = raised
         try:
-            if close is not None:
-                close(error if found is None else found.result)
+            close(error if found is None else found.result)
         finally:
             if self._future.set_running_or_notify_cancel():
                 if error is None:
@@ -128,7 +133,7 @@ class FitHandle:
         Whatever `fit` raises.
         """
         found = self.found(timeout)
-        for remark in self._untold(found):
+        for remark in self._first_time(found):
             warnings.warn(remark, stacklevel=2)
         return found.result
 
@@ -150,7 +155,7 @@ class FitHandle:
 
     def __await__(self) -> Generator[Any, None, FitResult]:
         found = yield from asyncio.wrap_future(self._future).__await__()
-        for remark in self._untold(found):
+        for remark in self._first_time(found):
             warnings.warn(remark, stacklevel=2)
         return found.result
 
@@ -163,10 +168,13 @@ class FitHandle:
         error = self._future.exception(0)
         return f"FitHandle(done: {self._future.result(0).result.best if error is None else repr(error)})"
 
-    def _untold(self, found: Found) -> Sequence[Warning]:
-        """The remarks, once."""
-        told, self._told = self._told, True
-        return () if told else found.remarks
+    def _first_time(self, found: Found) -> Sequence[Warning]:
+        """The remarks, for who asks first."""
+        if self._asked_for:
+            return ()
+        self._asked_for = True
+        self._collected(found.result)
+        return found.remarks
 
     def _wait(self, timeout: float | None) -> None:
         """Until the thread has ended; a first interrupt asks the fit to end, a second one is raised."""

@@ -96,7 +96,7 @@ def launch(observations: Observations, options: FitOptions, *, waiting: bool = F
     nothing that `fit` raises: the handle's `result` does.
     """
     watcher = watch(options.progress, str(observations.target), options.timeout, waiting=waiting)
-    handle = FitHandle(partial(_recipe, observations, options, watcher), close=watcher.end)
+    handle = FitHandle(partial(_recipe, observations, options, watcher), close=watcher.end, collected=watcher.collected)
     watcher.begin(handle.stop)
     return handle.start()
 

@@ -83,6 +83,9 @@ class Watcher:
     def end(self, outcome: Any) -> None:
         """The fit has ended with a result, or with an exception."""
 
+    def collected(self, outcome: Any) -> None:
+        """Someone asked for the result, for the first time. Called in the asking thread."""
+
 
 class Log(Watcher):
     """Lines of `logging`, level INFO, logger "sr_accessor": one for each better law, and a sign of life."""
@@ -132,16 +135,18 @@ class Panel(Watcher):
 
     Parameters
     ----------
-    cell : identity of the cell's run: fits that follow each other in one run share one output; None: one of its own
-    waiting : whether the cell waits for the fit; its front end may then keep clicks until the cell has ended
+    shell : of the kernel
+    waiting : whether the cell waits for the fit. Then its front end may keep clicks until the cell has ended, fits that
+        follow each other in one run of a cell share one output, and where the result is also the cell's value, which
+        the notebook shows by itself, it is not shown here
     """
 
-    #: The output of the last cell that waited for a fit.
-    _shared: tuple[Any, Any] = (None, None)
+    #: The run of a cell that waited for a fit last, its output, and what stands there.
+    _cell: tuple[int, Any, Any] = (-1, None, None)
 
-    def __init__(self, title: str, timeout: float, cell: Any, waiting: bool):
+    def __init__(self, title: str, timeout: float, shell: Any, waiting: bool):
         super().__init__(title, timeout)
-        self.cell, self.waiting = cell, waiting
+        self.shell, self.waiting = shell, waiting
 
     def begin(self, stop: Callable[[], None]) -> None:
         import ipywidgets as widgets
@@ -160,14 +165,15 @@ class Panel(Watcher):
         also = widgets.HTML("<span>or the kernel's stop button ■: the best law so far is kept</span>")
         row = widgets.HBox([self.stop, self.time, self.status], layout=widgets.Layout(align_items="center"))
         self.box = widgets.VBox([row, *([also] if self.waiting else []), self.law, self.front])
-        seen, output = Panel._shared
-        if self.cell is not None and seen == self.cell and output is not None:
+        run, output, _ = Panel._cell
+        if self.waiting and run == self.shell.execution_count:
             self._output = output
-            display(self.box, display_id=output.display_id, update=True)
-        else:
-            self._output = display(self.box, display_id=True)
-            if self.cell is not None:
-                Panel._shared = (self.cell, self._output)
+            output.update(self.box)
+            return
+        self._output = display(self.box, display_id=True)
+        if self.waiting:
+            Panel._cell = (self.shell.execution_count, self._output, None)
+            self.shell.events.register("post_run_cell", _not_twice)
 
     def _stopped(self, stop: Callable[[], None]) -> None:
         stop()
@@ -192,12 +198,31 @@ class Panel(Watcher):
             self._output.update({"text/plain": f"{type(outcome).__name__}: {outcome}"}, raw=True)
         else:
             self._output.update(outcome)
-        for part in (*self._parts(self.box), self.box):
+            if self.waiting:
+                Panel._cell = (*Panel._cell[:2], outcome)
+        _close(self.box)
+
+    def collected(self, outcome: Any) -> None:
+        if not self.waiting and not isinstance(outcome, BaseException):
+            self._output.update(outcome)  # programs that run notebooks ignore what a cell sends after its end
+
+
+def _close(widget: Any) -> None:
+    """Close a widget and all that it is made of."""
+    for part in (*getattr(widget, "children", ()), getattr(widget, "style", None), widget.layout, widget):
+        if part is not None and part is not widget and hasattr(part, "layout"):
+            _close(part)
+        elif part is not None:
             part.close()
 
-    def _parts(self, box: Any) -> list[Any]:
-        inner = [part for child in box.children if hasattr(child, "children") for part in self._parts(child)]
-        return [*box.children, *inner]
+
+def _not_twice(cell: Any) -> None:
+    """After the cell's run: clear the output if the same result is the cell's value."""
+    _, output, shown = Panel._cell
+    _notebook().events.unregister("post_run_cell", _not_twice)
+    Panel._cell = (-1, None, None)
+    if shown is not None and cell.result is shown:
+        output.update({"text/html": "", "text/plain": ""}, raw=True)
 
 
 def front_svg(complexity: Sequence[int], loss: Sequence[float], best: int) -> str:
@@ -235,7 +260,7 @@ def watch(progress: bool | str, title: str, timeout: float, *, waiting: bool) ->
         return Watcher()
     shell = _notebook()
     if shell is not None and (progress is True or threading.current_thread() is threading.main_thread()):
-        return Panel(title, timeout, (id(shell), shell.execution_count) if waiting else None, waiting)
+        return Panel(title, timeout, shell, waiting)
     if progress is True or sys.stderr.isatty():
         return Bar(title, timeout)
     return Log(title, timeout)
