@@ -146,7 +146,8 @@ def _recipe(observations: Observations, options: FitOptions, watcher: Watcher, h
     state, status, remarks = _search(states, options, clock, seen, watcher)
     front = state.front
     if len(rows) < len(training.y):
-        front = on_all_rows(front, next(part for part in data if part.noise is state.workspace.data.noise), given)
+        whole = next(part for part in data if part.noise is state.workspace.data.noise)
+        front = on_all_rows(front, whole, given, hurry=status == "interrupted")
     remarks = (*_unread(options, data[0], observations.names), *remarks)
     if not given.admits(front):
         words = "; ".join(_asked(options)["constraints"]) or f"template {options.template!r}"
