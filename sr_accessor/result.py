@@ -6,7 +6,7 @@ import dataclasses
 import math
 import operator
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +16,7 @@ import torch
 from sr_accessor.device import DTYPE
 from sr_accessor.display import figure, html, text
 from sr_accessor.equation import Equation
-from sr_accessor.errors import ColumnError, InputError, SymRegWarning, UnknownNameError, nearest
+from sr_accessor.errors import ColumnError, InputError, OperatorError, SymRegWarning, UnknownNameError, nearest
 from sr_accessor.expressions.evaluate import evaluate
 from sr_accessor.expressions.text import to_text
 from sr_accessor.noise.model import NoiseModel
@@ -56,6 +56,15 @@ DEFINITIONS = {
 ONE_SIGMA = 0.6826894921370859
 #: χ²/(N − k) outside this range is worth a remark: errors misjudged by more than a factor of three.
 CHI2_RANGE = (0.1, 10.0)
+
+
+#: Forms of the law that the display holds ready: how they are called there, and the exporter.
+COPIES = {
+    "LaTeX": "latex", "sympy": "sympy", "Python": "python", "NumPy": "numpy", "pandas eval": "pandas",
+    "Excel": "excel", "C": "c",
+}  # fmt: skip
+#: Inputs over which the display shows residuals: each picture is 10 kB of the notebook.
+MOST_RESIDUALS = 2
 
 
 class FitResult:
@@ -285,13 +294,15 @@ class FitResult:
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         """The static display: it looks the same in a saved notebook, without a kernel, untrusted."""
-        best, images = self.best, {}
+        best, images, plot = self.best, {}, self.plot
         if figure.available():
-            images = {"Pareto front": figure.png(self.plot.pareto), "Parity": figure.png(self.plot.parity)}
+            images = {"Pareto front": figure.png(plot.pareto), "Parity": figure.png(plot.parity)}
+            for name in (best.names or self.names)[:MOST_RESIDUALS]:
+                images[f"Residuals over {name}"] = figure.png(partial(plot.residuals, name))
         latex = best.to_latex()
         page = html.page(
             latex, repr(best), self._headline, self._table, best.params, best.correlation, self._statistics,
-            [str(w) for w in self.warnings], self.provenance, images,
+            [str(w) for w in self.warnings], self.provenance, images, _copies(best),
         )  # fmt: skip
         return {"text/html": page, "text/latex": f"$${latex}$$", "text/plain": repr(self)}
 
@@ -442,6 +453,25 @@ class Plots:
         if label not in names:
             raise ColumnError(f"no input {label!r}; {nearest(label, names)}")
         return names.index(label)
+
+
+def _copies(law: Equation) -> dict[str, str]:
+    """The law in the forms that people paste, or why a form has no word for it."""
+    found = {}
+    for name, form in COPIES.items():
+        try:
+            written = law.to(form)
+            found[name] = written if isinstance(written, str) else srepr(written)
+        except OperatorError as error:
+            found[name] = str(error)
+    return found
+
+
+def srepr(expression: sympy.Expr) -> str:
+    """A sympy expression as Python code that makes it, labels with spaces and all."""
+    import sympy
+
+    return sympy.srepr(expression)
 
 
 def _mean_squares(front: Front, observations: Observations) -> tuple[torch.Tensor, torch.Tensor]:

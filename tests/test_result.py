@@ -369,7 +369,10 @@ def test_bundle_is_static_escaped_and_small(line):
     assert len(bundle["text/html"].encode()) < 150_000
     assert "<b>x</b>" not in bundle["text/html"]
     assert page.text[0] == bundle["text/latex"] == f"$${line.to_latex()}$$"
-    assert sum("$" in text for text in page.text[1:]) == page.tags.count("span")  # every other dollar stands alone
+    alone = [text for text in page.text[1:] if set(text) & {"$", "\\"}]  # no other dollar or backslash is typeset
+    assert set(alone) <= {"$", "\\"} and len(alone) == page.tags.count("span")
+    for form in ("LaTeX", "sympy", "Python", "NumPy", "pandas eval", "Excel", "C"):
+        assert f"Copy as {form}" in page.text
 
 
 def test_page_says_what_to_install_without_matplotlib(line, monkeypatch):
