@@ -34,7 +34,7 @@ FLOORS = [
         "moves selection constants constraints guesses template given all_rows loop",
     ),
     ("uncertainty", "*"),
-    ("", "scatter equation result handle known_law regression"),
+    ("", "scatter equation live result handle known_law regression"),
     ("frontends", "functions pandas_accessor xarray_accessor register *"),
     ("", "__init__"),
     ("evaluation", "*"),  # a user of the whole house

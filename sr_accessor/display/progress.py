@@ -17,7 +17,7 @@ from typing import Any
 
 from sr_accessor.display.html import escape
 
-__all__ = ["Snapshot", "Watcher", "front_svg", "watch"]
+__all__ = ["Snapshot", "Watcher", "close", "front_svg", "watch"]
 
 #: Drawings a second at most, and seconds after which a log line comes although no law was found that is better.
 RATE, LOG_EVERY = 4.0, 10.0
@@ -200,18 +200,18 @@ class Panel(Watcher):
             self._output.update(outcome)
             if self.waiting:
                 Panel._cell = (*Panel._cell[:2], outcome)
-        _close(self.box)
+        close(self.box)
 
     def collected(self, outcome: Any) -> None:
         if not self.waiting and not isinstance(outcome, BaseException):
             self._output.update(outcome)  # programs that run notebooks ignore what a cell sends after its end
 
 
-def _close(widget: Any) -> None:
+def close(widget: Any) -> None:
     """Close a widget and all that it is made of."""
     for part in (*getattr(widget, "children", ()), getattr(widget, "style", None), widget.layout, widget):
         if part is not None and part is not widget and hasattr(part, "layout"):
-            _close(part)
+            close(part)
         elif part is not None:
             part.close()
 
