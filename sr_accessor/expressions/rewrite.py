@@ -19,6 +19,7 @@ import torch
 from sr_accessor.expressions.batch import Expressions, concatenate
 from sr_accessor.expressions.paired import depths, lay_out
 from sr_accessor.expressions.vocabulary import CONSTANT, FIRST_OPERATOR, LITERAL, PAD, VARIABLE
+from sr_accessor.stopping import look
 
 __all__ = ["simplify_batch"]
 
@@ -132,6 +133,7 @@ class _Forms:
     # ------------------------------------------------------------------ one depth
     def rewrite(self, at: torch.Tensor) -> None:
         """Forms of the nodes `at`, whose arguments have theirs."""
+        look()
         self._name_powers(at)
         code = self.code[at]
         whole = code == WHOLE

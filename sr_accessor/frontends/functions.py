@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from sr_accessor.equation import Equation
+    from sr_accessor.handle import FitHandle
     from sr_accessor.result import FitResult
 
 __all__ = ["fit", "predict", "refine"]
@@ -36,8 +37,9 @@ def fit(
     absolute_sigma: bool | None = None,
     sample_weight: Any = None,
     nan_policy: str = "omit",
+    background: bool = False,
     **options: Any,
-) -> FitResult | dict[Hashable, FitResult]:
+) -> FitResult | FitHandle | dict[Hashable, FitResult]:
     """Find the law behind a table: the target as a formula of the features.
 
     Parameters
@@ -53,12 +55,13 @@ def fit(
         sigma is given
     sample_weight : factor of each squared residual: a label or one number per row
     nan_policy : "omit" leaves out rows with missing values and counts them, "raise" raises
+    background : True returns at once, while the search runs in a thread of its own
     **options : noise, operators, network, select, constraints, guesses, constants, template, shape, units,
         validation, timeout, max_rounds, device, random_state, progress, callbacks: see `sr_accessor.options.FitOptions`
 
     Returns
     -------
-    FitResult, or {group: FitResult} for a GroupBy
+    FitResult, or {group: FitResult} for a GroupBy; with `background` a FitHandle: `.result()`, `.stop()`, `await`
 
     Raises
     ------
@@ -68,13 +71,15 @@ def fit(
     -----
     SymRegWarning : what was left out or looks suspicious; also kept on the result.
     """
-    chosen = FitOptions.from_keywords(options, TABLE_KEYWORDS)
+    chosen = FitOptions.from_keywords(options, (*TABLE_KEYWORDS, "background"))
     about = {
         "features": features, "sigma": sigma, "sigma_x": sigma_x, "absolute_sigma": absolute_sigma,
         "sample_weight": sample_weight, "nan_policy": nan_policy,
     }  # fmt: skip
     if not isinstance(table, pd.api.typing.DataFrameGroupBy):
-        return _fit_one(table, target, about, chosen)
+        return _fit_one(table, target, about, chosen, background)
+    if background:
+        raise OptionError("background=True is for one table; fit each group with it, or leave it out")
     results = {}
     for key, group in table:
         # What defines a group is constant in it: no feature, and nothing to be warned about.
@@ -167,7 +172,9 @@ def predict(table: pd.DataFrame | xr.Dataset | xr.DataArray, law: FitResult | Eq
     return law.predict(table)
 
 
-def _fit_one(table: Any, target: Hashable | None, about: dict[str, Any], options: FitOptions) -> FitResult:
+def _fit_one(
+    table: Any, target: Hashable | None, about: dict[str, Any], options: FitOptions, background: bool = False
+) -> FitResult | FitHandle:
     observations = _observe(table, target, about)
     for remark in observations.remarks:
         if remark.code != "SKIPPED":  # a note: most tables have a column of names, and nothing is wrong with it
@@ -175,7 +182,7 @@ def _fit_one(table: Any, target: Hashable | None, about: dict[str, Any], options
 
     from sr_accessor import regression  # loads torch, which wrong input should not have to wait for
 
-    return regression.fit(observations, options)
+    return (regression.launch if background else regression.fit)(observations, options)
 
 
 def _observe(table: Any, target: Hashable | None, about: dict[str, Any]) -> Observations:

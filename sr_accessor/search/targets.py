@@ -14,6 +14,7 @@ import torch
 from sr_accessor.expressions.batch import Expressions, concatenate
 from sr_accessor.search.library import effective_points, least_points
 from sr_accessor.search.views import View
+from sr_accessor.stopping import look
 
 __all__ = ["Rows", "Target", "basis", "join_rows", "unexplained"]
 
@@ -121,6 +122,7 @@ def unexplained(rows: torch.Tensor, weight: torch.Tensor, q: torch.Tensor, resid
 
     rows (R, N) unweighted; residual (N, V) weighted, projected and of unit norm.
     """
+    look()
     rows = rows * weight
     before = torch.linalg.vecdot(rows, rows)
     rows = rows - (rows @ q) @ q.T
