@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from sr_accessor.errors import SymRegError
+from sr_accessor.evaluation.control import control
 from sr_accessor.evaluation.coverage import coverage
 from sr_accessor.evaluation.network import network
 from sr_accessor.evaluation.peers import peers
@@ -21,7 +22,7 @@ def commands() -> None:
     """How good and how fast: every command prints a table and the machine it was measured on."""
 
 
-for command in (visible, peers, noise, wide, speed, network, coverage):
+for command in (visible, peers, control, noise, wide, speed, network, coverage):
     commands.add_command(command)
 
 

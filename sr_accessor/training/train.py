@@ -47,7 +47,7 @@ EPOCH = 3_000_000
 #: Training ends when so many epochs in a row bring less than this to the best validation accuracy.
 PATIENCE, LEAST_GAIN = 3, 1e-3
 #: Largest rate of the modern schedules by preset; smaller networks bear more.
-PEAKS = {"paper": PAPER_PEAK, "base": 6e-4, "small": 1e-3, "mini": 3e-3, "tiny": 3e-3}
+PEAKS = {"paper": PAPER_PEAK, "base": 6e-4, "small": 1e-3, "mini": 3e-3, "pair": 3e-3, "tiny": 3e-3}
 #: Published (system.md §4).
 CLIP = 0.5
 #: Updates in a row whose gradient is not finite before the run gives up.
