@@ -8,6 +8,7 @@ from sr_accessor.errors import SymRegError
 from sr_accessor.evaluation.control import control
 from sr_accessor.evaluation.coverage import coverage
 from sr_accessor.evaluation.network import network
+from sr_accessor.evaluation.new_operators import new_operators
 from sr_accessor.evaluation.peers import peers
 from sr_accessor.evaluation.pure_noise import noise
 from sr_accessor.evaluation.speed import speed
@@ -22,7 +23,7 @@ def commands() -> None:
     """How good and how fast: every command prints a table and the machine it was measured on."""
 
 
-for command in (visible, peers, control, noise, wide, speed, network, coverage):
+for command in (visible, peers, control, noise, wide, speed, network, new_operators, coverage):
     commands.add_command(command)
 
 
