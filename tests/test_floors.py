@@ -24,7 +24,7 @@ FLOORS = [
     ("plugins", "hookspecs scaffold builtin contributions catalogue manager"),
     ("display", "text figure html *"),
     ("prior", "*"),
-    ("transformer", "config tokenizer attention embedder encoder decoder model checkpoint store"),
+    ("transformer", "config tokenizer attention embedder encoder decoder model maps checkpoint store"),
     ("refinement", "solution levenberg_marquardt likelihood exchange pieces bfgs refine"),
     ("decoding", "scaling grammar sampling beam draft"),
     ("training", "*"),
