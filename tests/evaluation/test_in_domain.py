@@ -130,31 +130,41 @@ def test_the_table_and_the_findings():
 def options_of(weights, folder, command):
     return [
         command, "--weights", str(weights / "e2e.safetensors"), "--skeleton", str(weights / "skeleton.safetensors"),
-        "--functions", "1", "--points", "20,50", "--no-product", "--refinement", "lm",
+        "--functions", "2", "--points", "20,50", "--no-product", "--refinement", "lm",
         "--out", str(folder / "rows.csv"),
     ]  # fmt: skip
 
 
-def test_both_commands_share_their_rows(weights, tmp_path):
+def test_both_commands_share_their_rows(weights, some, tmp_path, monkeypatch):
+    def prepared(functions, first, second, refinement, product, seed):
+        assert (functions, refinement, product, seed) == (2, "lm", False, 0)
+        return some[:functions], {"E2E, no LM": lambda *given: None, "skeleton + LM": knows(some)}
+
+    for module in ("in_domain", "figure4"):
+        monkeypatch.setattr(f"sr_accessor.evaluation.{module}.prepared", prepared)
     done = CliRunner().invoke(commands, options_of(weights, tmp_path, "in-domain"))
     assert done.exit_code == 0, done.output
     assert "skeleton + LM" in done.stdout and "E2E, no LM" in done.stdout and "1,500 examples (0.00%" in done.stdout
     rows = read_rows(tmp_path / "rows.csv")
-    assert len(rows) == 2 * 4
-    more = [
-        *options_of(weights, tmp_path, "figure4"),
-        "--table",
-        str(tmp_path / "t.csv"),
-        "--plot",
-        str(tmp_path / "p.png"),
-    ]
-    done = CliRunner().invoke(commands, more)
+    assert len(rows) == 2 * 2 * 2
+    more = ["--table", str(tmp_path / "t.csv"), "--plot", str(tmp_path / "p.png")]
+    done = CliRunner().invoke(commands, [*options_of(weights, tmp_path, "figure4"), *more])
     assert done.exit_code == 0, done.output
-    assert read_rows(tmp_path / "rows.csv").iloc[: len(rows)].equals(rows)
-    assert len(read_rows(tmp_path / "rows.csv")) == len(rows) + 3 * 4
+    after = read_rows(tmp_path / "rows.csv")
+    assert after.iloc[: len(rows)].equals(rows) and len(after) == len(rows) + 2 * 3 * 2
     assert set(pd.read_csv(tmp_path / "t.csv")["panel"]) == set("ABCDEF")
     assert (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG") and "F  Acc 0.1 by multiplicative" in done.stdout
     assert CliRunner().invoke(commands, ["in-domain", "--points", "2"]).exit_code == 2
+
+
+def test_four_ways_and_the_product(weights):
+    found, ways = in_domain.prepared(
+        1, weights / "e2e.safetensors", weights / "skeleton.safetensors", "lm", True, seed=0
+    )
+    assert len(found) == 1 and [in_domain.kind(name) for name in ways] == ["skeleton", "raw", "random", "own", None]
+    x, y = found[0].x[:20], found[0].y[:20]
+    predict = ways["E2E, no LM"](x, y, 1.0, 0)
+    assert predict is None or predict(found[0].fresh_x).shape == (200,)
 
 
 def test_the_product_is_the_public_fit(weights, some):
