@@ -24,9 +24,9 @@ FLOORS = [
     ("plugins", "hookspecs scaffold builtin contributions catalogue manager"),
     ("display", "text figure html *"),
     ("prior", "*"),
-    ("transformer", "config tokenizer attention embedder encoder decoder model maps checkpoint store"),
+    ("transformer", "config tokenizer attention embedder encoder decoder model checkpoint store"),
     ("refinement", "solution levenberg_marquardt likelihood exchange pieces bfgs refine"),
-    ("decoding", "scaling grammar sampling beam draft"),
+    ("decoding", "scaling grammar sampling beam draft maps"),
     ("training", "*"),
     (
         "search",

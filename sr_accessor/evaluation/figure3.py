@@ -8,7 +8,7 @@ import click
 import pandas as pd
 import torch
 
-from sr_accessor.decoding import scaling
+from sr_accessor.decoding.maps import draw_maps, maps_of
 from sr_accessor.device import DTYPE
 from sr_accessor.errors import InputError
 from sr_accessor.evaluation.machine import provenance
@@ -16,18 +16,8 @@ from sr_accessor.expressions.evaluate import evaluate
 from sr_accessor.expressions.parse import parse
 from sr_accessor.plugins.manager import vocabulary
 from sr_accessor.transformer.checkpoint import load
-from sr_accessor.transformer.maps import attention_maps, draw_maps
-from sr_accessor.transformer.model import Transformer
-from sr_accessor.transformer.tokenizer import Tokenizer
 
-__all__ = ["figure3", "maps_of", "reach"]
-
-
-def maps_of(model: Transformer, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    """(layers, H, N, N) for one bag x (N, D), y (N,) in the user's units, scaled as the network is used to."""
-    scaled = scaling.fit(x[None], y[None], kind=model.config.scaling)
-    tokenizer = Tokenizer(model.config, vocabulary().restricted(model.config.operators))
-    return attention_maps(model, tokenizer.encode_points(*scaled.apply(x[None], y[None])))[:, 0]
+__all__ = ["figure3", "reach"]
 
 
 def reach(maps: torch.Tensor) -> pd.DataFrame:
@@ -49,19 +39,19 @@ def reach(maps: torch.Tensor) -> pd.DataFrame:
 @click.option("--network", default="default", show_default=True, help="A network's name or file.")
 @click.option("--function", default="sin(x)/x", show_default=True, help="Of x.")
 @click.option("--range", "span", nargs=2, type=float, default=(-20.0, 20.0), show_default=True, help="Of x.")
-@click.option("--points", type=click.IntRange(min=3), help="Evenly spaced.  [default: as many as the network reads]")
+@click.option("--points", type=click.IntRange(min=3), help="Evenly spaced, at most as many as the network reads.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), default="figure3.csv", show_default=True)
 @click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), default="figure3.png", show_default=True)
 def figure3(network, function, span, points, out, plot) -> None:
     """Draw the attention of the encoder's heads for points of a function, in the order of x."""
     model = load(network).model
-    points = points or min(100, model.config.points)
+    points = min(points or 100, model.config.points)
     law = parse(function, vocabulary(), ["x"], numbers="literal")
     x = torch.linspace(*span, points, dtype=DTYPE)[:, None]
     values, valid = evaluate(law, x)
     if not bool(valid.all()):
         raise InputError(f"{function} has no value at {x[~valid[0]][0].item():g}; give another --range or --points")
-    maps = maps_of(model, x, values[0])
+    maps = maps_of(model, x, values[0], vocabulary())
     table = reach(maps)
     table.to_csv(out, index=False)
     draw_maps(maps, "x").savefig(plot, dpi=150)

@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from sr_accessor.decoding import scaling
+from sr_accessor.expressions.vocabulary import Vocabulary
 from sr_accessor.transformer.model import Transformer
-from sr_accessor.transformer.tokenizer import Points
+from sr_accessor.transformer.tokenizer import Points, Tokenizer
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["attention_maps", "draw_maps"]
+__all__ = ["attention_maps", "draw_maps", "maps_of"]
 
 
 @torch.no_grad()
@@ -32,6 +34,25 @@ def attention_maps(model: Transformer, points: Points) -> torch.Tensor:
     return torch.stack(maps)
 
 
+def maps_of(model: Transformer, x: torch.Tensor, y: torch.Tensor, known: Vocabulary, column: int = 0) -> torch.Tensor:
+    """(layers, H, N, N) for one bag of the user's rows x (N, D), y (N,), in the order of one column.
+
+    More rows than the network reads are thinned evenly; `known` has the operators that it writes.
+
+    Raises
+    ------
+    InputError : more columns than the network reads.
+    """
+    order = x[:, column].argsort(stable=True)
+    most = model.config.points
+    if len(order) > most:
+        order = order[torch.linspace(0, len(order) - 1, most, device=x.device).round().long()]
+    x, y = x[order][None], y[order][None]
+    scaled = scaling.fit(x, y, kind=model.config.scaling)
+    tokenizer = Tokenizer(model.config, known.restricted(model.config.operators))
+    return attention_maps(model, tokenizer.encode_points(*scaled.apply(x, y)))[:, 0].cpu()
+
+
 def draw_maps(maps: torch.Tensor, label: str) -> Figure:
     """One panel per layer (down) and head (across), as dark as the weight, each panel on its own scale.
 
@@ -43,6 +64,7 @@ def draw_maps(maps: torch.Tensor, label: str) -> Figure:
     from matplotlib.figure import Figure
 
     layers, heads = maps.shape[:2]
+    label = label.replace("$", r"\$")  # matplotlib would typeset what stands between dollars
     page = Figure(figsize=(2.2 * heads + 0.6, 2.2 * layers + 0.6), layout="constrained")
     panels = page.subplots(layers, heads, squeeze=False, sharex=True, sharey=True)
     for i in range(layers):

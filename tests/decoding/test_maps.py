@@ -3,8 +3,11 @@
 import pytest
 import torch
 
+from sr_accessor.decoding.maps import attention_maps, draw_maps, maps_of
+from sr_accessor.errors import InputError
+from sr_accessor.expressions.elementary import ELEMENTARY
+from sr_accessor.expressions.vocabulary import Vocabulary
 from sr_accessor.transformer.config import preset
-from sr_accessor.transformer.maps import attention_maps, draw_maps
 from sr_accessor.transformer.model import build
 from sr_accessor.transformer.tokenizer import Points
 
@@ -34,3 +37,15 @@ def test_the_maps_are_those_of_the_encoder(norm, monkeypatch):
 def test_a_panel_for_every_head():
     page = draw_maps(torch.rand(2, 3, 5, 5, generator=torch.Generator().manual_seed(0)), "x")
     assert len(page.axes) == 6 and page.axes[1].get_title() == "head 2" and page.axes[3].get_ylabel() == "layer 2"
+
+
+def test_rows_in_the_order_of_a_column_in_any_units():
+    model = build(preset("tiny"), torch.Generator().manual_seed(0)).eval()
+    x = torch.rand(90, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(1)) + 0.1
+    y, known = x[:, 0] * x[:, 1], Vocabulary(ELEMENTARY)
+    maps = maps_of(model, x, y, known, column=1)
+    assert maps.shape == (1, 2, 40, 40)  # as many as it reads
+    shuffled = torch.randperm(90, generator=torch.Generator().manual_seed(2))
+    torch.testing.assert_close(maps_of(model, 4 * x[shuffled], 2 * y[shuffled], known, column=1), maps)
+    with pytest.raises(InputError, match="at most 4"):
+        maps_of(model, x.repeat(1, 3), y, known)
