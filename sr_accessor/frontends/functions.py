@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import warnings
 from collections.abc import Hashable, Mapping
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from sr_accessor.errors import InputError, OptionError, SymRegError
+from sr_accessor.errors import InputError, OptionError, SymRegError, SymRegWarning
 from sr_accessor.observations import Observations
 from sr_accessor.options import FitOptions, check_keywords
 from sr_accessor.tables import is_xarray, kind_of, variables_of
@@ -18,12 +19,16 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from sr_accessor.equation import Equation
+    from sr_accessor.groups.result import GroupedResult
+    from sr_accessor.groups.split import Groups
     from sr_accessor.result import FitResult
 
 __all__ = ["fit", "predict", "refine"]
 
 #: Keywords about the table; those about the search are the fields of `FitOptions`.
-TABLE_KEYWORDS = ("target", "features", "sigma", "sigma_x", "absolute_sigma", "sample_weight", "nan_policy")
+TABLE_KEYWORDS = (
+    "target", "features", "sigma", "sigma_x", "absolute_sigma", "sample_weight", "nan_policy", "by", "over", "shared",
+)  # fmt: skip
 
 
 def fit(
@@ -36,8 +41,11 @@ def fit(
     absolute_sigma: bool | None = None,
     sample_weight: Any = None,
     nan_policy: str = "omit",
+    by: Any = None,
+    over: Any = None,
+    shared: bool = True,
     **options: Any,
-) -> FitResult | dict[Hashable, FitResult]:
+) -> FitResult | GroupedResult | dict[Hashable, FitResult]:
     """Find the law behind a table: the target as a formula of the features.
 
     Parameters
@@ -53,12 +61,15 @@ def fit(
         sigma is given
     sample_weight : factor of each squared residual: a label or one number per row
     nan_policy : "omit" leaves out rows with missing values and counts them, "raise" raises
+    by : of a DataFrame, label or labels of columns or index levels: all groups get one form, each its own constants
+    over : of xarray, dimension or dimensions along which there is a law each, in the same way
+    shared : False fits every group by itself
     **options : noise, operators, network, select, constraints, guesses, constants, template, shape, units,
         validation, timeout, max_rounds, device, random_state, progress, callbacks: see `sr_accessor.options.FitOptions`
 
     Returns
     -------
-    FitResult, or {group: FitResult} for a GroupBy
+    FitResult; GroupedResult with `by` or `over`; {group: FitResult} for a GroupBy
 
     Raises
     ------
@@ -73,6 +84,12 @@ def fit(
         "features": features, "sigma": sigma, "sigma_x": sigma_x, "absolute_sigma": absolute_sigma,
         "sample_weight": sample_weight, "nan_policy": nan_policy,
     }  # fmt: skip
+    if by is not None or over is not None:
+        groups, sizes = _grouped(table, target, about, by, over)
+
+        from sr_accessor.groups.search import fit_groups  # loads torch
+
+        return fit_groups(groups, chosen, shared=shared, sizes=sizes)
     if not isinstance(table, pd.api.typing.DataFrameGroupBy):
         return _fit_one(table, target, about, chosen)
     results = {}
@@ -101,10 +118,13 @@ def refine(
     sample_weight: Any = None,
     nan_policy: str = "omit",
     noise: Any = "gaussian",
+    by: Any = None,
+    over: Any = None,
+    shared: bool = False,
     restarts: int = 30,
     random_state: int | None = None,
     **unknown: Any,
-) -> FitResult:
+) -> FitResult | GroupedResult:
     """Find the parameters of a known law: `curve_fit` for tables.
 
     Parameters
@@ -115,12 +135,14 @@ def refine(
     start : {parameter: first value}; parameters without one begin at 1
     bounds : {parameter: (lower, upper)}, None where there is none
     fix : {parameter: value that it keeps}
+    by, over : as in `fit`: the parameters of every group, all in one batch
+    shared : with `by` or `over`: True makes parameters common to all groups that the data do not tell apart
     restarts : further starts, refined in the same batch: half of them near the given one, the others of any magnitude
     random_state : seed of the restarts; None draws one, which the result records
 
     Returns
     -------
-    FitResult of this one law; ``.best.params`` has the formula's own names
+    FitResult of this one law; ``.best.params`` has the formula's own names. GroupedResult with `by` or `over`
 
     Raises
     ------
@@ -140,16 +162,23 @@ def refine(
         )
     labels = list(variables_of(table)) if is_xarray(table) else list(table.columns)
     law = known_law.read_law(formula, labels, target, start=start, bounds=bounds, fix=fix)
-    observations = _observe(
-        table, target, {
-            "features": list(law.names), "sigma": sigma, "sigma_x": sigma_x, "absolute_sigma": absolute_sigma,
-            "sample_weight": sample_weight, "nan_policy": nan_policy,
-        },
-    )  # fmt: skip
+    about = {
+        "features": list(law.names), "sigma": sigma, "sigma_x": sigma_x, "absolute_sigma": absolute_sigma,
+        "sample_weight": sample_weight, "nan_policy": nan_policy,
+    }  # fmt: skip
+    seed = {"restarts": int(restarts), "random_state": random_state}
+    if by is not None or over is not None:
+        groups, sizes = _grouped(table, target, about, by, over)
+
+        from sr_accessor.groups.known import refine_groups
+
+        chosen = noises_of(noise, groups.observations)
+        return refine_groups(groups, law, chosen, shared=shared, sizes=sizes, **seed)
+    observations = _observe(table, target, about)
     for remark in observations.remarks:
         warnings.warn(remark, stacklevel=3)
     chosen = noises_of(noise, observations)
-    return known_law.refine_law(observations, law, chosen, restarts=int(restarts), random_state=random_state)
+    return known_law.refine_law(observations, law, chosen, **seed)
 
 
 def predict(table: pd.DataFrame | xr.Dataset | xr.DataArray, law: FitResult | Equation) -> pd.Series | xr.DataArray:
@@ -176,6 +205,45 @@ def _fit_one(table: Any, target: Hashable | None, about: dict[str, Any], options
     from sr_accessor import regression  # loads torch, which wrong input should not have to wait for
 
     return regression.fit(observations, options)
+
+
+def _grouped(
+    table: Any, target: Hashable | None, about: dict[str, Any], by: Any, over: Any
+) -> tuple[Groups, dict[Hashable, Any] | None]:
+    """Observations and the groups of their rows; of xarray also the dimensions of the groups and their labels."""
+    from sr_accessor.groups.split import Groups, keys_of, keys_over  # loads torch
+
+    if is_xarray(table):
+        if by is not None:
+            raise OptionError(f"by={by!r} names columns of a DataFrame; of xarray name the dimensions: over={by!r}")
+        observations = _observe(table, target, about)
+        labels, keys, code, sizes = keys_over(table, observations, over)
+    else:
+        if over is not None:
+            raise OptionError(f"over={over!r} names dimensions of xarray; of a DataFrame name the columns: by={over!r}")
+        if not isinstance(table, pd.DataFrame):
+            raise OptionError(f"cannot fit the groups of a {kind_of(table)}; give a pandas DataFrame and by=")
+        labels, keys, code = keys_of(table, by)
+        kept = table.loc[:, [label not in labels for label in table.columns]] if about["features"] is None else table
+        observations, sizes = _observe(kept, target, about), None
+    for remark in observations.remarks:
+        if remark.code != "SKIPPED":
+            warnings.warn(remark, stacklevel=4)
+    code = code[observations.rows]
+    if (code < 0).any():
+        observations, code = _with_group(observations, labels, code)
+    return Groups(labels, keys, observations, code), sizes
+
+
+def _with_group(observations: Observations, labels: Any, code: Any) -> tuple[Observations, Any]:
+    """The rows that have a group, and a warning about the others."""
+    from sr_accessor.groups.split import take
+
+    told = f"{int((code < 0).sum())} rows without {', '.join(map(repr, labels))} are left out"
+    remark = SymRegWarning("DROPPED", told)
+    warnings.warn(remark, stacklevel=5)
+    kept = take(observations, code >= 0)
+    return dataclasses.replace(kept, remarks=(*observations.remarks, remark)), code[code >= 0]
 
 
 def _observe(table: Any, target: Hashable | None, about: dict[str, Any]) -> Observations:

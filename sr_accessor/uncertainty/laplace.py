@@ -60,9 +60,9 @@ class Laplace:
     root: torch.Tensor
     null: torch.Tensor
 
-    def __getitem__(self, row: int) -> Laplace:
-        """One expression, its batch axis kept."""
-        at = slice(row, row + 1)
+    def __getitem__(self, rows: int | torch.Tensor) -> Laplace:
+        """One expression, its batch axis kept; or several."""
+        at = slice(rows, rows + 1) if isinstance(rows, int) else rows
         return Laplace(
             self.covariance[at], self.stderr[at], self.identifiable[at], self.variance[at], self.degrees[at],
             self.absolute, self.root[at], self.null[at],
