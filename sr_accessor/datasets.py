@@ -57,7 +57,7 @@ def curvefit_layout(
         coords={dim: labels for dim, labels in over.items() if labels is not None}
         | {
             "param": names, "cov_i": names, "cov_j": names, "fit_stat": np.array(list(stats), dtype=str),
-            "param_units": ("param", np.array([unit or "" for unit in units], dtype=str)),
+            "param_units": ("param", np.array([unit if isinstance(unit, str) else "" for unit in units], dtype=str)),
         },
         attrs=dict(attrs),
     )  # fmt: skip

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 import time
-import warnings
 from collections.abc import Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -18,7 +17,7 @@ from sr_accessor.errors import InputError
 from sr_accessor.groups.common import Shared, share
 from sr_accessor.groups.refine import refine_each
 from sr_accessor.groups.result import GroupedResult, SharedForm
-from sr_accessor.groups.search import status_of, told_status
+from sr_accessor.groups.search import report_groups, status_of, told_status
 from sr_accessor.groups.split import Groups
 from sr_accessor.known_law import KnownLaw, starts_of
 from sr_accessor.noise.model import NoiseModel
@@ -41,6 +40,7 @@ def refine_groups(
     restarts: int = 30,
     random_state: int | None = None,
     sizes: Mapping[Hashable, Any] | None = None,
+    errors: str = "warn",
 ) -> GroupedResult:
     """The likeliest parameters of a known law in every group.
 
@@ -51,7 +51,7 @@ def refine_groups(
     noises : the noise models to choose from by description length
     shared : True makes parameters common to all groups that the data do not tell apart; False leaves each to its group
     restarts : further starts in every group
-    sizes : of xarray's dimensions, see `GroupedResult`
+    sizes, errors : as in `groups.search.fit_groups`
 
     Raises
     ------
@@ -94,9 +94,7 @@ def refine_groups(
             "starts": len(starts),
         },
     )
-    for told in result.warnings[len(groups.observations.remarks) :]:
-        if told.code != "NOISE":  # what noise="auto" chose: an answer, not a warning
-            warnings.warn(told, stacklevel=4)
+    report_groups(result, errors)
     return result
 
 

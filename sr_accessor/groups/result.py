@@ -170,6 +170,11 @@ class GroupedResult:
         return isinstance(self._found, SharedForm)
 
     @property
+    def remarks(self) -> tuple[SymRegWarning, ...]:
+        """What is to be said about the groups; what `noise="auto"` chose is an answer, not a warning."""
+        return tuple(remark for remark in self._remarks if remark.code != "NOISE")
+
+    @property
     def warnings(self) -> tuple[SymRegWarning, ...]:
         """Remarks on the data and the groups."""
         return (*self._groups.observations.remarks, *self._remarks)
@@ -369,15 +374,18 @@ class GroupedResult:
         columns = [names.index(name) for name in used] + [len(names) + i for i in range(len(constants))]
 
         def law(*given: np.ndarray) -> np.ndarray:
-            full = np.broadcast_arrays(*given)
-            table = torch.full((full[0].size, len(names) + len(constants)), torch.nan, dtype=DTYPE)
+            *full, fitted = np.broadcast_arrays(*given)
+            table = torch.full((fitted.size, len(names) + len(constants)), torch.nan, dtype=DTYPE)
             for at, part in zip(columns, full, strict=True):
                 table[:, at] = torch.from_numpy(np.array(part, dtype=np.float64).reshape(-1))
-            return self._law(table).reshape(full[0].shape)
+            return np.where(fitted == 1, self._law(table).reshape(fitted.shape), np.nan)
 
-        given = [variables[name] for name in used] + constants
+        fitted = self.to_dataset()[f"{self.target}_symreg_status"].isin(["ok", "no_convergence"])
+        given = [*(variables[name] for name in used), *constants, fitted.astype(float)]
         out = xr.apply_ufunc(law, *given, dask="parallelized", output_dtypes=[np.float64], join="left")
         unit = self._groups.observations.target_unit
+        first = [dim for dim in variables[self.target].dims if dim in out.dims] if self.target in variables else []
+        out = out.transpose(*first, *(dim for dim in out.dims if dim not in first))
         return out.rename(self.target).assign_attrs({} if unit is None else {"units": unit})
 
     def _cell(self, key: Hashable) -> tuple[Hashable, ...]:
@@ -420,7 +428,7 @@ class GroupedResult:
         stats = {name: values.reshape(shape) for name, values in self._stats.items()}
         units = list(self[next(iter(self))].params["unit"]) if self._fitted.any() else [None] * len(named)
         attrs = {"equation": f"{self.target} = {self.equation}", "latex": self.to_latex(), "noise": self._noise.name}
-        attrs |= {"common": self.common, "groups": count}
+        attrs |= {"common": ", ".join(self.common), "groups": count}
         status = self._status.to_numpy().reshape(shape)
         return curvefit_layout(self.target, [found.names[i] for i in named], units, over, arrays, stats, status, attrs)
 
@@ -471,7 +479,7 @@ class GroupedResult:
                 "noise model": self._noise.name,
                 "constants of each group": ", ".join(own) or "none",
                 "common constants": ", ".join(self.common) or "none",
-                "loss": float(found.loss[torch.from_numpy(self._fitted)].sum()),
+                "loss": float(found.loss[torch.tensor(self._fitted)].sum()),
             }
         return facts
 

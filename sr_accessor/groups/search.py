@@ -35,7 +35,7 @@ from sr_accessor.scatter import noises_of
 from sr_accessor.search.selection import in_exponent
 from sr_accessor.version import __version__
 
-__all__ = ["fit_groups", "status_of", "told_status"]
+__all__ = ["fit_groups", "report_groups", "status_of", "told_status"]
 
 #: Groups in which forms are searched, beside all rows together; groups on which all forms are tried first; forms that
 #: are refined on all groups; starts of each form, first and then.
@@ -50,7 +50,12 @@ STEPS, MISFIT, NEAR = 30, 20.0, 0.7
 
 
 def fit_groups(
-    groups: Groups, options: FitOptions, *, shared: bool = True, sizes: Mapping[Hashable, Any] | None = None
+    groups: Groups,
+    options: FitOptions,
+    *,
+    shared: bool = True,
+    sizes: Mapping[Hashable, Any] | None = None,
+    errors: str = "warn",
 ) -> GroupedResult:
     """One form with own constants in every group, or independent fits.
 
@@ -60,10 +65,11 @@ def fit_groups(
     options : how to look; the time is shared by the searches
     shared : False fits every group by itself
     sizes : of xarray's dimensions, see `GroupedResult`
+    errors : of groups without a law: "warn", "raise" or "ignore"
 
     Raises
     ------
-    InputError : no group has enough rows.
+    InputError : no group has enough rows; with errors="raise", some group has no law.
     """
     began = time.perf_counter()
     large = np.flatnonzero(groups.counts >= FEWEST_ROWS)
@@ -73,7 +79,7 @@ def fit_groups(
     seed = int(np.random.SeedSequence().entropy % 2**31) if options.random_state is None else int(options.random_state)
     options = dataclasses.replace(options, random_state=seed)
     if not shared:
-        return _apart(groups, options, sizes, began)
+        return _apart(groups, options, sizes, began, errors)
     noises = noises_of(options.noise, groups.observations)
     results = _searches(groups, options, noises, seed)
     noise = _noise_of(results, noises)
@@ -105,8 +111,7 @@ def fit_groups(
         provenance=_provenance(options, device)
         | {"forms tried": len(forms), "groups searched": [repr(key) for key in results]},
     )
-    for remark in result.warnings[len(groups.observations.remarks) :]:
-        warnings.warn(remark, stacklevel=4)
+    report_groups(result, errors)
     return result
 
 
@@ -163,6 +168,23 @@ def _chosen(
     )
 
 
+def report_groups(result: GroupedResult, errors: str) -> None:
+    """Say what is wrong with groups of a result.
+
+    Raises
+    ------
+    InputError : errors="raise", and a group has no law.
+    """
+    lost = result.status[~result.status.isin(["ok", "no_convergence"])]
+    if errors == "raise" and len(lost):
+        raise InputError(
+            f"group {lost.index.tolist()[0]!r} has no law: {lost.iloc[0]} ({len(lost)} such groups of {len(result)}); "
+            "leave them out, or mark them with errors='warn'"
+        )
+    for remark in result.remarks if errors != "ignore" else ():
+        warnings.warn(remark, stacklevel=5)
+
+
 def told_status(groups: Groups, status: np.ndarray) -> list[SymRegWarning]:
     """One remark for each kind of groups without a law, or without an end of the refinement."""
     return [
@@ -195,7 +217,9 @@ def _to_cpu(laplace: Any) -> Any:
 
 
 # ---------------------------------------------------------------------------- independent fits
-def _apart(groups: Groups, options: FitOptions, sizes: Mapping[Hashable, Any] | None, began: float) -> GroupedResult:
+def _apart(
+    groups: Groups, options: FitOptions, sizes: Mapping[Hashable, Any] | None, began: float, errors: str
+) -> GroupedResult:
     results: dict[Hashable, FitResult] = {}
     status = np.full(len(groups), "ok", dtype=object)
     status[groups.counts < FEWEST_ROWS], status[groups.counts == 0] = "too_few_rows", "no_data"
@@ -206,9 +230,7 @@ def _apart(groups: Groups, options: FitOptions, sizes: Mapping[Hashable, Any] | 
         else:
             results[groups.keys[i]] = result
     remarks = told_status(groups, status)
-    for remark in remarks:
-        warnings.warn(remark, stacklevel=5)
-    return GroupedResult(
+    result = GroupedResult(
         groups=groups,
         found=Laws(results),
         noise=None,
@@ -219,6 +241,8 @@ def _apart(groups: Groups, options: FitOptions, sizes: Mapping[Hashable, Any] | 
         remarks=remarks,
         provenance=_provenance(options, resolve(options.device)),
     )
+    report_groups(result, errors)
+    return result
 
 
 # ---------------------------------------------------------------------------- where forms come from

@@ -141,8 +141,7 @@ def keys_of(frame: pd.DataFrame, by: object) -> tuple[tuple[Hashable, ...], pd.I
     ]
     together = pd.DataFrame(dict(enumerate(values)))
     grouped = together.groupby(list(together.columns), sort=True, observed=True, dropna=True)
-    code = grouped.ngroup().to_numpy()
-    code = np.where(together.isna().any(axis=1), -1, code)
+    code = np.where(together.isna().any(axis=1), -1, grouped.ngroup().to_numpy()).astype(np.int64)
     if not (code >= 0).any():
         raise InputError(f"no row has a group: {', '.join(map(repr, labels))} is missing everywhere")
     keys = grouped.size().index.set_names(labels)
@@ -195,5 +194,5 @@ def told_groups(code: str, keys: pd.Index, which: np.ndarray, what: str) -> list
     numbers = np.flatnonzero(which)
     if not len(numbers):
         return []
-    shown = ", ".join(repr(keys[i]) for i in numbers[:SHOWN]) + (", …" if len(numbers) > SHOWN else "")
+    shown = ", ".join(repr(label) for label in keys[numbers[:SHOWN]].tolist()) + ", …" * (len(numbers) > SHOWN)
     return [SymRegWarning(code, f"{len(numbers)} of {len(keys)} groups {what}: {shown}")]
