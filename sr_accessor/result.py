@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from sr_accessor.datasets import curvefit_layout
 from sr_accessor.decoding.maps import draw_maps, maps_of
 from sr_accessor.device import DTYPE
 from sr_accessor.display import figure, html, text
@@ -41,6 +42,7 @@ from sr_accessor.uncertainty.laplace import Laplace, covariance
 
 if TYPE_CHECKING:
     import sympy
+    import xarray as xr
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -283,6 +285,19 @@ class FitResult:
     def to_text(self, precision: str | int | None = None) -> str:
         """`Equation.to_text` of the chosen law."""
         return self.best.to_text(precision)
+
+    def to_dataset(self) -> xr.Dataset:
+        """The chosen law's constants in the layout of xarray's `curvefit`: see `sr_accessor.datasets`."""
+        best, row = self.best, self._table.iloc[self._chosen]
+        params = best.params[~best.params["fixed"]]
+        arrays = {name: params[name].to_numpy() for name in ("value", "stderr")}
+        stats = {"nobs": np.array(float(len(self._observations.y)))}
+        stats |= {name: np.array(row[name]) for name in ("loss", "rmse", "r2", "chi2_red", "aic", "bic")}
+        attrs = {"equation": repr(best), "latex": best.to_latex(), "noise": self._given["noise"].name}
+        return curvefit_layout(
+            self.target, list(params.index), list(params["unit"]), {},
+            arrays | {"covariance": best.covariance.to_numpy()}, stats, np.array(self.status), attrs,
+        )  # fmt: skip
 
     # ------------------------------------------------------------------ how it looks
     @property

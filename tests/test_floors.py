@@ -34,7 +34,8 @@ FLOORS = [
         "screens moves selection constants constraints guesses template given all_rows loop",
     ),
     ("uncertainty", "*"),
-    ("", "scatter equation live result handle known_law regression"),
+    ("", "lazy scatter datasets equation live result handle known_law regression"),
+    ("groups", "split refine common result search known"),
     ("frontends", "functions pandas_accessor xarray_accessor register *"),
     ("", "__init__"),
     ("evaluation", "*"),  # a user of the whole house

@@ -364,10 +364,12 @@ def _plan(work: Workspace) -> list[tuple[str, Callable[[SearchState, torch.Gener
     ]
     more = ("kernels of residuals", _propose_kernels_of_residuals)
     kernels = [("kernels", _kernels(("y", "1/y", "log y"))), ("pairs of kernels", _pairs_of_kernels), more]
-    if work.dimensions <= FEW_VARIABLES:  # curves: peaks, waves and decays are what laboratories measure
-        plan[2:2], plan[7:7] = kernels[:1], kernels[1:]
-    else:
+    if work.dimensions > FEW_VARIABLES:
         plan[13:13] = kernels
+    else:  # curves: peaks, waves and decays are what laboratories measure
+        plan[2:2] = kernels[:1]
+        at = 7 if work.dimensions == 1 else 12
+        plan[at:at] = kernels[1:]
     plan += [(f"products, {v}", _products(v, False)) for v in sums[1:2]]
     plan += [(f"factors, {v}", _factors(v, False)) for v in sums[1:]]
     plan += [(f"pairs, {v}", _pairs(v, False)) for v in LINEAR_VIEWS[2:]]
