@@ -13,25 +13,38 @@ import numpy as np
 import pandas as pd
 import torch
 
+from sr_accessor.datasets import curvefit_layout
+from sr_accessor.decoding.maps import draw_maps, maps_of
 from sr_accessor.device import DTYPE
 from sr_accessor.display import figure, html, text
 from sr_accessor.equation import Equation
-from sr_accessor.errors import ColumnError, InputError, MissingDependencyError, SymRegWarning, UnknownNameError, nearest
+from sr_accessor.errors import (
+    ColumnError,
+    InputError,
+    MissingDependencyError,
+    SymRegWarning,
+    UnknownNameError,
+    nearest,
+)
 from sr_accessor.expressions.evaluate import evaluate
 from sr_accessor.expressions.text import to_text
 from sr_accessor.live import copies, moved, over_one_input, what_if
 from sr_accessor.noise.model import NoiseModel
 from sr_accessor.observations import Observations, inputs_of
+from sr_accessor.plugins.manager import vocabulary
 from sr_accessor.refinement.likelihood import Parameters
 from sr_accessor.scatter import informed, measured
 from sr_accessor.search.front import Front
 from sr_accessor.search.rules import choose
+from sr_accessor.transformer.checkpoint import load
 from sr_accessor.uncertainty.forms import form_weights, spread_of_forms
 from sr_accessor.uncertainty.laplace import Laplace, covariance
 
 if TYPE_CHECKING:
     import sympy
+    import xarray as xr
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
     from sr_accessor.display.explorer import Explorer
 
@@ -273,10 +286,24 @@ class FitResult:
         """`Equation.to_text` of the chosen law."""
         return self.best.to_text(precision)
 
+    def to_dataset(self) -> xr.Dataset:
+        """The chosen law's constants in the layout of xarray's `curvefit`: see `sr_accessor.datasets`."""
+        best, row = self.best, self._table.iloc[self._chosen]
+        params = best.params[~best.params["fixed"]]
+        arrays = {name: params[name].to_numpy() for name in ("value", "stderr")}
+        stats = {"nobs": np.array(float(len(self._observations.y)))}
+        stats |= {name: np.array(row[name]) for name in ("loss", "rmse", "r2", "chi2_red", "aic", "bic")}
+        attrs = {"equation": repr(best), "latex": best.to_latex(), "noise": self._given["noise"].name}
+        return curvefit_layout(
+            self.target, list(params.index), list(params["unit"]), {},
+            arrays | {"covariance": best.covariance.to_numpy()}, stats, np.array(self.status), attrs,
+        )  # fmt: skip
+
     # ------------------------------------------------------------------ how it looks
     @property
     def plot(self) -> Plots:
-        """``.plot.pareto()``, ``.parity()``, ``.residuals(label)``, ``.fit(label)``, ``.profile(label)``: Axes."""
+        """``.plot.pareto()``, ``.parity()``, ``.residuals(label)``, ``.fit(label)``, ``.profile(label)``: Axes; and
+        ``.attention()``, a Figure."""
         return Plots(self)
 
     def explore(self) -> Explorer:
@@ -495,6 +522,29 @@ class Plots:
         points = None if held else (result._observations.x[:, self._column(label)], result._observations.y)
         how = {"held": words, "points": points, "level": f"{100 * level:.3g} %"}
         return figure.profile(figure.axes(ax), curve, label, result.target, **how)
+
+    def attention(self, label: Any = None, network: Any = None) -> Figure:
+        """What each row looks at in the encoder of the network, by layer and head, rows in the order of an input.
+
+        Parameters
+        ----------
+        label : of that input; None: the first
+        network : its name or file; None: the one that the fit used
+
+        Raises
+        ------
+        InputError : the fit used no network, or it reads fewer inputs than there are.
+        ModelNotFoundError, ColumnError : no such network, no such input.
+        """
+        result, used = self._result, network or self._result.provenance.get("network")
+        if used is None:
+            raise InputError('this fit used no network; name one: .plot.attention(network="default")')
+        if not figure.available():
+            raise MissingDependencyError(f"plots need matplotlib, which is not installed; {figure.INSTALL}")
+        model, seen = load(used).model, result._observations
+        at = 0 if label is None else self._column(label)
+        maps = maps_of(model, torch.tensor(seen.x), torch.tensor(seen.y), vocabulary(), at)
+        return draw_maps(maps, str(seen.names[at]))
 
     def _column(self, label: Any) -> int:
         names = list(self._result.names)

@@ -24,17 +24,18 @@ FLOORS = [
     ("plugins", "hookspecs scaffold builtin contributions catalogue manager"),
     ("display", "text figure html progress *"),
     ("prior", "*"),
-    ("transformer", "config tokenizer attention embedder encoder decoder model checkpoint"),
+    ("transformer", "config tokenizer attention embedder encoder decoder model checkpoint store"),
     ("refinement", "solution levenberg_marquardt likelihood exchange pieces bfgs refine"),
-    ("decoding", "scaling grammar sampling beam draft"),
+    ("decoding", "scaling grammar sampling beam draft maps"),
     ("training", "*"),
     (
         "search",
-        "columns front rules units features library views targets inner pursuit power_screens separation rows screens "
-        "moves selection constants constraints guesses template given all_rows loop",
+        "columns front rules units features library views targets inner pursuit power_screens separation kernels rows "
+        "screens moves selection constants constraints guesses template given all_rows loop",
     ),
     ("uncertainty", "*"),
-    ("", "scatter equation live result handle known_law regression"),
+    ("", "lazy scatter datasets equation live result handle known_law regression"),
+    ("groups", "split refine common result search known"),
     ("frontends", "functions pandas_accessor xarray_accessor register *"),
     ("", "__init__"),
     ("evaluation", "*"),  # a user of the whole house

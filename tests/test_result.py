@@ -415,6 +415,19 @@ def test_a_profile_holds_the_others_and_shows_its_band(line):
         line.plot.profile(x, at={"w": 1.0})
 
 
+def test_what_the_rows_look_at(line):
+    from sr_accessor.transformer.checkpoint import read_header
+
+    config = read_header("default")[1]
+    page = line.plot.attention(LABELS[1], network="default")
+    assert len(page.axes) == config.encoder_layers * config.heads
+    assert page.get_supxlabel().endswith(LABELS[1].replace("$", r"\$"))
+    with pytest.raises(InputError, match="used no network"):
+        line.plot.attention()
+    with pytest.raises(ColumnError, match="no input 'w'"):
+        line.plot.attention("w", network="default")
+
+
 def test_plot_without_axes_makes_a_figure(line):
     import matplotlib
     from matplotlib import pyplot

@@ -7,7 +7,7 @@ device as in generalised linear models [McCullagh & Nelder 1989, §2.5].
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -67,6 +67,11 @@ class Target:
         tiny = size.clamp(min=1e-12 * float(size.median()) + 1e-300)
         logs = tiny.log() + move / torch.where(values < 0, -tiny, tiny)
         return Target(view, values + move, _capped(weight, MOST_WEIGHT), logs, _capped(weight * size, MOST_LOG_WEIGHT))
+
+    @property
+    def logarithm(self) -> Target:
+        """log|T| as the target itself."""
+        return replace(self, values=self.logs, weight=self.log_weight)
 
     @property
     def sound(self) -> bool:
