@@ -121,7 +121,9 @@ def test_a_session(lab, page):
     before = law.inner_html()
     panel.get_by_role("button", name="Simpler").click()
     until(lambda: law.inner_html() != before)
-    slider = panel.locator(".jupyter-widget-slider .noUi-handle").first
+    panel.get_by_role("button", name="Closer").click()
+    until(lambda: law.inner_html() == before)
+    slider = panel.locator(".noUi-handle").first
     picture = panel.locator("img.widget-image, .widget-image").first
     old = picture.get_attribute("src")
     slider.focus()
