@@ -57,13 +57,14 @@ from sr_accessor.version import __version__
 __all__ = ["fit", "launch"]
 
 
-def fit(observations: Observations, options: FitOptions) -> FitResult:
+def fit(observations: Observations, options: FitOptions, *, shown: bool = True) -> FitResult:
     """Search for the law behind the observations, and wait for it.
 
     Parameters
     ----------
     observations : checked rows
     options : how to look
+    shown : whether a notebook shows the result where it showed progress
 
     Returns
     -------
@@ -78,24 +79,25 @@ def fit(observations: Observations, options: FitOptions) -> FitResult:
     ParseError : a guess or a template that is no expression.
     DeviceError : no such device.
     """
-    found = launch(observations, options, waiting=True).found()
+    found = launch(observations, options, waiting=True, shown=shown).found()
     for remark in found.remarks:
         warnings.warn(remark, stacklevel=4)
     return found.result
 
 
-def launch(observations: Observations, options: FitOptions, *, waiting: bool = False) -> FitHandle:
+def launch(observations: Observations, options: FitOptions, *, waiting: bool = False, shown: bool = True) -> FitHandle:
     """Begin to search for the law behind the observations, in a thread of its own.
 
     Parameters
     ----------
     waiting : whether the calling thread will do nothing but wait; changes what the display of progress advises
+    shown : whether a notebook shows the result where it showed progress
 
     Raises
     ------
     nothing that `fit` raises: the handle's `result` does.
     """
-    watcher = watch(options.progress, str(observations.target), options.timeout, waiting=waiting)
+    watcher = watch(options.progress, str(observations.target), options.timeout, waiting=waiting, shown=shown)
     handle = FitHandle(partial(_recipe, observations, options, watcher), close=watcher.end, collected=watcher.collected)
     watcher.begin(handle.stop)
     return handle.start()

@@ -19,7 +19,7 @@ import pandas as pd
 from sr_accessor.display import figure
 from sr_accessor.display.html import escape
 from sr_accessor.display.progress import close, front_svg
-from sr_accessor.display.text import measured, number
+from sr_accessor.display.text import measured, number, unit_of
 from sr_accessor.errors import SymRegError
 
 __all__ = ["Explorer", "Laws"]
@@ -169,7 +169,7 @@ class Explorer:
             )  # fmt: skip
             slider.observe(self._move, "value")
             value, stderr = measured(row["value"], row["stderr"])
-            unit = f" {escape(row['unit'])}" if row["unit"] else ""
+            unit = escape(f" {unit_of(row)}".rstrip())
             words = widgets.HTML(f"{escape(value)} ± {escape(stderr)}{unit} {_mark(row['value'], row['stderr'])}")
             self.sliders[name] = slider
             lines.append(widgets.HBox([slider, words]))

@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from sr_accessor.display.figure import INSTALL
-from sr_accessor.display.text import front_columns, measured, number, split_sources, strongest
+from sr_accessor.display.text import front_columns, measured, number, split_sources, strongest, unit_of
 
 __all__ = ["escape", "page"]
 
@@ -71,7 +71,7 @@ def _constants(params: pd.DataFrame) -> str:
     for name, row in params.iterrows():
         value, stderr = measured(row["value"], row["stderr"])
         interval = f"{number(row['lower'])} … {number(row['upper'])}"
-        rows.append([*map(escape, (name, value, stderr, interval)), escape(row["unit"] or "")])
+        rows.append([*map(escape, (name, value, stderr, interval)), escape(unit_of(row))])
     return _table(["constant", "value", "± error", "95 %", "unit"], rows)
 
 

@@ -24,6 +24,9 @@ RATE, LOG_EVERY = 4.0, 10.0
 #: Okabe & Ito's blue and vermilion, as in `figure.py`.
 _BLUE, _ORANGE = "#0072B2", "#D55E00"
 
+#: An output that shows nothing: front ends know no way to take one back.
+NOTHING = {"text/html": "", "text/plain": ""}
+
 _log = logging.getLogger("sr_accessor")
 
 
@@ -139,14 +142,15 @@ class Panel(Watcher):
     waiting : whether the cell waits for the fit. Then its front end may keep clicks until the cell has ended, fits that
         follow each other in one run of a cell share one output, and where the result is also the cell's value, which
         the notebook shows by itself, it is not shown here
+    shown : whether the result is shown at all; else nothing stays
     """
 
     #: The run of a cell that waited for a fit last, its output, and what stands there.
     _cell: tuple[int, Any, Any] = (-1, None, None)
 
-    def __init__(self, title: str, timeout: float, shell: Any, waiting: bool):
+    def __init__(self, title: str, timeout: float, shell: Any, waiting: bool, shown: bool = True):
         super().__init__(title, timeout)
-        self.shell, self.waiting = shell, waiting
+        self.shell, self.waiting, self.shown = shell, waiting, shown
 
     def begin(self, stop: Callable[[], None]) -> None:
         import ipywidgets as widgets
@@ -196,6 +200,8 @@ class Panel(Watcher):
     def end(self, outcome: Any) -> None:
         if isinstance(outcome, BaseException):
             self._output.update({"text/plain": f"{type(outcome).__name__}: {outcome}"}, raw=True)
+        elif not self.shown:
+            self._output.update(NOTHING, raw=True)
         else:
             self._output.update(outcome)
             if self.waiting:
@@ -222,7 +228,7 @@ def _not_twice(cell: Any) -> None:
     _notebook().events.unregister("post_run_cell", _not_twice)
     Panel._cell = (-1, None, None)
     if shown is not None and cell.result is shown:
-        output.update({"text/html": "", "text/plain": ""}, raw=True)
+        output.update(NOTHING, raw=True)
 
 
 def front_svg(complexity: Sequence[int], loss: Sequence[float], best: int) -> str:
@@ -248,7 +254,7 @@ def front_svg(complexity: Sequence[int], loss: Sequence[float], best: int) -> st
     )
 
 
-def watch(progress: bool | str, title: str, timeout: float, *, waiting: bool) -> Watcher:
+def watch(progress: bool | str, title: str, timeout: float, *, waiting: bool, shown: bool = True) -> Watcher:
     """The watcher for whoever is there.
 
     Parameters
@@ -260,7 +266,7 @@ def watch(progress: bool | str, title: str, timeout: float, *, waiting: bool) ->
         return Watcher()
     shell = _notebook()
     if shell is not None and (progress is True or threading.current_thread() is threading.main_thread()):
-        return Panel(title, timeout, shell, waiting)
+        return Panel(title, timeout, shell, waiting, shown)
     if progress is True or sys.stderr.isatty():
         return Bar(title, timeout)
     return Log(title, timeout)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-__all__ = ["front_columns", "measured", "number", "report", "split_sources", "strongest", "summary"]
+__all__ = ["front_columns", "measured", "number", "report", "split_sources", "strongest", "summary", "unit_of"]
 
 #: Columns of the front that fit on a screen, in this order.
 _FRONT_COLUMNS = ("complexity", "rmse", "chi2_red", "r2", "r2_val", "mdl", "score")
@@ -38,6 +38,11 @@ def measured(value: float, stderr: float) -> tuple[str, str]:
     if -6 < last <= 0 and size < 7:
         return f"{value:.{-last}f}", f"{stderr:.{-last}f}"
     return f"{value:.{max(size - last, 1)}e}", f"{stderr:.1e}"
+
+
+def unit_of(constant: pd.Series) -> str:
+    """The unit of a row of constants; empty where it is not known, for which pandas has None or NaN."""
+    return constant["unit"] if isinstance(constant["unit"], str) else ""
 
 
 def strongest(correlation: pd.DataFrame, least: float) -> list[tuple[str, str, float]]:
@@ -112,7 +117,7 @@ def report(
         value, stderr = measured(row["value"], row["stderr"])
         share = abs(row["stderr"] / row["value"]) if row["value"] else math.nan
         percent = f" ({share:.2%})" if math.isfinite(share) else ""
-        unit = f" {row['unit']}" if row["unit"] else ""
+        unit = f" {unit_of(row)}".rstrip()
         lines.append(f"    {name}: {value} +/- {stderr}{unit}{percent}")
     pairs = strongest(correlation, min_correl)
     if pairs:

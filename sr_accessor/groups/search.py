@@ -266,6 +266,8 @@ def _searches(
         part = dataclasses.replace(options, timeout=max(0.1, left / (len(tables) - done)), validation=None)
         if (result := _quietly(_varying(observations), part)) is not None:
             results[key] = result
+            if result.status == "interrupted":
+                break
     if not results:
         raise InputError("no group has a feature that varies; add one, or fit the table without by=")
     return results
@@ -287,7 +289,7 @@ def _quietly(observations: Observations | None, options: FitOptions) -> FitResul
         return None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SymRegWarning)
-        return regression.fit(observations, options)
+        return regression.fit(observations, options, shown=False)
 
 
 def _noise_of(results: Mapping[Hashable, FitResult], noises: tuple[NoiseModel, ...]) -> NoiseModel:

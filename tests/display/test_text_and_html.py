@@ -69,6 +69,16 @@ def test_the_report_says_what_came_from_where():
     assert "25 proposed, 1 on the front" in html.page("", "", "", FRONT, PARAMS, pd.DataFrame(), {}, [], facts, {})
 
 
+def test_a_unit_that_is_not_known_is_empty():
+    two = pd.DataFrame(
+        {"value": [2.0, 3.0], "stderr": [0.1, 0.1], "unit": [None, "m/s"], "lower": 1.0, "upper": 4.0}, index=["a", "b"]
+    )  # in a column of texts pandas makes None a NaN
+    report = text.report("y = 2", {}, two, pd.DataFrame(), [], FRONT, {})
+    assert "a: 2.00 +/- 0.10 (5.00%)" in report and "b: 3.00 +/- 0.10 m/s (3.33%)" in report
+    made = html.page("", "", "", FRONT, two, pd.DataFrame(), {}, [], {}, {})
+    assert ">m/s</td>" in made and ">nan<" not in made
+
+
 def test_report_without_constants_or_correlations():
     nothing = pd.DataFrame(columns=["value", "stderr", "unit"])
     report = text.report("y = 2", {"rows": 3}, nothing, pd.DataFrame(), [], FRONT, {"seed": 1})
