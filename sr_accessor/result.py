@@ -25,6 +25,7 @@ from sr_accessor.refinement.likelihood import Parameters
 from sr_accessor.scatter import informed, measured
 from sr_accessor.search.front import Front
 from sr_accessor.search.rules import choose
+from sr_accessor.uncertainty.bands import band as limits_of
 from sr_accessor.uncertainty.forms import form_weights, spread_of_forms
 from sr_accessor.uncertainty.laplace import Laplace, covariance
 
@@ -56,6 +57,8 @@ DEFINITIONS = {
 ONE_SIGMA = 0.6826894921370859
 #: χ²/(N − k) outside this range is worth a remark: errors misjudged by more than a factor of three.
 CHI2_RANGE = (0.1, 10.0)
+#: Root mean squares over the rows are taken over about so many of them.
+ROWS_FOR_MEANS = 10_000
 
 
 class FitResult:
@@ -101,7 +104,7 @@ class FitResult:
         }  # fmt: skip
         self._observations, self._held_out, self._front = observations, held_out, self._given["front"]
         self._rule = rule
-        self._chosen = choose(self._front, rule, len(observations.y), self._held_out_mse)
+        self._chosen = choose(self._front, rule, observations.count, self._held_out_mse)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if not name.startswith("_"):
@@ -145,7 +148,7 @@ class FitResult:
     @cached_property
     def warnings(self) -> tuple[SymRegWarning, ...]:
         """Remarks on the data, the fit and the chosen law."""
-        n, k = len(self._observations.y), int(self._free_counts[self._chosen])
+        n, k = self._observations.count, int(self._free_counts[self._chosen])
         found = []
         if n <= k + 1:
             message = f"{n} rows for a law with {k} constants; it cannot be checked, measure more"
@@ -316,16 +319,42 @@ class FitResult:
         numbers = self._given["parameters"]
         return (self._front.expressions.free if numbers is None else numbers.free).sum(1)
 
-    @cached_property
+    @property
     def _held_out_mse(self) -> torch.Tensor | None:
         """(F,) mean of (r/σ)² over the held-out rows."""
-        return None if self._held_out is None else _mean_squares(self._front, self._held_out)[1]
+        return None if self._held_out is None else self._held_out_squares[1]
+
+    @cached_property
+    def _squares(self) -> tuple[torch.Tensor, torch.Tensor]:
+        return _mean_squares(self._front, self._observations)
+
+    @cached_property
+    def _held_out_squares(self) -> tuple[torch.Tensor, torch.Tensor]:
+        return _mean_squares(self._front, self._held_out)
+
+    @cached_property
+    def _own_errors(self) -> torch.Tensor:
+        """(F,) standard error of each law itself, root mean square over (some of) the rows, given its form."""
+        x = self._some_rows
+        limits = limits_of(self._front.expressions, self._laplace, x, ONE_SIGMA, parameters=self._given["parameters"])
+        return (limits[0] - limits[1]).square().mean(1).sqrt()
+
+    @cached_property
+    def _form_spread(self) -> float:
+        """Standard deviation of near-front laws around their mean, root mean square over (some of) the rows."""
+        return float(spread_of_forms(self._front, self._some_rows)[1].square().mean().sqrt())
+
+    @property
+    def _some_rows(self) -> torch.Tensor:
+        """(n, D) rows in equal steps: means over them need no more."""
+        x = self._observations.x
+        return torch.tensor(x[:: math.ceil(len(x) / ROWS_FOR_MEANS)], dtype=DTYPE)
 
     @cached_property
     def _table(self) -> pd.DataFrame:
         front, seen = self._front, self._observations
-        n, k = len(seen.y), self._free_counts
-        plain, weighted = _mean_squares(front, seen)
+        n, k = seen.count, self._free_counts
+        plain, weighted = self._squares
         chi2 = torch.where(n > k, weighted * n / (n - k).clamp(min=1), torch.nan)
         nothing = torch.full_like(plain, torch.nan)
         log = weighted.clamp(min=torch.finfo(DTYPE).tiny).log()
@@ -336,8 +365,8 @@ class FitResult:
                 "loss": front.loss.numpy(),
                 "mse": plain.numpy(),
                 "rmse": plain.sqrt().numpy(),
-                "chi2_red": (nothing if seen.sigma is None else chi2).numpy(),
-                "r2": _r2(plain, seen.y).numpy(),
+                "chi2_red": (chi2 if seen.has_sigma else nothing).numpy(),
+                "r2": _r2(plain, seen.variance).numpy(),
                 "r2_val": (nothing if self._held_out is None else self._r2_val).numpy(),
                 "aic": (2 * front.loss + 2 * k).numpy(),
                 "bic": (2 * front.loss + k.to(DTYPE) * math.log(n)).numpy(),
@@ -354,15 +383,15 @@ class FitResult:
 
     @property
     def _r2_val(self) -> torch.Tensor:
-        return _r2(_mean_squares(self._front, self._held_out)[0], self._held_out.y)
+        return _r2(self._held_out_squares[0], self._held_out.variance)
 
     @property
     def _statistics(self) -> dict[str, Any]:
         seen, row = self._observations, self._table.iloc[self._chosen]
         dropped = sum(seen.dropped.values())
         return {
-            "rows": f"{len(seen.y)}" + (f" ({dropped} missing values dropped)" if dropped else ""),
-            "held-out rows": 0 if self._held_out is None else len(self._held_out.y),
+            "rows": f"{seen.count}" + (f" ({dropped} missing values dropped)" if dropped else ""),
+            "held-out rows": 0 if self._held_out is None else self._held_out.count,
             "constants": int(row["n_constants"]),
             "complexity": int(row["complexity"]),
             "noise model": self._given["noise"].name,
@@ -377,20 +406,17 @@ class FitResult:
         near = int((form_weights(self._front) > 0).sum())
         if near < 2:
             return {}
-        x = torch.tensor(self._observations.x, dtype=DTYPE)
-        spread = spread_of_forms(self._front, x)[1].square().mean().sqrt()
-        mean, low, _ = self.best.band_array(self._observations.x, level=ONE_SIGMA)
-        own = math.sqrt(float(np.mean(np.square(mean - low))))
+        own = float(self._own_errors[self._chosen])
         return {
             "error of the law": f"{text.number(own)} (root mean square over the rows, given this form)",
-            "spread of forms": f"{text.number(float(spread))} ({near} laws of about the same description length)",
+            "spread of forms": f"{text.number(self._form_spread)} ({near} laws of about the same description length)",
         }
 
     @property
     def _headline(self) -> str:
         given = self._given
         parts = [
-            f"{self.status}: {len(self._observations.y)} rows",
+            f"{self.status}: {self._observations.count} rows",
             f"{given['rounds']} rounds in {given['seconds']:.1f} s",
             *([str(given["provenance"]["device"])] if "device" in given["provenance"] else []),
             f"chosen by {self._rule!r} (.select(rule) changes it)",
@@ -409,7 +435,7 @@ class Plots:
     def pareto(self, ax: Axes | None = None) -> Axes:
         """Root mean squared error over complexity."""
         r = self._result
-        held_out = _mean_squares(r._front, r._held_out)[0].sqrt().numpy() if r._held_out else np.full(len(r), np.nan)
+        held_out = r._held_out_squares[0].sqrt().numpy() if r._held_out else np.full(len(r), np.nan)
         table = r._table
         return figure.pareto(figure.axes(ax), table["complexity"].values, table["rmse"].values, r._chosen, held_out)
 
@@ -454,7 +480,6 @@ def _mean_squares(front: Front, observations: Observations) -> tuple[torch.Tenso
     return plain, plain if sigma is None else (residual / sigma).square().mean(1)
 
 
-def _r2(mean_squares: torch.Tensor, y: np.ndarray) -> torch.Tensor:
+def _r2(mean_squares: torch.Tensor, variance: float) -> torch.Tensor:
     """1 − mse/variance; NaN where y does not vary."""
-    variance = float(np.var(y))
     return 1 - mean_squares / variance if variance > 0 else torch.full_like(mean_squares, torch.nan)
