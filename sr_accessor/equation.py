@@ -24,12 +24,16 @@ from sr_accessor.expressions.latex import label_latex, to_latex
 from sr_accessor.expressions.symbolic import to_sympy
 from sr_accessor.expressions.text import to_text
 from sr_accessor.expressions.vocabulary import CONSTANT, VARIABLE
+from sr_accessor.files.envelope import from_text
+from sr_accessor.files.envelope import to_text as to_text_of_file
+from sr_accessor.files.record import Findings, Record, from_document, to_document
 from sr_accessor.noise.gaussian import GAUSSIAN
 from sr_accessor.noise.model import NoiseModel
 from sr_accessor.observations import Observations, inputs_of
 from sr_accessor.plugins.manager import exporter
 from sr_accessor.refinement.likelihood import Parameters
 from sr_accessor.scatter import measured
+from sr_accessor.search.front import Front
 from sr_accessor.summary import Summary
 from sr_accessor.uncertainty.bands import band as limits_of
 from sr_accessor.uncertainty.laplace import Laplace
@@ -119,6 +123,30 @@ class Equation:
     @property
     def _constant_names(self) -> list[str]:
         return [self._numbers.names[i] for i in self._slots.tolist()]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickling, copying and joblib go through the JSON form, with the rows if they are here."""
+        nothing = torch.full((1,), torch.nan, dtype=DTYPE)
+        findings = Findings(
+            laplace=self.laplace, squares=(nothing, nothing), held_out_squares=None, rounded=self.rounded.constants,
+            own_errors=nothing, form_spread=math.nan, scattered=(self._scattered,),
+        )  # fmt: skip
+        record = Record(
+            observations=self.observations, held_out=None,
+            front=Front(self.expression, torch.tensor([self.loss], dtype=DTYPE), nothing, (self.origin,)),
+            noise=self.noise, parameters=self.parameters, rule="", status="", rounds=0, seconds=math.nan,
+            provenance={}, remarks=(), findings=findings, pause=None,
+        )  # fmt: skip
+        return Equation._from_json, (to_text_of_file(*to_document(record)),)
+
+    @classmethod
+    def _from_json(cls, text: str) -> Equation:
+        record = from_document(*from_text(text))
+        findings = record.findings
+        return cls(
+            record.front.expressions, record.observations, findings.laplace, float(record.front.loss[0]),
+            record.front.origins[0], record.noise, record.parameters, findings.of(0, record.front.expressions),
+        )  # fmt: skip
 
     # ------------------------------------------------------------------ constants
     @property
@@ -352,7 +380,7 @@ class Equation:
 
     @cached_property
     def _scattered(self) -> tuple[torch.Tensor, float | None]:
-        """(1, P) the noise model's own parameters, and the root mean square of the stated error bars if there are any."""
+        """(1, P) the noise model's own parameters, and the root mean square of the stated error bars, if any."""
         x, y, stated, errors = measured(self.observations)
         stated = stated if errors is None else errors.sigma(self.expression, x, y)
         own = self.noise.estimate(y, evaluate(self.expression, x)[0], stated)

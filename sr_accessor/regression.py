@@ -17,6 +17,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 from operator import attrgetter
+from os import PathLike
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,6 +30,7 @@ from sr_accessor.errors import InputError, SymRegWarning
 from sr_accessor.expressions.batch import Expressions
 from sr_accessor.expressions.dimensions import Dimensions
 from sr_accessor.expressions.vocabulary import VARIABLE, Vocabulary
+from sr_accessor.files.pause import Pause
 from sr_accessor.noise.model import NoiseModel
 from sr_accessor.observations import Observations
 from sr_accessor.options import FitOptions
@@ -40,6 +42,7 @@ from sr_accessor.search.all_rows import on_all_rows
 from sr_accessor.search.columns import MOST_COLUMNS, relevant_columns
 from sr_accessor.search.constants import check_constants, with_constants
 from sr_accessor.search.constraints import Admission, constrained
+from sr_accessor.search.front import Front
 from sr_accessor.search.given import Given
 from sr_accessor.search.guesses import read_guesses
 from sr_accessor.search.loop import SearchState, start, step
@@ -51,7 +54,7 @@ from sr_accessor.transformer.checkpoint import find, load, read_header
 from sr_accessor.transformer.model import Transformer
 from sr_accessor.version import __version__
 
-__all__ = ["fit"]
+__all__ = ["fit", "resume"]
 
 
 def fit(observations: Observations, options: FitOptions) -> FitResult:
@@ -78,48 +81,149 @@ def fit(observations: Observations, options: FitOptions) -> FitResult:
     began = time.perf_counter()
     noises, operators = noises_of(options.noise, observations), vocabulary(options.operators)
     check_rule(options.select)
-    device = resolve(options.device)
     seed = int(np.random.SeedSequence().entropy % 2**31) if options.random_state is None else int(options.random_state)
     constraints = options.constraints or Constraints()
     operators = constrained(operators, constraints, observations.names)
     observations = _without(with_units(observations, options.units), constraints.forbid)
     operators = with_constants(operators, check_constants(options.constants or {}), observations.names)
     offered = len(observations.names)
-    observations, selected = _selected(observations, options, constraints, operators, seed)
-    dimensions, unit_remarks = demanded(observations, options.units, device)
+    observations, remarks = _selected(observations, options, constraints, operators, seed)
     training, held_out = _split(observations, options.rows_held_out(len(observations.y)), seed)
-    data = [_data(training, noise, device) for noise in noises]
-    given = _given(options, constraints, operators, observations.names, data[0], dimensions)
+    task = _Task(training, held_out, options, noises, operators, constraints, seed, offered, remarks)
+    context = FitContext(observations, options, seed, operators)
+    return _warned(*_solved(task, context, began), stacklevel=5)
+
+
+def resume(
+    observations: Observations,
+    held_out: Observations | None,
+    noise: NoiseModel,
+    pause: Pause,
+    *,
+    timeout: float,
+    max_rounds: int | None = None,
+    select: str = "mdl",
+) -> FitResult:
+    """Go on with a search where it stopped: n rounds, and m more, find what n + m rounds find.
+
+    Parameters
+    ----------
+    observations, held_out : the rows that the search was about
+    noise : the noise model that it came to
+    pause : where it stopped
+    timeout, max_rounds : seconds and rounds from now on
+
+    Returns
+    -------
+    FitResult, as of `fit`
+    """
+    began, rounds = time.perf_counter(), None if max_rounds is None else pause.round + max_rounds
+    options = dataclasses.replace(pause.options, timeout=timeout, max_rounds=rounds, select=select, noise=noise)
+    operators, constraints, names = vocabulary(options.operators), options.constraints or Constraints(), []
+    names += [*observations.names, *(operator.name for operator in operators.operators)]
+    # What it forbids of the features is gone from the rows.
+    constraints = dataclasses.replace(constraints, forbid=tuple(n for n in constraints.forbid if n in names))
+    operators = constrained(operators, constraints, observations.names)
+    operators = with_constants(operators, check_constants(options.constants or {}), observations.names)
+    seed = pause.seed
+    task = _Task(observations, held_out, options, (noise,), operators, constraints, seed, len(observations.names), ())
+    context = FitContext(observations, options, seed, operators)
+    return _warned(*_solved(task, context, began, pause), stacklevel=4)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Task:
+    """What a search is about, with everything looked up and checked."""
+
+    training: Observations
+    held_out: Observations | None
+    options: FitOptions
+    noises: tuple[NoiseModel, ...]
+    operators: Vocabulary
+    constraints: Constraints
+    seed: int
+    offered: int
+    remarks: tuple[SymRegWarning, ...]
+
+
+def _solved(
+    task: _Task, context: FitContext, began: float, pause: Pause | None = None
+) -> tuple[FitResult, list[SymRegWarning]]:
+    """The result, and what the user should be warned of."""
+    training, held_out, options, seed, operators = (
+        *(task.training, task.held_out, task.options, task.seed, task.operators),
+    )
+    device = resolve(options.device)
+    dimensions, unit_remarks = demanded(training, options.units, device)
+    data = [_data(training, noise, device) for noise in task.noises]
+    given = _given(options, task.constraints, operators, training.names, data[0], dimensions)
     network, rows = _network(options.network, device), _some_rows(len(training.y), seed, device)
     states = [start(part.rows(rows), operators, seed=seed, network=network, given=given) for part in data]
-    told = tell("fit_started", context=FitContext(observations, options, seed, operators))
-    state, status, threads, remarks = _search(states, _in_time_for_all_rows(options, len(training.y)), began)
-    noise, front = state.workspace.data.noise, state.front
+    states = states if pause is None else [pause.state(states[0])]
+    told = tell("fit_started", context=context)
+
+    def result_of(state: SearchState, front: Front, status: str, threads: int, remarks: Sequence = ()) -> FitResult:
+        return FitResult(
+            observations=training,
+            held_out=held_out,
+            front=front,
+            noise=state.workspace.data.noise,
+            rule=options.select,
+            status=status,
+            rounds=state.round,
+            seconds=time.perf_counter() - began,
+            remarks=(*task.remarks, *unit_remarks, *told, *_unread(options, data[0], training.names), *remarks),
+            provenance=_provenance(options, seed, device, threads, state, operators)
+            | {"features_offered": task.offered, "features_searched": len(training.names), "rows_searched": len(rows)},
+            pause=Pause.of(state, options),
+            go_on=resume,
+        )
+
+    keep = _checkpoint(options.checkpoint, lambda state: result_of(state, state.front, "interrupted", 1))
+    searching = _in_time_for_all_rows(options, len(training.y))
+    state, status, threads, remarks = _search(states, searching, began, keep)
+    front = state.front
     if len(rows) < len(training.y):
+        noise = state.workspace.data.noise
         front = _aside(on_all_rows, front, next(part for part in data if part.noise is noise), given)
-    remarks = (*selected, *unit_remarks, *told, *_unread(options, data[0], observations.names), *remarks)
     if not given.admits(front):
         words = "; ".join(_asked(options)["constraints"]) or f"template {options.template!r}"
         why = f"no law was found that is as asked for ({words}), so the mean stands here; ask for less, or for longer"
         status, remarks = "no_model", (*remarks, SymRegWarning("NO_MODEL", why))
-    result = FitResult(
-        observations=training,
-        held_out=held_out,
-        front=front,
-        noise=noise,
-        rule=options.select,
-        status=status,
-        rounds=state.round,
-        seconds=time.perf_counter() - began,
-        remarks=remarks,
-        provenance=_provenance(options, seed, device, threads, state, operators)
-        | {"features_offered": offered, "features_searched": len(observations.names), "rows_searched": len(rows)},
-    )
+    result = result_of(state, front, status, threads, remarks)
     remarks = _aside(attrgetter("warnings"), result)  # which computes the front's table and error bars
-    for remark in (*remarks[len(observations.remarks) :], *tell("fit_finished", result=result)):
+    if options.checkpoint is not None:
+        result.save(options.checkpoint, data=True)
+    return result, [*remarks[len(training.remarks) :], *tell("fit_finished", result=result)]
+
+
+def _warned(result: FitResult, remarks: Sequence[SymRegWarning], *, stacklevel: int) -> FitResult:
+    for remark in remarks:
         if remark.code != "NOISE":  # what noise="auto" chose: an answer, not a warning
-            warnings.warn(remark, stacklevel=4)
+            warnings.warn(remark, stacklevel=stacklevel)
     return result
+
+
+#: Seconds between two writings of a checkpoint, and how many times longer than one writing that must be.
+CHECKPOINT_EVERY, CHECKPOINT_SHARE = 5.0, 10.0
+
+
+def _checkpoint(
+    path: str | PathLike | None, result_of: Callable[[SearchState], FitResult]
+) -> Callable[[SearchState], None]:
+    """A function that writes the result so far, with its data, where the last writing is long enough ago."""
+    due = -math.inf
+
+    def keep(state: SearchState) -> None:
+        nonlocal due
+        began = time.perf_counter()
+        if path is None or began < due:
+            return
+        result_of(state).save(path, data=True)
+        ended = time.perf_counter()
+        due = ended + max(CHECKPOINT_EVERY, CHECKPOINT_SHARE * (ended - began))
+
+    return keep
 
 
 def _without(observations: Observations, forbidden: Sequence[Hashable]) -> Observations:
@@ -233,8 +337,10 @@ def _asked(options: FitOptions) -> dict[str, Any]:
     }
 
 
-def _search(states: Sequence[SearchState], options: FitOptions, began: float) -> Searched:
-    """The rounds, in a worker thread.
+def _search(
+    states: Sequence[SearchState], options: FitOptions, began: float, keep: Callable[[SearchState], None]
+) -> Searched:
+    """The rounds, in a worker thread; `keep` is called with the state after each.
 
     An interrupt of the calling thread lets the round in progress end; a second one does not wait for it.
     """
@@ -243,7 +349,7 @@ def _search(states: Sequence[SearchState], options: FitOptions, began: float) ->
         return Searched(states[0], "converged", 1, ())  # a constant target is its own law
     stop = threading.Event()
     with ThreadPoolExecutor(1, thread_name_prefix="symreg") as pool:
-        running = pool.submit(_rounds, states, options, began, stop)
+        running = pool.submit(_rounds, states, options, began, stop, keep)
         try:
             return running.result()
         except KeyboardInterrupt:
@@ -266,7 +372,13 @@ PILOT_ROUNDS = 3
 OVERTIME = 1.1
 
 
-def _rounds(states: Sequence[SearchState], options: FitOptions, began: float, stop: threading.Event) -> Searched:
+def _rounds(
+    states: Sequence[SearchState],
+    options: FitOptions,
+    began: float,
+    stop: threading.Event,
+    keep: Callable[[SearchState], None],
+) -> Searched:
     """Rounds until the search is finished, the time or the rounds are spent, or someone stops it.
 
     Of several states, one for each noise model, the best after a few rounds goes on.
@@ -289,6 +401,7 @@ def _rounds(states: Sequence[SearchState], options: FitOptions, began: float, st
             state = step(state)
             recent.append(time.perf_counter() - began - elapsed)
             show(state)
+            keep(state)
             try:
                 for callback in options.callbacks:
                     callback(state)

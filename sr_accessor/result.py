@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 import operator
-from collections.abc import Iterator, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -19,12 +21,16 @@ from sr_accessor.equation import Equation
 from sr_accessor.errors import ColumnError, InputError, SymRegWarning, UnknownNameError, nearest
 from sr_accessor.expressions.evaluate import evaluate
 from sr_accessor.expressions.text import to_text
+from sr_accessor.files import envelope
+from sr_accessor.files.pause import Pause
+from sr_accessor.files.record import Findings, Record, from_document, to_document
 from sr_accessor.noise.model import NoiseModel
 from sr_accessor.observations import Observations, inputs_of
 from sr_accessor.refinement.likelihood import Parameters
 from sr_accessor.scatter import informed, measured
 from sr_accessor.search.front import Front
 from sr_accessor.search.rules import choose
+from sr_accessor.summary import Summary
 from sr_accessor.uncertainty.bands import band as limits_of
 from sr_accessor.uncertainty.forms import form_weights, spread_of_forms
 from sr_accessor.uncertainty.laplace import Laplace, covariance
@@ -57,6 +63,8 @@ DEFINITIONS = {
 ONE_SIGMA = 0.6826894921370859
 #: χ²/(N − k) outside this range is worth a remark: errors misjudged by more than a factor of three.
 CHI2_RANGE = (0.1, 10.0)
+#: What a file takes over as it is.
+SAVED = ("front", "noise", "parameters", "status", "rounds", "seconds", "provenance", "remarks")
 #: Root mean squares over the rows are taken over about so many of them.
 ROWS_FOR_MEANS = 10_000
 
@@ -76,22 +84,28 @@ class FitResult:
     rounds, seconds : how long the search went
     provenance : what made it: seed, versions, device, threads, options, plugins ...
     remarks : warnings of the fit
+    findings : what the rows say about the laws, where a file brings it instead of the rows
+    pause : where the search stopped; None where it cannot go on
+    go_on : what goes on with it, `regression.resume`
     """
 
     def __init__(
         self,
         *,
-        observations: Observations,
+        observations: Observations | Summary,
         front: Front,
         noise: NoiseModel,
         parameters: Parameters | None = None,
         rule: str = "mdl",
-        held_out: Observations | None = None,
+        held_out: Observations | Summary | None = None,
         status: str = "converged",
         rounds: int = 0,
         seconds: float = 0.0,
         provenance: Mapping[str, Any] | None = None,
         remarks: Sequence[SymRegWarning] = (),
+        findings: Findings | None = None,
+        pause: Pause | None = None,
+        go_on: Callable[..., FitResult] | None = None,
     ):
         if not len(front):
             raise InputError("a result needs at least one law; a search that finds none gives the mean")
@@ -99,10 +113,15 @@ class FitResult:
             "observations": observations, "noise": informed(noise, observations), "held_out": held_out,
             "status": status, "rounds": rounds,
             "seconds": seconds, "provenance": dict(provenance or {}), "remarks": tuple(remarks),
-            "parameters": parameters,
+            "parameters": parameters, "findings": findings, "pause": pause, "go_on": go_on,
             "front": Front(front.expressions.to("cpu"), front.loss.cpu(), front.bits.cpu(), front.origins),
         }  # fmt: skip
         self._observations, self._held_out, self._front = observations, held_out, self._given["front"]
+        if findings is not None:  # instead of computing them from the rows
+            self._laplace, self._squares, self._held_out_squares = (
+                *(findings.laplace, findings.squares, findings.held_out_squares),
+            )
+            self._own_errors, self._form_spread = findings.own_errors, findings.form_spread
         self._rule = rule
         self._chosen = choose(self._front, rule, observations.count, self._held_out_mse)
 
@@ -183,6 +202,7 @@ class FitResult:
         if not -len(self) <= row < len(self):
             raise IndexError(f"no law {row}; the front has {len(self)}, numbered from 0")
         row %= len(self)
+        findings = self._given["findings"]
         return Equation(
             expression=self._front.expressions[row],
             observations=self._observations,
@@ -191,6 +211,7 @@ class FitResult:
             origin=self._front.origins[row],
             noise=self._given["noise"],
             parameters=self._given["parameters"],
+            known={} if findings is None else findings.of(row, self._front.expressions[row]),
         )
 
     def __iter__(self) -> Iterator[Equation]:
@@ -290,7 +311,9 @@ class FitResult:
         """The static display: it looks the same in a saved notebook, without a kernel, untrusted."""
         best, images = self.best, {}
         if figure.available():
-            images = {"Pareto front": figure.png(self.plot.pareto), "Parity": figure.png(self.plot.parity)}
+            images = {"Pareto front": figure.png(self.plot.pareto)}
+            if isinstance(self._observations, Observations):
+                images["Parity"] = figure.png(self.plot.parity)
         latex = best.to_latex()
         page = html.page(
             latex, repr(best), self._headline, self._table, best.params, best.correlation, self._statistics,
@@ -300,6 +323,118 @@ class FitResult:
 
     def _repr_html_(self) -> str:
         return self._repr_mimebundle_()["text/html"]
+
+    # ------------------------------------------------------------------ files
+    def to_dict(self, *, data: bool = False) -> dict[str, Any]:
+        """The document of `to_json` as plain dictionaries, lists, texts and numbers."""
+        return json.loads(self.to_json(data=data))
+
+    def to_json(self, *, data: bool = False) -> str:
+        """Everything about the result as JSON text that `sr_accessor.load` reads, on any machine, without its data.
+
+        Predictions, bands, reports, exports and `select` work after loading; plots, profile intervals and `resume`
+        need the rows themselves.
+
+        Parameters
+        ----------
+        data : whether the fitted rows are in it too, about 11 bytes for each number of theirs
+
+        Raises
+        ------
+        InputError : a label that no file can hold, or data=True of a result that was loaded without.
+        """
+        return envelope.to_text(*to_document(self._record(data)))
+
+    def save(self, path: str | os.PathLike, *, data: bool = False) -> None:
+        """Write `to_json` to a file: whole or not at all, and not where the file holds just that already."""
+        envelope.write_text(path, self.to_json(data=data))
+
+    @classmethod
+    def from_json(cls, text: str, go_on: Callable[..., FitResult] | None = None) -> FitResult:
+        """The result that `to_json` wrote; `sr_accessor.load` adds what `resume` needs.
+
+        Raises
+        ------
+        LoadError : text that is not ours, changed since, hostile, or that needs what is not installed.
+        """
+        record = from_document(*envelope.from_text(text))
+        return cls(**{field.name: getattr(record, field.name) for field in dataclasses.fields(record)}, go_on=go_on)
+
+    def _record(self, data: bool) -> Record:
+        given, seen, held_out = self._given, self._observations, self._held_out
+        if data:
+            _ = (seen.y, held_out and held_out.y)  # says what is missing
+        else:
+            seen, held_out = Summary.of(seen), None if held_out is None else Summary.of(held_out)
+        return Record(
+            observations=seen,
+            held_out=held_out,
+            rule=self._rule,
+            findings=self._findings,
+            pause=given["pause"] if data else None,
+            **{name: given[name] for name in SAVED},
+        )
+
+    @cached_property
+    def _findings(self) -> Findings:
+        if self._given["findings"] is not None:
+            return self._given["findings"]
+        laws = list(self)
+        return Findings(
+            laplace=self._laplace,
+            squares=self._squares,
+            held_out_squares=None if self._held_out is None else self._held_out_squares,
+            rounded=torch.cat([law.rounded.constants for law in laws]),
+            own_errors=self._own_errors,
+            form_spread=self._form_spread,
+            scattered=tuple(law._scattered for law in laws),
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickling, copying and joblib go through the JSON form, with the data."""
+        text = self.to_json(data=isinstance(self._observations, Observations))
+        return FitResult.from_json, (text, self._given["go_on"])
+
+    def resume(self, table: Any = None, *, timeout: float = 10.0, max_rounds: int | None = None) -> FitResult:
+        """Search on from where the fit stopped, on the same rows; n rounds and m more find what n + m rounds find.
+
+        Parameters
+        ----------
+        table : the table that was fitted, to make sure that it has not changed since; None takes the rows as they were
+        timeout, max_rounds : seconds and rounds from now on
+
+        Returns
+        -------
+        A new result. One that ended because nothing more was found tries further; one that is exact stays.
+
+        Raises
+        ------
+        InputError : the result holds no search (of `refine`, or a file without data), or the table has changed.
+        """
+        pause, seen, go_on = (self._given[name] for name in ("pause", "observations", "go_on"))
+        if not isinstance(seen, Observations):
+            _ = seen.x  # says what is missing
+        if pause is None or go_on is None:
+            raise InputError("this result holds no search that could go on; fit again, with its laws as guesses=")
+        if table is not None:
+            self._check_same(table)
+        given = {"timeout": timeout, "max_rounds": max_rounds, "select": self._rule}
+        return go_on(seen, self._held_out, self._given["noise"], pause, **given)
+
+    def _check_same(self, table: Any) -> None:
+        """Raise InputError where the fitted columns of a table are not what they were."""
+        changed = []
+        for part in (self._observations, self._held_out):
+            if part is None:
+                continue
+            read = inputs_of(table, (*part.names, part.target), part.target).x
+            if len(read) <= part.rows.max():
+                raise InputError(f"the table has {len(read)} rows now; the fit read row {part.rows.max()} too")
+            for name, now, then in zip((*part.names, part.target), read[part.rows].T, (*part.x.T, part.y), strict=True):
+                if different := int((now != then).sum()):
+                    changed.append(f"{name!r} in {different} rows")
+        if changed:
+            raise InputError(f"the data changed since the fit: {', '.join(changed)}; fit again")
 
     # ------------------------------------------------------------------ numbers behind it
     @cached_property

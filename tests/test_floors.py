@@ -34,6 +34,7 @@ FLOORS = [
         "moves selection constants constraints guesses template given all_rows loop",
     ),
     ("uncertainty", "*"),
+    ("files", "envelope values pause record"),
     ("", "scatter equation result known_law regression"),
     ("frontends", "functions pandas_accessor xarray_accessor register *"),
     ("", "__init__"),
