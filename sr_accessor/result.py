@@ -7,6 +7,7 @@ import json
 import math
 import operator
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ import torch
 from sr_accessor.device import DTYPE
 from sr_accessor.display import figure, html, text
 from sr_accessor.equation import Equation
-from sr_accessor.errors import ColumnError, InputError, SymRegWarning, UnknownNameError, nearest
+from sr_accessor.errors import ColumnError, InputError, LoadError, SymRegWarning, UnknownNameError, nearest
 from sr_accessor.expressions.evaluate import evaluate
 from sr_accessor.expressions.text import to_text
 from sr_accessor.files import envelope
@@ -202,16 +203,17 @@ class FitResult:
         if not -len(self) <= row < len(self):
             raise IndexError(f"no law {row}; the front has {len(self)}, numbered from 0")
         row %= len(self)
-        findings = self._given["findings"]
+        findings, parameters = self._given["findings"], self._given["parameters"]
+        expression, laplace = self._front.expressions[row].trimmed(), self._laplace[row]
         return Equation(
-            expression=self._front.expressions[row],
+            expression=expression,
             observations=self._observations,
-            laplace=self._laplace[row],
+            laplace=laplace.first(expression.constants.shape[1]) if parameters is None else laplace,
             loss=float(self._front.loss[row]),
             origin=self._front.origins[row],
             noise=self._given["noise"],
-            parameters=self._given["parameters"],
-            known={} if findings is None else findings.of(row, self._front.expressions[row]),
+            parameters=parameters,
+            known={} if findings is None else findings.of(row, expression),
         )
 
     def __iter__(self) -> Iterator[Equation]:
@@ -358,7 +360,10 @@ class FitResult:
         LoadError : text that is not ours, changed since, hostile, or that needs what is not installed.
         """
         record = from_document(*envelope.from_text(text))
-        return cls(**{field.name: getattr(record, field.name) for field in dataclasses.fields(record)}, go_on=go_on)
+        try:
+            return cls(**{field.name: getattr(record, field.name) for field in dataclasses.fields(record)}, go_on=go_on)
+        except (InputError, UnknownNameError) as error:  # a rule that is not here
+            raise LoadError(f"the file's result cannot be: {error}") from error
 
     def _record(self, data: bool) -> Record:
         given, seen, held_out = self._given, self._observations, self._held_out
@@ -384,7 +389,7 @@ class FitResult:
             laplace=self._laplace,
             squares=self._squares,
             held_out_squares=None if self._held_out is None else self._held_out_squares,
-            rounded=torch.cat([law.rounded.constants for law in laws]),
+            rounded=torch.nn.utils.rnn.pad_sequence([law.rounded.constants[0] for law in laws], batch_first=True),
             own_errors=self._own_errors,
             form_spread=self._form_spread,
             scattered=tuple(law._scattered for law in laws),
@@ -423,7 +428,7 @@ class FitResult:
 
     def _check_same(self, table: Any) -> None:
         """Raise InputError where the fitted columns of a table are not what they were."""
-        changed = []
+        changed: Counter[Any] = Counter()
         for part in (self._observations, self._held_out):
             if part is None:
                 continue
@@ -431,10 +436,10 @@ class FitResult:
             if len(read) <= part.rows.max():
                 raise InputError(f"the table has {len(read)} rows now; the fit read row {part.rows.max()} too")
             for name, now, then in zip((*part.names, part.target), read[part.rows].T, (*part.x.T, part.y), strict=True):
-                if different := int((now != then).sum()):
-                    changed.append(f"{name!r} in {different} rows")
-        if changed:
-            raise InputError(f"the data changed since the fit: {', '.join(changed)}; fit again")
+                changed[name] += int((now != then).sum())
+        if changed := +changed:
+            told = ", ".join(f"{name!r} in {count} rows" for name, count in changed.items())
+            raise InputError(f"the data changed since the fit: {told}; fit again")
 
     # ------------------------------------------------------------------ numbers behind it
     @cached_property

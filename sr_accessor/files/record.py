@@ -77,7 +77,7 @@ class Findings:
 
     def of(self, row: int, expression: Expressions) -> dict[str, Any]:
         """What an `Equation` need not compute: the law in this row, whose expression is given."""
-        rounded = expression.with_constants(self.rounded[row : row + 1])
+        rounded = expression.with_constants(self.rounded[row : row + 1, : expression.constants.shape[1]])
         return {"rounded": rounded, "_scattered": self.scattered[row]}
 
 
@@ -306,6 +306,7 @@ def _from_options(options: FitOptions) -> dict[str, Any]:
             "costs": dict(constraints.costs),
         },
         "device": str(options.device),
+        "validation": options.validation,
     }
 
 
@@ -322,8 +323,6 @@ def from_document(document: Mapping[str, Any], time: Mapping[str, Any]) -> Recor
     operators = _vocabulary(get("operators"), get("constants"), observations.names)
     expressions = expressions_of(get("laws"), operators, len(observations.names))
     count = len(expressions)
-    if not count:
-        raise LoadError("the file holds no law")
     origins = read(get("origins"), list)
     front = Front(
         expressions,
@@ -334,9 +333,15 @@ def from_document(document: Mapping[str, Any], time: Mapping[str, Any]) -> Recor
     if len(origins) != count:
         raise LoadError(f"{len(origins)} origins of {count} laws")
     parameters = _parameters(get("parameters"), front)
+    held_out = None if get("held_out") is None else _observations(get("held_out"))
+    findings = None if get("findings") is None else _findings(get("findings"), front, parameters)
+    if findings is None and isinstance(observations, Summary):
+        raise LoadError("the file holds neither rows nor what was found out from them")
+    if findings is not None and (findings.held_out_squares is None) != (held_out is None):
+        raise LoadError("the file's held-out rows and the errors on them do not go together")
     return Record(
         observations=observations,
-        held_out=None if get("held_out") is None else _observations(get("held_out")),
+        held_out=held_out,
         front=front,
         noise=_noise(get("noise")),
         parameters=parameters,
@@ -346,7 +351,7 @@ def from_document(document: Mapping[str, Any], time: Mapping[str, Any]) -> Recor
         seconds=number(time.get("seconds")),
         provenance=read(get("provenance"), dict),
         remarks=_remarks(get("remarks")),
-        findings=None if get("findings") is None else _findings(get("findings"), front, parameters),
+        findings=findings,
         pause=None if get("search") is None else _pause(get("search"), operators, observations),
     )
 
@@ -450,8 +455,8 @@ def _vocabulary(given: Any, constants: Any, names: Sequence[Hashable]) -> Vocabu
 def expressions_of(given: Any, operators: Vocabulary, variables: int) -> Expressions:
     """A batch of expressions from their prefix forms."""
     laws = read(given, list)
-    if len(laws) > MOST_LAWS:
-        raise LoadError(f"{len(laws)} laws; {MOST_LAWS} are the most")
+    if not 0 < len(laws) <= MOST_LAWS:
+        raise LoadError(f"{len(laws)} laws; a file holds 1 to {MOST_LAWS}")
     names = {"?": CONSTANT, "=": LITERAL} | {o.name: operators.id(o.name) for o in operators.operators}
     names |= {f"${d}": VARIABLE + d for d in range(variables)}
     codes, numbers = [], []
@@ -549,7 +554,7 @@ def _pause(given: Any, operators: Vocabulary, observations: Observations | Summa
         e = expressions_of(part.get("laws"), operators, len(observations.names))
         loss, bits = (tensor(part.get(column), len(e)) for column in ("loss", "bits"))
         parts[name] = (e, loss, bits, tuple(read(origin, str) for origin in read(part.get("origins"), list)))
-        if len(parts[name][3]) != len(e) or not len(e):
+        if len(parts[name][3]) != len(e):
             raise LoadError(f"{len(parts[name][3])} origins of {len(e)} laws")
     e, loss, bits, origins = parts["population"]
     try:
@@ -602,5 +607,5 @@ def _options(given: Mapping[str, Any], seed: int) -> FitOptions:
         constraints=constraints,
         device=read(get("device"), str),
         random_state=seed,
-        validation=None,
+        validation=get("validation"),
     )
