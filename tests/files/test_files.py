@@ -41,7 +41,7 @@ def refined(formula: str = "a*m*exp(-k*t) + b", target: str = "y", **options) ->
 
 @pytest.fixture(scope="module")
 def found() -> FitResult:
-    return searched(sigma="dy")
+    return searched(sigma="dy", max_rounds=2)
 
 
 def same(one: FitResult, other: FitResult) -> bool:
