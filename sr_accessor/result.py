@@ -17,7 +17,7 @@ import pandas as pd
 import torch
 
 from sr_accessor.device import DTYPE
-from sr_accessor.display import figure, html, text
+from sr_accessor.display import figure, html, tex, text
 from sr_accessor.equation import Equation
 from sr_accessor.errors import ColumnError, InputError, LoadError, SymRegWarning, UnknownNameError, nearest
 from sr_accessor.expressions.evaluate import evaluate
@@ -306,6 +306,11 @@ class FitResult:
             self._table, self.provenance, min_correl=min_correl,
         )  # fmt: skip
 
+    def to_tex(self) -> str:
+        r"""Law, constants ± errors and front as LaTeX, to be put into a document with \input."""
+        laws = [law.to_latex(4).partition(" = ")[2] for law in self]
+        return tex.fragment(self.best.to_latex(), laws, self._table, self.best.params, self._headline)
+
     def __repr__(self) -> str:
         return text.summary(repr(self.best), self._table, self._headline, [str(w) for w in self.warnings])
 
@@ -331,25 +336,27 @@ class FitResult:
         """The document of `to_json` as plain dictionaries, lists, texts and numbers."""
         return json.loads(self.to_json(data=data))
 
-    def to_json(self, *, data: bool = False) -> str:
+    def to_json(self, *, data: bool = False, time: bool = True) -> str:
         """Everything about the result as JSON text that `sr_accessor.load` reads, on any machine, without its data.
 
-        Predictions, bands, reports, exports and `select` work after loading; plots, profile intervals and `resume`
-        need the rows themselves.
+        Predictions, bands, reports, exports and `select` work after loading; plots of the rows, profile intervals and
+        `resume` need the rows themselves.
 
         Parameters
         ----------
         data : whether the fitted rows are in it too, about 11 bytes for each number of theirs
+        time : whether it says how long the fit took, the only thing in which two equal fits differ
 
         Raises
         ------
         InputError : a label that no file can hold, or data=True of a result that was loaded without.
         """
-        return envelope.to_text(*to_document(self._record(data)))
+        document, times = to_document(self._record(data))
+        return envelope.to_text(document, times if time else {})
 
-    def save(self, path: str | os.PathLike, *, data: bool = False) -> None:
-        """Write `to_json` to a file: whole or not at all, and not where the file holds just that already."""
-        envelope.write_text(path, self.to_json(data=data))
+    def save(self, path: str | os.PathLike, *, data: bool = False, time: bool = True, if_changed: bool = False) -> None:
+        """Write `to_json` to a file, whole or not at all; with `if_changed` not where the file holds just that."""
+        envelope.write_bytes(path, self.to_json(data=data, time=time).encode(), if_changed=if_changed)
 
     @classmethod
     def from_json(cls, text: str, go_on: Callable[..., FitResult] | None = None) -> FitResult:
@@ -557,7 +564,7 @@ class FitResult:
         given = self._given
         parts = [
             f"{self.status}: {self._observations.count} rows",
-            f"{given['rounds']} rounds in {given['seconds']:.1f} s",
+            f"{given['rounds']} rounds" + ("" if math.isnan(given["seconds"]) else f" in {given['seconds']:.1f} s"),
             *([str(given["provenance"]["device"])] if "device" in given["provenance"] else []),
             f"chosen by {self._rule!r} (.select(rule) changes it)",
         ]
