@@ -41,7 +41,9 @@ class Pause:
     def of(cls, state: SearchState, options: FitOptions) -> Pause:
         """The pause of a search, on the CPU."""
         e, p = state.front.expressions.to("cpu"), state.population
-        population = Scored(p.expressions.to("cpu"), p.loss.cpu(), p.bits.cpu(), p.stderr.cpu(), p.origins)
+        parents = p.expressions.to("cpu").trimmed()
+        stderr = p.stderr.cpu()[:, : parents.constants.shape[1]]
+        population = Scored(parents, p.loss.cpu(), p.bits.cpu(), stderr, p.origins)
         return cls(
             options=replace(options, callbacks=(), progress="auto", checkpoint=None),
             front=Front(e, state.front.loss.cpu(), state.front.bits.cpu(), state.front.origins),
