@@ -16,6 +16,7 @@ import torch
 
 from sr_accessor.errors import ColumnError, InputError, MissingDependencyError, OperatorError
 from sr_accessor.exports import c, excel, fortran, jax, julia, latex, lmfit, matlab, numpy, pandas_eval, python, sql
+from sr_accessor.exports import onnx as onnx_exporter
 from sr_accessor.exports import sympy as sympy_exporter
 from sr_accessor.exports import torch as torch_exporter
 from sr_accessor.exports.code import identifiers
@@ -160,7 +161,17 @@ def _as_python(text, right, signs, formula, rows, folder):
     return module(f"{head}def law({arguments}):\n    return {expression}\n", folder).law(*columns(formula, rows))
 
 
+def by_onnx(formula, rows, folder):
+    import onnx
+    from onnx.reference import ReferenceEvaluator
+
+    model = onnx.load_from_string(onnx_exporter.EXPORTER(formula))
+    given = dict(zip([i.name for i in model.graph.input], columns(formula, rows), strict=True))
+    return ReferenceEvaluator(model).run(None, given)[0]
+
+
 WAYS = {
+    "onnx": by_onnx,
     "excel": by_excel,
     "matlab": by_matlab,
     "julia": by_julia,
@@ -385,3 +396,32 @@ def test_every_language_knows_every_operator():
         if not (operator.infix or language in operator.printers)
     ]
     assert not lacking
+
+
+# ---------------------------------------------------------------------- ONNX
+def test_onnx_is_checked_named_and_the_same_bytes_each_time(rows, tmp_path):
+    formula = formula_of("2*exp(-`T [K]`) + lambda")
+    written = onnx_exporter.EXPORTER(formula)
+    assert written == onnx_exporter.EXPORTER(formula)
+    import onnx
+
+    model = onnx.load_from_string(written)
+    assert [i.name for i in model.graph.input] == ["T_K", "lambda_2"] and [o.name for o in model.graph.output] == ["y"]
+    assert model.graph.doc_string == "'y' of 'T [K]', 'lambda'"
+    vocabulary = VOCABULARY.extended([bump(printers={"onnx": "Exp(Neg(Mul({0}, {0})))"})])
+    np.testing.assert_allclose(
+        by_onnx(formula_of("2*bump(x - 1)", vocabulary), rows, tmp_path),
+        truth(formula_of("2*bump(x - 1)", vocabulary), rows),
+        rtol=1e-12,
+    )
+
+
+def test_what_onnx_cannot_write(monkeypatch):
+    with pytest.raises(OperatorError, match="'bump' cannot be written in 'onnx'"):
+        onnx_exporter.EXPORTER(formula_of("bump(x)", VOCABULARY.extended([bump()])))
+    for template in ("exp {0}", "Exp({0}", "Exp({0}))", "Exp({0}) + 1", ""):
+        with pytest.raises(OperatorError, match="not calls of ONNX operators"):
+            onnx_exporter.EXPORTER(formula_of("bump(x)", VOCABULARY.extended([bump(printers={"onnx": template})])))
+    monkeypatch.setitem(__import__("sys").modules, "onnx", None)
+    with pytest.raises(MissingDependencyError, match=r"pip install 'sr-accessor\[onnx\]'"):
+        onnx_exporter.EXPORTER(formula_of("x"))
