@@ -25,6 +25,8 @@ FORMATS = {
 }  # fmt: skip
 _PACKED = (".gz", ".bz2", ".zip", ".xz", ".zst")
 _SEPARATORS = {"csv": ",", "tsv": "\t"}
+#: That the shortest text of a double is read back as that double: from pandas 3.1 on always, and before if asked for.
+_EXACT = {} if tuple(map(int, pd.__version__.split(".")[:2])) >= (3, 1) else {"float_precision": "round_trip"}
 
 
 def _format_of(path: str) -> str:
@@ -57,9 +59,7 @@ def read_table(path: str) -> pd.DataFrame | xr.Dataset:
             import xarray as xr
 
             return xr.load_dataset(path)
-        # round_trip: the shortest text of a double is read back as that double
-        source = sys.stdin if path == "-" else path
-        return pd.read_csv(source, sep=_SEPARATORS[kind], float_precision="round_trip")
+        return pd.read_csv(sys.stdin if path == "-" else path, sep=_SEPARATORS[kind], **_EXACT)
     except ImportError as error:
         raise MissingDependencyError(f"{path!r}: {error}; or write the table as CSV") from error
     except (ValueError, OSError) as error:  # pandas' parser errors are ValueErrors, Arrow's too
