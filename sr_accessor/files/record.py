@@ -90,7 +90,7 @@ class Record:
     front: Front
     noise: NoiseModel
     parameters: Parameters | None
-    rule: str
+    rule: str | int
     status: str
     rounds: int
     seconds: float
@@ -345,7 +345,7 @@ def from_document(document: Mapping[str, Any], time: Mapping[str, Any]) -> Recor
         front=front,
         noise=_noise(get("noise")),
         parameters=parameters,
-        rule=read(get("rule"), str),
+        rule=_rule(get("rule"), count),
         status=read(get("status"), str),
         rounds=read(get("rounds"), int),
         seconds=number(time.get("seconds")),
@@ -354,6 +354,14 @@ def from_document(document: Mapping[str, Any], time: Mapping[str, Any]) -> Recor
         findings=findings,
         pause=None if get("search") is None else _pause(get("search"), operators, observations),
     )
+
+
+def _rule(given: Any, count: int) -> str | int:
+    """A rule's name, or the row that was chosen by hand."""
+    rule = read(given, (str, int))
+    if isinstance(rule, int) and not 0 <= rule < count:
+        raise LoadError(f"law {rule} is chosen, and there are {count}")
+    return rule
 
 
 def _observations(given: Any) -> Observations | Summary:

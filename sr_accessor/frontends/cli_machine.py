@@ -9,7 +9,6 @@ import os
 import platform
 import time
 import warnings
-from pathlib import Path
 from typing import Any
 
 import click
@@ -114,30 +113,22 @@ def _small_fit() -> str:
 @click.option("--verify", is_flag=True, help="Read each one whole and check its hash.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
 def models(verify: bool, as_json: bool) -> None:
-    """Networks that `--network NAME` can use: the bundled one and those in $SR_ACCESSOR_MODELS."""
-    from sr_accessor.transformer.checkpoint import ENVIRONMENT, file_sha256, find, read_header
+    """Networks that --network NAME can use: bundled ones and your own."""
+    from sr_accessor.files.values import plain
+    from sr_accessor.transformer.store import list as listed
 
-    folder = os.environ.get(ENVIRONMENT)
-    paths = {"default": find("default")} | (
-        {p.stem: p for p in sorted(Path(folder).glob("*.safetensors"))} if folder else {}
-    )
-    rows = []
-    for name, path in paths.items():
-        try:
-            _, config = read_header(path)
-            said = {"status": _weights(str(path))["status"] if verify else "not checked", "variables": config.variables}
-            said |= {"operators": ", ".join(config.operators), "sha256": file_sha256(path)}
-        except SymRegError as error:
-            said = {"status": str(error)}
-        rows.append({"name": name, "path": str(path)} | said)
-    damaged = any(row["status"] not in ("ok", "not checked") for row in rows)
+    rows = [{"name": name} | row for name, row in listed().to_dict("index").items()]
+    for row in rows:
+        if verify and row["status"] == "ok":
+            row |= _weights(row["path"])
     if as_json:
-        click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+        click.echo(json.dumps(plain(rows), indent=2, ensure_ascii=False))
     for row in [] if as_json else rows:
-        click.echo(f"{row.pop('name')}: {row.pop('status')}")
+        click.echo(f"{row['name']}: {row['status']}")
         for column, value in row.items():
-            click.echo(f"    {column}: {value}")
-    if damaged:
+            if column not in ("name", "status"):
+                click.echo(f"    {column}: {value}")
+    if any(row["status"] != "ok" for row in rows):
         raise SystemExit(NO_MODEL)
 
 

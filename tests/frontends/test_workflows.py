@@ -1,4 +1,4 @@
-"""The examples for Snakemake and DVC: their files are read here, and the very commands in them are run in their order."""
+"""The examples for Snakemake and DVC: their files are read here, and the very commands in them are run."""
 
 import re
 import shlex
@@ -15,7 +15,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 def snakemake_rules():
-    """(inputs, outputs, command) of each rule, with the placeholders filled in; the plain syntax that the example uses."""
+    """(inputs, outputs, command) of each rule, placeholders filled in; reads what the example uses of the syntax."""
     text = re.sub(r"(?m)^\s*#.*\n", "", (EXAMPLES / "snakemake" / "Snakefile").read_text())
     rules = []
     for name, body in re.findall(r"(?ms)^rule (\w+):\n(.*?)(?=^rule |\Z)", text):
@@ -65,4 +65,5 @@ def test_each_command_makes_what_its_rule_says(rules, tmp_path, monkeypatch):
             ran += 1
     assert ran == 3
     assert Path("law.json").read_text().count('"equation": "period = ') >= 2
-    assert Path("predicted.csv").read_text().startswith(("mean,lower,upper\n", "length,period,error,mean,lower,upper\n"))
+    head = Path("predicted.csv").read_text().partition("\n")[0]
+    assert head in ("mean,lower,upper", "length,period,error,mean,lower,upper")
