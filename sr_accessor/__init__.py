@@ -12,7 +12,7 @@ from typing import Any
 
 from sr_accessor import errors
 from sr_accessor.constraints import Constraints, limit, monotone, positive, shape
-from sr_accessor.frontends.functions import fit, predict, refine
+from sr_accessor.frontends.functions import fit, load, predict, refine
 from sr_accessor.frontends.register import register_accessors
 from sr_accessor.version import __version__
 
@@ -48,6 +48,7 @@ __all__ = [
     "fit",
     "hookimpl",
     "limit",
+    "load",
     "models",
     "monotone",
     "noise_models",

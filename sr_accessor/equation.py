@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import math
 import warnings
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,9 @@ from sr_accessor.expressions.latex import label_latex, to_latex
 from sr_accessor.expressions.symbolic import to_sympy
 from sr_accessor.expressions.text import to_text
 from sr_accessor.expressions.vocabulary import CONSTANT, VARIABLE
+from sr_accessor.files.envelope import from_text
+from sr_accessor.files.envelope import to_text as to_text_of_file
+from sr_accessor.files.record import Findings, Record, from_document, to_document
 from sr_accessor.lazy import is_lazy, lazily
 from sr_accessor.noise.gaussian import GAUSSIAN
 from sr_accessor.noise.model import NoiseModel
@@ -30,6 +34,8 @@ from sr_accessor.observations import Observations, inputs_of
 from sr_accessor.plugins.manager import exporter
 from sr_accessor.refinement.likelihood import Parameters
 from sr_accessor.scatter import measured
+from sr_accessor.search.front import Front
+from sr_accessor.summary import Summary
 from sr_accessor.uncertainty.bands import band as limits_of
 from sr_accessor.uncertainty.laplace import Laplace
 from sr_accessor.uncertainty.profile import profile_limits
@@ -62,15 +68,20 @@ class Equation:
     origin : who proposed it
     noise : the noise model it was fitted under
     parameters : names, bounds and ties of its numbers, where the user gave the law; None: every constant is alone
+    known : {cached property: its value}, which a file brings instead of the rows
     """
 
     expression: Expressions
-    observations: Observations
+    observations: Observations | Summary
     laplace: Laplace
     loss: float
     origin: str
     noise: NoiseModel = GAUSSIAN
     parameters: Parameters | None = None
+    known: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.__dict__.update(self.known)
 
     # ------------------------------------------------------------------ what it is
     @property
@@ -113,6 +124,30 @@ class Equation:
     @property
     def _constant_names(self) -> list[str]:
         return [self._numbers.names[i] for i in self._slots.tolist()]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickling, copying and joblib go through the JSON form, with the rows if they are here."""
+        nothing = torch.full((1,), torch.nan, dtype=DTYPE)
+        findings = Findings(
+            laplace=self.laplace, squares=(nothing, nothing), held_out_squares=None, rounded=self.rounded.constants,
+            own_errors=nothing, form_spread=math.nan, scattered=(self._scattered,),
+        )  # fmt: skip
+        record = Record(
+            observations=self.observations, held_out=None,
+            front=Front(self.expression, torch.tensor([self.loss], dtype=DTYPE), nothing, (self.origin,)),
+            noise=self.noise, parameters=self.parameters, rule="", status="", rounds=0, seconds=math.nan,
+            provenance={}, remarks=(), findings=findings, pause=None,
+        )  # fmt: skip
+        return Equation._from_json, (to_text_of_file(*to_document(record)),)
+
+    @classmethod
+    def _from_json(cls, text: str) -> Equation:
+        record = from_document(*from_text(text))
+        findings = record.findings
+        return cls(
+            record.front.expressions, record.observations, findings.laplace, float(record.front.loss[0]),
+            record.front.origins[0], record.noise, record.parameters, findings.of(0, record.front.expressions),
+        )  # fmt: skip
 
     # ------------------------------------------------------------------ constants
     @property
@@ -221,7 +256,7 @@ class Equation:
         if bound:
             why = f"{', '.join(bound)} at the bound: the likelihood still rises beyond it; widen the bound, or fix it"
             return (SymRegWarning("SINGULAR", f"no error bars for {', '.join(lost)}: {why}"),)
-        n, k = len(self.observations.y), len(self._slots)
+        n, k = self.observations.count, len(self._slots)
         if self.laplace.degrees[0] <= 0 and not self.laplace.absolute:
             why = f"{n} rows leave no residual to estimate them from ({k} constants); add rows or pass sigma="
         elif self.laplace.variance[0].isnan():
@@ -343,22 +378,26 @@ class Equation:
 
     def _scatter(self, sigma: Any, count: int) -> dict[str, Any]:
         """How new measurements scatter: the noise model, its own parameters, and their error bars if it takes any."""
-        noise = self.noise
-        x, y, stated, errors = measured(self.observations)
-        stated = stated if errors is None else errors.sigma(self.expression, x, y)
-        own = noise.estimate(y, evaluate(self.expression, x)[0], stated)
+        noise, (own, usual) = self.noise, self._scattered
         if sigma is not None and not noise.uses_sigma:
             noise.check_sigma(self.target)
-        if sigma is None and stated is None:
+        if sigma is None and usual is None:
             return {"noise": noise, "own": own}
-        usual = stated.square().mean().sqrt() if sigma is None else torch.as_tensor(np.asarray(sigma, dtype=float))
-        if stated is None:  # error bars of the new rows alone are in units of y
+        spread = torch.as_tensor(usual if sigma is None else np.asarray(sigma, dtype=float), dtype=DTYPE)
+        if usual is None:  # error bars of the new rows alone are in units of y
             noise = dataclasses.replace(noise, absolute=True)
-        return {"noise": noise, "own": own, "sigma": usual.to(DTYPE).expand(count)}
+        return {"noise": noise, "own": own, "sigma": spread.expand(count)}
+
+    @cached_property
+    def _scattered(self) -> tuple[torch.Tensor, float | None]:
+        """(1, P) the noise model's own parameters, and the root mean square of the stated error bars, if any."""
+        x, y, stated, errors = measured(self.observations)
+        stated = stated if errors is None else errors.sigma(self.expression, x, y)
+        own = self.noise.estimate(y, evaluate(self.expression, x)[0], stated)
+        return own, None if stated is None else float(stated.square().mean().sqrt())
 
     def _extrapolation(self, x: np.ndarray) -> tuple[SymRegWarning, ...]:
-        seen = self.observations.x[:, self._used]
-        low, high = seen.min(0), seen.max(0)
+        low, high = (limit[self._used] for limit in (self.observations.low, self.observations.high))
         slack = MARGIN * (high - low)
         outside = (x[:, self._used] < low - slack) | (x[:, self._used] > high + slack)
         texts = [

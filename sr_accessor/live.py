@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from sr_accessor.equation import Equation
-from sr_accessor.errors import OperatorError, SymRegWarning
+from sr_accessor.errors import InputError, OperatorError, SymRegWarning
 
 __all__ = ["COPIES", "copies", "moved", "over_one_input", "what_if"]
 
@@ -30,7 +30,7 @@ def copies(law: Equation) -> dict[str, str]:
     for name, form in COPIES.items():
         try:
             found[name] = _as_text(law.to(form))
-        except OperatorError as error:
+        except (InputError, OperatorError) as error:  # an operator, or a label, that it has no word for
             found[name] = str(error)
     return found
 
@@ -49,7 +49,7 @@ def moved(law: Equation, values: Mapping[str, float]) -> Equation:
     constants = law.expression.constants.clone()
     for name, value in values.items():
         constants[0, numbers.index == numbers.names.index(name)] = value
-    return replace(law, expression=law.expression.with_constants(constants))
+    return replace(law, expression=law.expression.with_constants(constants), known={})  # what a file knew is outdated
 
 
 def over_one_input(

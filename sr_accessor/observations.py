@@ -106,6 +106,36 @@ class Observations:
     def __repr__(self) -> str:
         return f"Observations({self.target!r} from {', '.join(map(repr, self.names))}; {len(self.y)} rows)"
 
+    @property
+    def count(self) -> int:
+        """N"""
+        return len(self.y)
+
+    @property
+    def has_sigma(self) -> bool:
+        """Whether error bars are given."""
+        return self.sigma is not None
+
+    @property
+    def has_weight(self) -> bool:
+        """Whether rows are weighted."""
+        return self.sample_weight is not None
+
+    @cached_property
+    def low(self) -> np.ndarray:
+        """(D,) least value of each variable."""
+        return self.x.min(0)
+
+    @cached_property
+    def high(self) -> np.ndarray:
+        """(D,) largest value of each variable."""
+        return self.x.max(0)
+
+    @cached_property
+    def variance(self) -> float:
+        """Mean squared deviation of y from its mean."""
+        return float(np.var(self.y))
+
     @cached_property
     def data_hash(self) -> str:
         """sha256 of labels and values: equal exactly for equal data, in hexadecimal."""

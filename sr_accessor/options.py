@@ -50,6 +50,8 @@ class FitOptions:
     random_state : seed; None draws one, which the result records
     progress : True, False, or "auto" (where someone is watching)
     callbacks : functions called with the state after each round
+    checkpoint : path of a file that holds the result so far, with its data, from the first round on; written whole,
+        every few seconds between rounds. `sr_accessor.load(path).resume()` goes on after a crash. None: no file
 
     Raises
     ------
@@ -74,6 +76,7 @@ class FitOptions:
     random_state: int | None = None
     progress: bool | str = "auto"
     callbacks: tuple[Callable[[Any], Any], ...] = ()
+    checkpoint: str | PathLike | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "callbacks", _several(self.callbacks))
@@ -91,6 +94,7 @@ class FitOptions:
             ("shape", self.shape, lambda given: all(map(_is(Shape), given)), "monotone(...), positive(), limit(...)"),
             ("units", self.units, _is(Mapping, None, "report", "strict"), "'report', 'strict', {label: unit} or None"),
             ("callbacks", self.callbacks, lambda given: all(map(callable, given)), "functions of the state"),
+            ("checkpoint", self.checkpoint, _is((str, PathLike), None), "a path or None"),
             ("progress", self.progress, _is(bool, "auto"), "True, False or 'auto'"),
             ("timeout", self.timeout, _is(Real), "a number of seconds"),
             ("max_rounds", self.max_rounds, _is(Integral, None), "a whole number or None"),

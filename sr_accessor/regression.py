@@ -14,6 +14,7 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import cache, partial
+from os import PathLike
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,6 +30,7 @@ from sr_accessor.expressions.dimensions import Dimensions
 from sr_accessor.expressions.latex import label_latex, to_latex
 from sr_accessor.expressions.text import to_text
 from sr_accessor.expressions.vocabulary import VARIABLE, Vocabulary
+from sr_accessor.files.pause import Pause
 from sr_accessor.handle import FitHandle, Found
 from sr_accessor.noise.model import NoiseModel
 from sr_accessor.observations import Observations
@@ -54,7 +56,7 @@ from sr_accessor.transformer.checkpoint import find, load, read_header
 from sr_accessor.transformer.model import Transformer
 from sr_accessor.version import __version__
 
-__all__ = ["fit", "launch"]
+__all__ = ["fit", "launch", "resume"]
 
 
 def fit(observations: Observations, options: FitOptions, *, shown: bool = True) -> FitResult:
@@ -97,10 +99,70 @@ def launch(observations: Observations, options: FitOptions, *, waiting: bool = F
     ------
     nothing that `fit` raises: the handle's `result` does.
     """
+    return _launched(partial(_recipe, observations, options), observations, options, waiting=waiting, shown=shown)
+
+
+def resume(
+    observations: Observations,
+    held_out: Observations | None,
+    noise: NoiseModel,
+    pause: Pause,
+    *,
+    timeout: float,
+    max_rounds: int | None = None,
+    select: str = "mdl",
+) -> FitResult:
+    """Go on with a search where it stopped, and wait for it: n rounds, and m more, find what n + m rounds find.
+
+    Parameters
+    ----------
+    observations, held_out : the rows that the search was about
+    noise : the noise model that it came to
+    pause : where it stopped
+    timeout, max_rounds : seconds and rounds from now on
+    select : the rule that chooses
+
+    Returns
+    -------
+    FitResult, as of `fit`
+    """
+    rounds = None if max_rounds is None else pause.round + max_rounds
+    options = dataclasses.replace(pause.options, timeout=timeout, max_rounds=rounds, select=select, noise=noise)
+    work = partial(_resumed, observations, held_out, options, pause)
+    found = _launched(work, observations, options, waiting=True).found()
+    for remark in found.remarks:
+        warnings.warn(remark, stacklevel=3)
+    return found.result
+
+
+def _launched(
+    work: Callable[[Watcher, FitHandle], Found],
+    observations: Observations,
+    options: FitOptions,
+    *,
+    waiting: bool,
+    shown: bool = True,
+) -> FitHandle:
     watcher = watch(options.progress, str(observations.target), options.timeout, waiting=waiting, shown=shown)
-    handle = FitHandle(partial(_recipe, observations, options, watcher), close=watcher.end, collected=watcher.collected)
+    handle = FitHandle(partial(work, watcher), close=watcher.end, collected=watcher.collected)
     watcher.begin(handle.stop)
     return handle.start()
+
+
+@dataclasses.dataclass(frozen=True)
+class _Task:
+    """What a search is about, with everything looked up and checked."""
+
+    training: Observations
+    held_out: Observations | None
+    options: FitOptions
+    noises: tuple[NoiseModel, ...]
+    operators: Vocabulary
+    constraints: Constraints
+    seed: int
+    offered: int
+    remarks: tuple[SymRegWarning, ...]
+    pause: Pause | None = None
 
 
 def _recipe(observations: Observations, options: FitOptions, watcher: Watcher, handle: FitHandle) -> Found:
@@ -109,7 +171,7 @@ def _recipe(observations: Observations, options: FitOptions, watcher: Watcher, h
     began = time.perf_counter()
     noises, operators = noises_of(options.noise, observations), vocabulary(options.operators)
     check_rule(options.select)
-    device = resolve(options.device)
+    resolve(options.device)
     seed = int(np.random.SeedSequence().entropy % 2**31) if options.random_state is None else int(options.random_state)
     constraints = options.constraints or Constraints()
     operators = constrained(operators, constraints, observations.names)
@@ -117,48 +179,107 @@ def _recipe(observations: Observations, options: FitOptions, watcher: Watcher, h
     operators = with_constants(operators, check_constants(options.constants or {}), observations.names)
     offered = len(observations.names)
     observations, selected = _selected(observations, options, constraints, operators, seed)
-    dimensions, unit_remarks = demanded(observations, options.units, device)
     training, held_out = _split(observations, options.rows_held_out(len(observations.y)), seed)
-    data = [_data(training, noise, device) for noise in noises]
-    given = _given(options, constraints, operators, observations.names, data[0], dimensions)
+    task = _Task(training, held_out, options, noises, operators, constraints, seed, offered, selected)
+    return _found(task, FitContext(observations, options, seed, operators), began, watcher, handle)
+
+
+def _resumed(
+    training: Observations,
+    held_out: Observations | None,
+    options: FitOptions,
+    pause: Pause,
+    watcher: Watcher,
+    handle: FitHandle,
+) -> Found:
+    """The same for a search that goes on; what the constraints forbid of the features is gone from its rows."""
+    alone()
+    began = time.perf_counter()
+    operators, constraints = vocabulary(options.operators), options.constraints or Constraints()
+    known = [*training.names, *(operator.name for operator in operators.operators)]
+    constraints = dataclasses.replace(constraints, forbid=[name for name in constraints.forbid if name in known])
+    operators = constrained(operators, constraints, training.names)
+    operators = with_constants(operators, check_constants(options.constants or {}), training.names)
+    offered, seed = len(training.names), pause.seed
+    task = _Task(training, held_out, options, (options.noise,), operators, constraints, seed, offered, (), pause)
+    return _found(task, FitContext(training, options, seed, operators), began, watcher, handle)
+
+
+def _found(task: _Task, context: FitContext, began: float, watcher: Watcher, handle: FitHandle) -> Found:
+    """The search, and its result."""
+    training, options, seed, operators = task.training, task.options, task.seed, task.operators
+    device = resolve(options.device)
+    dimensions, unit_remarks = demanded(training, options.units, device)
+    data = [_data(training, noise, device) for noise in task.noises]
+    given = _given(options, task.constraints, operators, training.names, data[0], dimensions)
     network, rows = _network(options.network, device), _some_rows(len(training.y), seed, device)
     states = [start(part.rows(rows), operators, seed=seed, network=network, given=given) for part in data]
-    told = tell("fit_started", context=FitContext(observations, options, seed, operators))
+    states = states if task.pause is None else [task.pause.state(states[0])]
+    told = tell("fit_started", context=context)
     clock = Clock(began, _in_time_for_all_rows(options, len(training.y)), handle)
 
     def result_of(state: SearchState, status: str, front: Front, remarks: Sequence[SymRegWarning] = ()) -> FitResult:
         return FitResult(
             observations=training,
-            held_out=held_out,
+            held_out=task.held_out,
             front=front,
             noise=state.workspace.data.noise,
             rule=options.select,
             status=status,
             rounds=state.round,
             seconds=time.perf_counter() - began,
-            remarks=(*selected, *unit_remarks, *told, *remarks),
+            remarks=(*task.remarks, *unit_remarks, *told, *remarks),
             provenance=_provenance(options, seed, device, state, operators)
-            | {"features_offered": offered, "features_searched": len(observations.names), "rows_searched": len(rows)},
+            | {"features_offered": task.offered, "features_searched": len(training.names), "rows_searched": len(rows)},
+            pause=Pause.of(state, options),
+            go_on=resume,
         )
+
+    keep = _checkpoint(options.checkpoint, lambda state: result_of(state, "interrupted", state.front))
 
     def seen(state: SearchState) -> None:
         handle.publish(lambda: result_of(state, "running", state.front))
-        watcher.show(partial(_snapshot, state, observations, clock))
+        watcher.show(partial(_snapshot, state, training, clock))
+        keep(state)
 
     state, status, remarks = _search(states, options, clock, seen, watcher)
     front = state.front
     if len(rows) < len(training.y):
         whole = next(part for part in data if part.noise is state.workspace.data.noise)
         front = on_all_rows(front, whole, given, hurry=status == "interrupted")
-    remarks = (*_unread(options, data[0], observations.names), *remarks)
+    remarks = (*_unread(options, data[0], training.names), *remarks)
     if not given.admits(front):
         words = "; ".join(_asked(options)["constraints"]) or f"template {options.template!r}"
         why = f"no law was found that is as asked for ({words}), so the mean stands here; ask for less, or for longer"
         status, remarks = "no_model", (*remarks, SymRegWarning("NO_MODEL", why))
     result = result_of(state, status, front, remarks)
-    ours = result.warnings[len(observations.remarks) :]  # this computes the front's table and error bars
+    ours = result.warnings[len(training.remarks) :]  # this computes the front's table and error bars
+    if options.checkpoint is not None:
+        result.save(options.checkpoint, data=True)
     every = (*ours, *tell("fit_finished", result=result))
     return Found(result, [r for r in every if r.code != "NOISE"])  # what noise="auto" chose is an answer, no warning
+
+
+#: Seconds between two writings of a checkpoint, and how many times longer than one writing that must be.
+CHECKPOINT_EVERY, CHECKPOINT_SHARE = 5.0, 10.0
+
+
+def _checkpoint(
+    path: str | PathLike | None, result_of: Callable[[SearchState], FitResult]
+) -> Callable[[SearchState], None]:
+    """A function that writes the result so far, with its data, where the last writing is long enough ago."""
+    due = -math.inf
+
+    def keep(state: SearchState) -> None:
+        nonlocal due
+        began = time.perf_counter()
+        if path is None or began < due:
+            return
+        result_of(state).save(path, data=True)
+        ended = time.perf_counter()
+        due = ended + max(CHECKPOINT_EVERY, CHECKPOINT_SHARE * (ended - began))
+
+    return keep
 
 
 def _without(observations: Observations, forbidden: Sequence[Hashable]) -> Observations:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 import operator
-from collections.abc import Iterator, Mapping, Sequence
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +19,12 @@ import torch
 from sr_accessor.datasets import curvefit_layout
 from sr_accessor.decoding.maps import draw_maps, maps_of
 from sr_accessor.device import DTYPE
-from sr_accessor.display import figure, html, text
+from sr_accessor.display import figure, html, tex, text
 from sr_accessor.equation import Equation
 from sr_accessor.errors import (
     ColumnError,
     InputError,
+    LoadError,
     MissingDependencyError,
     SymRegWarning,
     UnknownNameError,
@@ -28,6 +32,9 @@ from sr_accessor.errors import (
 )
 from sr_accessor.expressions.evaluate import evaluate
 from sr_accessor.expressions.text import to_text
+from sr_accessor.files import envelope
+from sr_accessor.files.pause import Pause
+from sr_accessor.files.record import Findings, Record, from_document, to_document
 from sr_accessor.live import copies, moved, over_one_input, what_if
 from sr_accessor.noise.model import NoiseModel
 from sr_accessor.observations import Observations, inputs_of
@@ -36,7 +43,9 @@ from sr_accessor.refinement.likelihood import Parameters
 from sr_accessor.scatter import informed, measured
 from sr_accessor.search.front import Front
 from sr_accessor.search.rules import choose
+from sr_accessor.summary import Summary
 from sr_accessor.transformer.checkpoint import load
+from sr_accessor.uncertainty.bands import band as limits_of
 from sr_accessor.uncertainty.forms import form_weights, spread_of_forms
 from sr_accessor.uncertainty.laplace import Laplace, covariance
 
@@ -72,6 +81,10 @@ DEFINITIONS = {
 ONE_SIGMA = 0.6826894921370859
 #: χ²/(N − k) outside this range is worth a remark: errors misjudged by more than a factor of three.
 CHI2_RANGE = (0.1, 10.0)
+#: What a file takes over as it is.
+SAVED = ("front", "noise", "parameters", "status", "rounds", "seconds", "provenance", "remarks")
+#: Root mean squares over the rows are taken over about so many of them.
+ROWS_FOR_MEANS = 10_000
 
 
 #: Inputs over which the display shows residuals: each picture is 10 kB of the notebook.
@@ -93,22 +106,28 @@ class FitResult:
     rounds, seconds : how long the search went
     provenance : what made it: seed, versions, device, threads, options, plugins ...
     remarks : warnings of the fit
+    findings : what the rows say about the laws, where a file brings it instead of the rows
+    pause : where the search stopped; None where it cannot go on
+    go_on : what goes on with it, `regression.resume`
     """
 
     def __init__(
         self,
         *,
-        observations: Observations,
+        observations: Observations | Summary,
         front: Front,
         noise: NoiseModel,
         parameters: Parameters | None = None,
         rule: str | int = "mdl",
-        held_out: Observations | None = None,
+        held_out: Observations | Summary | None = None,
         status: str = "converged",
         rounds: int = 0,
         seconds: float = 0.0,
         provenance: Mapping[str, Any] | None = None,
         remarks: Sequence[SymRegWarning] = (),
+        findings: Findings | None = None,
+        pause: Pause | None = None,
+        go_on: Callable[..., FitResult] | None = None,
     ):
         if not len(front):
             raise InputError("a result needs at least one law; a search that finds none gives the mean")
@@ -116,13 +135,18 @@ class FitResult:
             "observations": observations, "noise": informed(noise, observations), "held_out": held_out,
             "status": status, "rounds": rounds,
             "seconds": seconds, "provenance": dict(provenance or {}), "remarks": tuple(remarks),
-            "parameters": parameters,
+            "parameters": parameters, "findings": findings, "pause": pause, "go_on": go_on,
             "front": Front(front.expressions.to("cpu"), front.loss.cpu(), front.bits.cpu(), front.origins),
         }  # fmt: skip
         self._observations, self._held_out, self._front = observations, held_out, self._given["front"]
+        if findings is not None:  # instead of computing them from the rows
+            self._laplace, self._squares, self._held_out_squares = (
+                *(findings.laplace, findings.squares, findings.held_out_squares),
+            )
+            self._own_errors, self._form_spread = findings.own_errors, findings.form_spread
         self._rule = rule
         by_hand = isinstance(rule, int)
-        self._chosen = rule if by_hand else choose(self._front, rule, len(observations.y), self._held_out_mse)
+        self._chosen = rule if by_hand else choose(self._front, rule, observations.count, self._held_out_mse)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if not name.startswith("_"):
@@ -166,7 +190,7 @@ class FitResult:
     @cached_property
     def warnings(self) -> tuple[SymRegWarning, ...]:
         """Remarks on the data, the fit and the chosen law."""
-        n, k = len(self._observations.y), int(self._free_counts[self._chosen])
+        n, k = self._observations.count, int(self._free_counts[self._chosen])
         found = []
         if n <= k + 1:
             message = f"{n} rows for a law with {k} constants; it cannot be checked, measure more"
@@ -201,14 +225,17 @@ class FitResult:
         if not -len(self) <= row < len(self):
             raise IndexError(f"no law {row}; the front has {len(self)}, numbered from 0")
         row %= len(self)
+        findings, parameters = self._given["findings"], self._given["parameters"]
+        expression, laplace = self._front.expressions[row].trimmed(), self._laplace[row]
         return Equation(
-            expression=self._front.expressions[row],
+            expression=expression,
             observations=self._observations,
-            laplace=self._laplace[row],
+            laplace=laplace.first(expression.constants.shape[1]) if parameters is None else laplace,
             loss=float(self._front.loss[row]),
             origin=self._front.origins[row],
             noise=self._given["noise"],
-            parameters=self._given["parameters"],
+            parameters=parameters,
+            known={} if findings is None else findings.of(row, expression),
         )
 
     def __iter__(self) -> Iterator[Equation]:
@@ -291,7 +318,7 @@ class FitResult:
         best, row = self.best, self._table.iloc[self._chosen]
         params = best.params[~best.params["fixed"]]
         arrays = {name: params[name].to_numpy() for name in ("value", "stderr")}
-        stats = {"nobs": np.array(float(len(self._observations.y)))}
+        stats = {"nobs": np.array(float(self._observations.count))}
         stats |= {name: np.array(row[name]) for name in ("loss", "rmse", "r2", "chi2_red", "aic", "bic")}
         attrs = {"equation": repr(best), "latex": best.to_latex(), "noise": self._given["noise"].name}
         return curvefit_layout(
@@ -351,6 +378,11 @@ class FitResult:
             self._table, self.provenance, min_correl=min_correl,
         )  # fmt: skip
 
+    def to_tex(self) -> str:
+        r"""Law, constants ± errors and front as LaTeX, to be put into a document with \input."""
+        laws = [law.to_latex(4).partition(" = ")[2] for law in self]
+        return tex.fragment(self.best.to_latex(), laws, self._table, self.best.params, self._headline)
+
     def __repr__(self) -> str:
         return text.summary(repr(self.best), self._table, self._headline, [str(w) for w in self.warnings])
 
@@ -358,9 +390,11 @@ class FitResult:
         """The static display: it looks the same in a saved notebook, without a kernel, untrusted."""
         best, images, plot = self.best, {}, self.plot
         if figure.available():
-            images = {"Pareto front": figure.png(plot.pareto), "Parity": figure.png(plot.parity)}
-            for name in (best.names or self.names)[:MOST_RESIDUALS]:
-                images[f"Residuals over {name}"] = figure.png(partial(plot.residuals, name))
+            images = {"Pareto front": figure.png(plot.pareto)}
+            if isinstance(self._observations, Observations):
+                images["Parity"] = figure.png(plot.parity)
+                for name in (best.names or self.names)[:MOST_RESIDUALS]:
+                    images[f"Residuals over {name}"] = figure.png(partial(plot.residuals, name))
         latex = best.to_latex()
         page = html.page(
             latex, repr(best), self._headline, self._table, best.params, best.correlation, self._statistics,
@@ -370,6 +404,124 @@ class FitResult:
 
     def _repr_html_(self) -> str:
         return self._repr_mimebundle_()["text/html"]
+
+    # ------------------------------------------------------------------ files
+    def to_dict(self, *, data: bool = False) -> dict[str, Any]:
+        """The document of `to_json` as plain dictionaries, lists, texts and numbers."""
+        return json.loads(self.to_json(data=data))
+
+    def to_json(self, *, data: bool = False, time: bool = True) -> str:
+        """Everything about the result as JSON text that `sr_accessor.load` reads, on any machine, without its data.
+
+        Predictions, bands, reports, exports and `select` work after loading; plots of the rows, profile intervals and
+        `resume` need the rows themselves.
+
+        Parameters
+        ----------
+        data : whether the fitted rows are in it too, about 11 bytes for each number of theirs
+        time : whether it says how long the fit took, the only thing in which two equal fits differ
+
+        Raises
+        ------
+        InputError : a label that no file can hold, or data=True of a result that was loaded without.
+        """
+        document, times = to_document(self._record(data))
+        return envelope.to_text(document, times if time else {})
+
+    def save(self, path: str | os.PathLike, *, data: bool = False, time: bool = True, if_changed: bool = False) -> None:
+        """Write `to_json` to a file, whole or not at all; with `if_changed` not where the file holds just that."""
+        envelope.write_bytes(path, self.to_json(data=data, time=time).encode(), if_changed=if_changed)
+
+    @classmethod
+    def from_json(cls, text: str, go_on: Callable[..., FitResult] | None = None) -> FitResult:
+        """The result that `to_json` wrote; `sr_accessor.load` adds what `resume` needs.
+
+        Raises
+        ------
+        LoadError : text that is not ours, changed since, hostile, or that needs what is not installed.
+        """
+        record = from_document(*envelope.from_text(text))
+        try:
+            return cls(**{field.name: getattr(record, field.name) for field in dataclasses.fields(record)}, go_on=go_on)
+        except (InputError, UnknownNameError) as error:  # a rule that is not here
+            raise LoadError(f"the file's result cannot be: {error}") from error
+
+    def _record(self, data: bool) -> Record:
+        given, seen, held_out = self._given, self._observations, self._held_out
+        if data:
+            _ = (seen.y, held_out and held_out.y)  # says what is missing
+        else:
+            seen, held_out = Summary.of(seen), None if held_out is None else Summary.of(held_out)
+        return Record(
+            observations=seen,
+            held_out=held_out,
+            rule=self._rule,
+            findings=self._findings,
+            pause=given["pause"] if data else None,
+            **{name: given[name] for name in SAVED},
+        )
+
+    @cached_property
+    def _findings(self) -> Findings:
+        if self._given["findings"] is not None:
+            return self._given["findings"]
+        laws = list(self)
+        return Findings(
+            laplace=self._laplace,
+            squares=self._squares,
+            held_out_squares=None if self._held_out is None else self._held_out_squares,
+            rounded=torch.nn.utils.rnn.pad_sequence([law.rounded.constants[0] for law in laws], batch_first=True),
+            own_errors=self._own_errors,
+            form_spread=self._form_spread,
+            scattered=tuple(law._scattered for law in laws),
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickling, copying and joblib go through the JSON form, with the data."""
+        text = self.to_json(data=isinstance(self._observations, Observations))
+        return FitResult.from_json, (text, self._given["go_on"])
+
+    def resume(self, table: Any = None, *, timeout: float = 10.0, max_rounds: int | None = None) -> FitResult:
+        """Search on from where the fit stopped, on the same rows; n rounds and m more find what n + m rounds find.
+
+        Parameters
+        ----------
+        table : the table that was fitted, to make sure that it has not changed since; None takes the rows as they were
+        timeout, max_rounds : seconds and rounds from now on
+
+        Returns
+        -------
+        A new result. One that ended because nothing more was found tries further; one that is exact stays.
+
+        Raises
+        ------
+        InputError : the result holds no search (of `refine`, or a file without data), or the table has changed.
+        """
+        pause, seen, go_on = (self._given[name] for name in ("pause", "observations", "go_on"))
+        if not isinstance(seen, Observations):
+            _ = seen.x  # says what is missing
+        if pause is None or go_on is None:
+            raise InputError("this result holds no search that could go on; fit again, with its laws as guesses=")
+        if table is not None:
+            self._check_same(table)
+        rule = self._rule if isinstance(self._rule, str) else "mdl"  # a row chosen by hand is another row then
+        given = {"timeout": timeout, "max_rounds": max_rounds, "select": rule}
+        return go_on(seen, self._held_out, self._given["noise"], pause, **given)
+
+    def _check_same(self, table: Any) -> None:
+        """Raise InputError where the fitted columns of a table are not what they were."""
+        changed: Counter[Any] = Counter()
+        for part in (self._observations, self._held_out):
+            if part is None:
+                continue
+            read = inputs_of(table, (*part.names, part.target), part.target).x
+            if len(read) <= part.rows.max():
+                raise InputError(f"the table has {len(read)} rows now; the fit read row {part.rows.max()} too")
+            for name, now, then in zip((*part.names, part.target), read[part.rows].T, (*part.x.T, part.y), strict=True):
+                changed[name] += int((now != then).sum())
+        if changed := +changed:
+            told = ", ".join(f"{name!r} in {count} rows" for name, count in changed.items())
+            raise InputError(f"the data changed since the fit: {told}; fit again")
 
     # ------------------------------------------------------------------ numbers behind it
     @cached_property
@@ -389,16 +541,42 @@ class FitResult:
         numbers = self._given["parameters"]
         return (self._front.expressions.free if numbers is None else numbers.free).sum(1)
 
-    @cached_property
+    @property
     def _held_out_mse(self) -> torch.Tensor | None:
         """(F,) mean of (r/σ)² over the held-out rows."""
-        return None if self._held_out is None else _mean_squares(self._front, self._held_out)[1]
+        return None if self._held_out is None else self._held_out_squares[1]
+
+    @cached_property
+    def _squares(self) -> tuple[torch.Tensor, torch.Tensor]:
+        return _mean_squares(self._front, self._observations)
+
+    @cached_property
+    def _held_out_squares(self) -> tuple[torch.Tensor, torch.Tensor]:
+        return _mean_squares(self._front, self._held_out)
+
+    @cached_property
+    def _own_errors(self) -> torch.Tensor:
+        """(F,) standard error of each law itself, root mean square over (some of) the rows, given its form."""
+        x = self._some_rows
+        limits = limits_of(self._front.expressions, self._laplace, x, ONE_SIGMA, parameters=self._given["parameters"])
+        return (limits[0] - limits[1]).square().mean(1).sqrt()
+
+    @cached_property
+    def _form_spread(self) -> float:
+        """Standard deviation of near-front laws around their mean, root mean square over (some of) the rows."""
+        return float(spread_of_forms(self._front, self._some_rows)[1].square().mean().sqrt())
+
+    @property
+    def _some_rows(self) -> torch.Tensor:
+        """(n, D) rows in equal steps: means over them need no more."""
+        x = self._observations.x
+        return torch.tensor(x[:: math.ceil(len(x) / ROWS_FOR_MEANS)], dtype=DTYPE)
 
     @cached_property
     def _table(self) -> pd.DataFrame:
         front, seen = self._front, self._observations
-        n, k = len(seen.y), self._free_counts
-        plain, weighted = _mean_squares(front, seen)
+        n, k = seen.count, self._free_counts
+        plain, weighted = self._squares
         chi2 = torch.where(n > k, weighted * n / (n - k).clamp(min=1), torch.nan)
         nothing = torch.full_like(plain, torch.nan)
         log = weighted.clamp(min=torch.finfo(DTYPE).tiny).log()
@@ -409,8 +587,8 @@ class FitResult:
                 "loss": front.loss.numpy(),
                 "mse": plain.numpy(),
                 "rmse": plain.sqrt().numpy(),
-                "chi2_red": (nothing if seen.sigma is None else chi2).numpy(),
-                "r2": _r2(plain, seen.y).numpy(),
+                "chi2_red": (chi2 if seen.has_sigma else nothing).numpy(),
+                "r2": _r2(plain, seen.variance).numpy(),
                 "r2_val": (nothing if self._held_out is None else self._r2_val).numpy(),
                 "aic": (2 * front.loss + 2 * k).numpy(),
                 "bic": (2 * front.loss + k.to(DTYPE) * math.log(n)).numpy(),
@@ -427,15 +605,15 @@ class FitResult:
 
     @property
     def _r2_val(self) -> torch.Tensor:
-        return _r2(_mean_squares(self._front, self._held_out)[0], self._held_out.y)
+        return _r2(self._held_out_squares[0], self._held_out.variance)
 
     @property
     def _statistics(self) -> dict[str, Any]:
         seen, row = self._observations, self._table.iloc[self._chosen]
         dropped = sum(seen.dropped.values())
         return {
-            "rows": f"{len(seen.y)}" + (f" ({dropped} missing values dropped)" if dropped else ""),
-            "held-out rows": 0 if self._held_out is None else len(self._held_out.y),
+            "rows": f"{seen.count}" + (f" ({dropped} missing values dropped)" if dropped else ""),
+            "held-out rows": 0 if self._held_out is None else self._held_out.count,
             "constants": int(row["n_constants"]),
             "complexity": int(row["complexity"]),
             "noise model": self._given["noise"].name,
@@ -450,21 +628,18 @@ class FitResult:
         near = int((form_weights(self._front) > 0).sum())
         if near < 2:
             return {}
-        x = torch.tensor(self._observations.x, dtype=DTYPE)
-        spread = spread_of_forms(self._front, x)[1].square().mean().sqrt()
-        mean, low, _ = self.best.band_array(self._observations.x, level=ONE_SIGMA)
-        own = math.sqrt(float(np.mean(np.square(mean - low))))
+        own = float(self._own_errors[self._chosen])
         return {
             "error of the law": f"{text.number(own)} (root mean square over the rows, given this form)",
-            "spread of forms": f"{text.number(float(spread))} ({near} laws of about the same description length)",
+            "spread of forms": f"{text.number(self._form_spread)} ({near} laws of about the same description length)",
         }
 
     @property
     def _headline(self) -> str:
         given = self._given
         parts = [
-            f"{self.status}: {len(self._observations.y)} rows",
-            f"{given['rounds']} rounds in {given['seconds']:.1f} s",
+            f"{self.status}: {self._observations.count} rows",
+            f"{given['rounds']} rounds" + ("" if math.isnan(given["seconds"]) else f" in {given['seconds']:.1f} s"),
             *([str(given["provenance"]["device"])] if "device" in given["provenance"] else []),
             f"chosen by {'hand' if isinstance(self._rule, int) else repr(self._rule)} (.select(rule) changes it)",
         ]
@@ -482,7 +657,7 @@ class Plots:
     def pareto(self, ax: Axes | None = None) -> Axes:
         """Root mean squared error over complexity."""
         r = self._result
-        held_out = _mean_squares(r._front, r._held_out)[0].sqrt().numpy() if r._held_out else np.full(len(r), np.nan)
+        held_out = r._held_out_squares[0].sqrt().numpy() if r._held_out else np.full(len(r), np.nan)
         table = r._table
         return figure.pareto(figure.axes(ax), table["complexity"].values, table["rmse"].values, r._chosen, held_out)
 
@@ -563,7 +738,6 @@ def _mean_squares(front: Front, observations: Observations) -> tuple[torch.Tenso
     return plain, plain if sigma is None else (residual / sigma).square().mean(1)
 
 
-def _r2(mean_squares: torch.Tensor, y: np.ndarray) -> torch.Tensor:
+def _r2(mean_squares: torch.Tensor, variance: float) -> torch.Tensor:
     """1 − mse/variance; NaN where y does not vary."""
-    variance = float(np.var(y))
     return 1 - mean_squares / variance if variance > 0 else torch.full_like(mean_squares, torch.nan)

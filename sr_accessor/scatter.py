@@ -15,6 +15,7 @@ from sr_accessor.noise.model import NoiseModel
 from sr_accessor.observations import Observations
 from sr_accessor.plugins.manager import noise_model
 from sr_accessor.refinement.likelihood import LawErrors
+from sr_accessor.summary import Summary
 
 __all__ = ["deviations", "informed", "likeliest", "measured", "noise_of", "noises_of"]
 
@@ -93,9 +94,9 @@ def measured(
     return tensor(observations.x), tensor(observations.y), sigma, errors
 
 
-def informed(noise: NoiseModel, observations: Observations) -> NoiseModel:
+def informed(noise: NoiseModel, observations: Observations | Summary) -> NoiseModel:
     """The noise model, told whether sigma is in units of y or only relative, as a sample_weight always is."""
-    if deviations(observations) is None or not noise.uses_sigma:
+    if not (observations.has_sigma or observations.has_weight) or not noise.uses_sigma:
         return noise
     return dataclasses.replace(noise, absolute=observations.absolute_sigma)
 

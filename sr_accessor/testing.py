@@ -289,7 +289,7 @@ def _check_sympy(operator: Operator, points: list[Any], values: list[float]) -> 
 
 
 def check_exporter(exporter: Exporter) -> None:
-    """Check that an exporter writes a small law of two columns, text if its files have a suffix.
+    """Check that an exporter writes a small law of two columns, text or bytes if its files have a suffix.
 
     Raises
     ------
@@ -303,7 +303,7 @@ def check_exporter(exporter: Exporter) -> None:
         raise
     except _FAULTS as error:
         raise PluginError(f"exporter {exporter.name!r} raised {type(error).__name__}: {error}") from error
-    if written is None or (exporter.suffix and not isinstance(written, str)):
+    if written is None or (exporter.suffix and not isinstance(written, str | bytes)):
         raise PluginError(f"exporter {exporter.name!r} must return text for {exporter.suffix!r}, not {written!r}")
 
 

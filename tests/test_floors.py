@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parents[1] / "sr_accessor"
 #: stands before it. A room of "" holds the files beside the rooms. "*" stands for all other files of the room;
 #: these may import each other as long as there is no cycle. A NEW FILE is a new word in its place here.
 FLOORS = [
-    ("", "version errors stopping device constraints options units tables observations"),
+    ("", "version errors stopping device constraints options units tables observations summary"),
     (
         "expressions",
         "printers operator elementary vocabulary batch build program evaluate paired jacobian linear rewrite",
@@ -34,10 +34,11 @@ FLOORS = [
         "screens moves selection constants constraints guesses template given all_rows loop",
     ),
     ("uncertainty", "*"),
+    ("files", "envelope values pause record"),
     ("", "lazy scatter datasets equation live result handle known_law regression"),
     ("groups", "split refine common result search known"),
     ("frontends", "functions pandas_accessor xarray_accessor register *"),
-    ("", "__init__"),
+    ("", "__init__ sklearn"),
     ("evaluation", "*"),  # a user of the whole house
     ("", "__main__"),
 ]

@@ -7,6 +7,7 @@ import click
 from sr_accessor.errors import SymRegError
 from sr_accessor.evaluation.control import control
 from sr_accessor.evaluation.coverage import coverage
+from sr_accessor.evaluation.exports import exports
 from sr_accessor.evaluation.figure3 import figure3
 from sr_accessor.evaluation.figure4 import figure4
 from sr_accessor.evaluation.groups import groups
@@ -31,7 +32,7 @@ def commands() -> None:
 
 for command in (
     visible, srbench, peers, control, scaling, in_domain, figure3, figure4, network, new_operators, noise, coverage,
-    groups, wide, speed,
+    groups, wide, speed, exports,
 ):  # fmt: skip
     commands.add_command(command)
 

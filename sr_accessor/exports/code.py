@@ -57,8 +57,9 @@ def expression_text(formula: Formula, language: Language, variable: Callable[[in
     OperatorError : an operator has no printer for this language, and no definition in operators that have.
     """
     expression = formula.expression
-    known = {o.name for o in expression.vocabulary.operators if o.infix or language.name in o.printers}
-    expression = expanded(expression, [o.name for o in expression.vocabulary.operators if o.name not in known])
+    operators = expression.vocabulary.operators
+    known = {o.name for o in operators if o.infix or language.name in o.printers or o.arity == 0}
+    expression = expanded(expression, [o.name for o in operators if o.name not in known])
 
     def number(value: float, free: bool, slot: int) -> _Entry:
         text = language.number(value)
@@ -71,6 +72,8 @@ def expression_text(formula: Formula, language: Language, variable: Callable[[in
         template = operator.printers.get(language.name)
         if template is not None:
             return _templated(template, arguments, language)
+        if operator.arity == 0:  # a number with a name: there it is the number
+            return number(float(operator.torch()), False, 0)
         if operator.infix is None:
             raise OperatorError(
                 f"operator {operator.name!r} cannot be written in {language.name!r}: it has no printer for it. Declare "

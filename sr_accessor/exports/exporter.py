@@ -49,8 +49,8 @@ class Exporter:
     Parameters
     ----------
     name : identifier, unique among exporters: "python", "excel"
-    write : write(formula, **keywords) -> text, or an object of another library
-    suffix : of a file that holds its text; "" where `write` gives no text
+    write : write(formula, **keywords) -> text, bytes, or an object of another library
+    suffix : of a file that holds its text or bytes; "" where `write` gives neither
     operators : name under which operators say how they are written here (`Operator.printers`); None where they need not
 
     Calling it is calling `write`.

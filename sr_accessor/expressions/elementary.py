@@ -100,7 +100,7 @@ ELEMENTARY: tuple[Operator, ...] = (
     Operator(
         "inv", 1, torch.reciprocal, _sympy_inv, r"\frac{{1}}{{{0}}}",
         derivative=(lambda v, a: -v * v,), domain=lambda a: a != 0, units="inverse", bits=2.5,
-        printers=same("1.0/{0}", matlab="1.0./{0}", fortran="1.0d0/{0}"),
+        printers=same("1.0/{0}", matlab="1.0./{0}", fortran="1.0d0/{0}", onnx="Reciprocal({0})"),
     ),
     Operator(
         "abs", 1, torch.abs, "sympy:Abs", r"\left|{0}\right|",

@@ -19,6 +19,7 @@ CALLS: Mapping[str, str] = {
     "matlab": "{name}",
     "fortran": "{name}",
     "sql": "{name}",
+    "onnx": "{name}",
 }
 
 
@@ -34,7 +35,7 @@ def named(name: str, arity: int = 1, **other: str | None) -> dict[str, str]:
     arguments = ", ".join(f"{{{i}}}" for i in range(arity))
     printers = {}
     for language, call in CALLS.items():
-        spelled = other.get(language, name)
+        spelled = other.get(language, name.capitalize() if language == "onnx" else name)
         if spelled is not None:
             whole = "{0}" in spelled or not arity
             printers[language] = spelled if whole else f"{call.format(name=spelled)}({arguments})"

@@ -1,4 +1,8 @@
-"""symreg: the command line. `symreg plugins` lists plugins, `symreg plugins new NAME` writes one to start from."""
+"""symreg: the command line. Every command takes --json; no prompts, files whole or not at all, standard input for "-".
+
+Exit codes: 0 done; 1 the fit found nothing better than the mean; 2 bad input; 3 a plugin at fault; 4 the weights of a
+network are missing or damaged; 130 interrupted, after what was found so far has been written.
+"""
 
 from __future__ import annotations
 
@@ -8,30 +12,44 @@ from pathlib import Path
 
 import click
 
-from sr_accessor.errors import SymRegError, SymRegWarning
+from sr_accessor.errors import ModelIntegrityError, ModelNotFoundError, PluginError, SymRegError, SymRegWarning
+from sr_accessor.frontends.cli_laws import COMMANDS as ABOUT_LAWS
+from sr_accessor.frontends.cli_machine import COMMANDS as ABOUT_THE_MACHINE
+from sr_accessor.frontends.exit_codes import BAD_INPUT, INTERRUPTED, NO_MODEL, PLUGIN_FAULT
 from sr_accessor.version import __version__
 
 __all__ = ["main"]
 
-#: Exit codes: bad input, and a plugin at fault where one was asked for.
-BAD_INPUT, PLUGIN_FAULT = 2, 3
+#: Error -> exit code; any other of ours is bad input.
+_CODES = ((PluginError, PLUGIN_FAULT), ((ModelNotFoundError, ModelIntegrityError), NO_MODEL))
 
 
 class _Group(click.Group):
-    """A group that tells our errors in one line, and ends with the exit code of bad input."""
+    """A group that tells our errors in one line, and ends with their exit code."""
 
     def invoke(self, context: click.Context):
         try:
             return super().invoke(context)
-        except SymRegError as error:
+        except (SymRegError, FileNotFoundError, IsADirectoryError, PermissionError) as error:
             click.echo(f"symreg: {error}", err=True)
-            context.exit(BAD_INPUT)
+            context.exit(next((code for kinds, code in _CODES if isinstance(error, kinds)), BAD_INPUT))
+        except KeyboardInterrupt:
+            click.echo("symreg: interrupted", err=True)
+            context.exit(INTERRUPTED)
 
 
 @click.group(cls=_Group)
 @click.version_option(__version__, prog_name="symreg")
 def main() -> None:
-    """Symbolic regression from the command line."""
+    """Symbolic regression from the command line.
+
+    Exit codes: 0 done; 1 nothing better than the mean was found; 2 bad input; 3 a plugin at fault; 4 the weights of a
+    network are missing or damaged; 130 interrupted, after the best law so far has been written.
+    """
+
+
+for _command in (*ABOUT_LAWS, *ABOUT_THE_MACHINE):
+    main.add_command(_command)
 
 
 @main.group(cls=_Group, invoke_without_command=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import os
 import sys
 import warnings
 from collections.abc import Callable, Hashable, Mapping
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from sr_accessor.handle import FitHandle
     from sr_accessor.result import FitResult
 
-__all__ = ["fit", "predict", "refine"]
+__all__ = ["fit", "load", "predict", "refine"]
 
 #: Keywords about the table; those about the search are the fields of `FitOptions`.
 TABLE_KEYWORDS = (
@@ -78,7 +79,8 @@ def fit(
     errors : of groups without a law: "warn" tells once which, "raise" raises, "ignore" leaves them to ``.status``
     skipna : of xarray: True is nan_policy="omit", False is "raise"
     **options : noise, operators, network, select, constraints, guesses, constants, template, shape, units,
-        validation, timeout, max_rounds, device, random_state, progress, callbacks: see `sr_accessor.options.FitOptions`
+        validation, timeout, max_rounds, device, random_state, progress, callbacks, checkpoint:
+        see `sr_accessor.options.FitOptions`
 
     Returns
     -------
@@ -221,6 +223,26 @@ def refine(
         warnings.warn(remark, stacklevel=3)
     chosen = noises_of(noise, observations)
     return known_law.refine_law(observations, law, chosen, **seed)
+
+
+def load(source: str | os.PathLike) -> FitResult:
+    """The result that `FitResult.save` wrote to a file, or the text of `FitResult.to_json`.
+
+    Parameters
+    ----------
+    source : path of the file; a text that begins with "{" is the result itself
+
+    Raises
+    ------
+    FileNotFoundError : no such file.
+    LoadError : what is not ours, or was changed, or needs an operator or noise model of a plugin that is not here.
+    """
+    from sr_accessor import regression
+    from sr_accessor.files.envelope import read_text
+    from sr_accessor.result import FitResult
+
+    text = isinstance(source, str) and source.lstrip()[:1] == "{"
+    return FitResult.from_json(source if text else read_text(source), regression.resume)
 
 
 def predict(table: pd.DataFrame | xr.Dataset | xr.DataArray, law: FitResult | Equation) -> pd.Series | xr.DataArray:

@@ -12,6 +12,7 @@ from sr_accessor.exports import (
     lmfit,
     matlab,
     numpy,
+    onnx,
     pandas_eval,
     python,
     sql,
@@ -53,5 +54,5 @@ def register_noise_models(registry):
 @hookimpl
 def register_exporters(registry):
     languages = (latex, sympy, python, numpy, torch, jax, pandas_eval, excel, c, julia, matlab, fortran, sql, lmfit)
-    for language in languages:
+    for language in (*languages, onnx):
         registry.add(language.EXPORTER)

@@ -8,7 +8,7 @@ are "given this form": they leave out that the form itself was chosen.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from scipy.special import ndtri, stdtrit
@@ -68,6 +68,14 @@ class Laplace:
             self.absolute, self.root[at], self.null[at],
         )  # fmt: skip
 
+    def first(self, count: int) -> Laplace:
+        """Of the first `count` constants alone: of an expression that has no more of them."""
+        k = slice(count)
+        return replace(
+            self, covariance=self.covariance[:, k, k], stderr=self.stderr[:, k], identifiable=self.identifiable[:, k],
+            root=self.root[:, k, k], null=self.null[:, k, k],
+        )  # fmt: skip
+
     def value_variance(self, gradient: torch.Tensor) -> torch.Tensor:
         """Variance of values from their gradients by the constants.
 
@@ -79,6 +87,8 @@ class Laplace:
         -------
         (F, N), units of y squared; NaN where the value depends on something that is not identifiable
         """
+        if not gradient.shape[1]:  # a law without numbers has no error
+            return gradient.sum(1)
         spread = torch.einsum("fkr,fkn->frn", self.root, gradient).square().sum(1) * self.variance[:, None]
         lost = torch.einsum("fkr,fkn->frn", self.null, gradient).abs().amax(1)
         size = (gradient.abs() * self.null.abs().amax(2)[:, :, None]).amax(1)

@@ -1,11 +1,9 @@
 """Every exporter says what the evaluator says, to 1e-9, wherever a tool to run it is at hand."""
 
-import importlib.util
 import itertools
 import math
 import re
 import shutil
-import sqlite3
 import subprocess
 
 import numpy as np
@@ -13,166 +11,31 @@ import pandas as pd
 import pytest
 import sympy
 import torch
+from click.testing import CliRunner
 
 from sr_accessor.errors import ColumnError, InputError, MissingDependencyError, OperatorError
+from sr_accessor.evaluation.exports import COMPILERS, LAWS, NAMES, WAYS, compiled, exports, module, random_rows, truth
 from sr_accessor.exports import c, excel, fortran, jax, julia, latex, lmfit, matlab, numpy, pandas_eval, python, sql
-from sr_accessor.exports import sympy as sympy_exporter
+from sr_accessor.exports import onnx as onnx_exporter
 from sr_accessor.exports import torch as torch_exporter
 from sr_accessor.exports.code import identifiers
 from sr_accessor.exports.exporter import Exporter, Formula
 from sr_accessor.expressions.elementary import ELEMENTARY
-from sr_accessor.expressions.evaluate import evaluate
 from sr_accessor.expressions.operator import Operator
 from sr_accessor.expressions.parse import parse, parse_model
 from sr_accessor.expressions.vocabulary import Vocabulary
 
 VOCABULARY = Vocabulary(ELEMENTARY)
-NAMES = ("x", "T [K]", "lambda")
-#: Each law of three columns; together they hold every operator, in places where brackets matter.
-LAWS = (
-    "x - (`T [K]` - lambda)",
-    "x/(`T [K]`/lambda)/(x*lambda)",
-    "-x**2 + (-x)**2 - -x",
-    "2**-x + (x**2.5)**0.5",
-    "x**(lambda**0.5) - (x + 1)**3",
-    "-(x + lambda)*-1.5e-7 + 1e22/(x + 1/lambda)",
-    "sin(x) + cos(lambda) + tan(0.3*x)",
-    "asin(0.1*x) + acos(0.1*lambda) + atan(-x)",
-    "sinh(x) - cosh(lambda) + tanh(x - lambda)",
-    "exp(-x/lambda) + log(x*`T [K]`)",
-    "min(x, lambda) + max(x - lambda, 0.5)*min(2, x)",
-    "sqrt(abs(x - lambda)) + 1/(1/x) + pi*x",
-    "abs(min(x, -1)**3) + 1/x**2",
-    "x**2*lambda**3 - (x - lambda)**2",
-    "1/3*x + 2/7",
-    "3.25",
-    "exp(2)*x",
-    "(x/3)**2/(2*x)**3 - 4*(-x)/3",
-)
 MODEL = "A*exp(-k*x) + B*lambda"
 
 
 @pytest.fixture(scope="module")
 def rows():
-    random = np.random.default_rng(7)
-    values = {name: random.uniform(0.2, 3.0, 1000) for name in NAMES}
-    return pd.DataFrame({"x": values["x"], "T [K]": 100 * values["T [K]"], "lambda": values["lambda"]})
+    return random_rows()
 
 
 def formula_of(text, vocabulary=VOCABULARY):
     return Formula(parse(text, vocabulary, NAMES), NAMES, "y")
-
-
-def truth(formula, rows):
-    return evaluate(formula.expression, torch.tensor(rows[list(NAMES)].to_numpy()))[0][0].numpy()
-
-
-def module(source, folder):
-    """The module with this source; imported from a file, as its user would."""
-    path = folder / "exported.py"
-    path.write_text(source, encoding="utf-8")
-    specification = importlib.util.spec_from_file_location("exported", path)
-    made = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(made)
-    return made
-
-
-def columns(formula, rows):
-    return [rows[NAMES[d]].to_numpy(copy=True) for d in formula.used]
-
-
-def by_python(formula, rows, folder):
-    law = module(python.EXPORTER(formula), folder).law
-    return [law(*row) for row in zip(*(c.tolist() for c in columns(formula, rows)), strict=True)] or law()
-
-
-def by_numpy(formula, rows, folder):
-    return module(numpy.EXPORTER(formula), folder).law(*columns(formula, rows))
-
-
-def by_torch(formula, rows, folder):
-    return torch.as_tensor(
-        module(torch_exporter.EXPORTER(formula), folder).law(*map(torch.tensor, columns(formula, rows)))
-    ).numpy()
-
-
-def by_jax(formula, rows, folder):
-    source = jax.EXPORTER(formula)
-    assert source.startswith("import jax.numpy as jnp\n")
-    # jax.numpy has numpy's names and meanings: all that is used of it is checked here, without 100 MB of XLA.
-    return module(source.replace("import jax.numpy as jnp", "import numpy as jnp"), folder).law(*columns(formula, rows))
-
-
-def by_pandas(formula, rows, folder):
-    return rows.eval(pandas_eval.EXPORTER(formula), engine="python")
-
-
-def by_sqlite(formula, rows, folder):
-    with sqlite3.connect(":memory:") as connection:
-        rows.to_sql("t", connection, index=False)
-        return pd.read_sql(f"SELECT {sql.EXPORTER(formula)} AS y FROM t", connection)["y"].to_numpy()
-
-
-def by_sympy(formula, rows, folder):
-    expression = sympy_exporter.EXPORTER(formula)
-    symbols = [sympy.Symbol(n, real=True) for n in NAMES]
-    named = {s.name: s for s in expression.free_symbols}
-    law = sympy.lambdify([named.get(s.name, s) for s in symbols], expression, "numpy")
-    return law(*(rows[n].to_numpy() for n in NAMES))
-
-
-def by_lmfit(formula, rows, folder):
-    model, parameters = lmfit.EXPORTER(formula)
-    given = dict(zip(model.independent_vars, columns(formula, rows), strict=True))
-    return model.eval(parameters, **given) if given else model.func()
-
-
-def by_excel(formula, rows, folder):
-    text = excel.EXPORTER(formula)
-    assert text.startswith("=") and "^" not in text  # -2^2 is 4 in Excel
-    cells = ", ".join(f"{chr(ord('A') + i)}2" for i in range(len(formula.used)))
-    names = {"LN": "log", "POWER": "power", "MIN": "minimum", "MAX": "maximum", "ASIN": "arcsin", "ACOS": "arccos"}
-    names |= {"ATAN": "arctan"} | {n.upper(): n for n in "abs sqrt exp sin cos tan sinh cosh tanh".split()}
-    head = "import numpy as np\n" + "".join(f"{there} = np.{here}\n" for there, here in names.items())
-    source = f"{head}def PI():\n    return np.pi\ndef law({cells}):\n    return {text[1:]}\n"
-    return module(source, folder).law(*columns(formula, rows))
-
-
-def by_matlab(formula, rows, folder):
-    """MATLAB's signs are Python's with points, and so is their order; the brackets make sure of the rest."""
-    return _as_python(
-        matlab.EXPORTER(formula), r"result = (?!law)(.*);", {".*": "*", "./": "/", ".^": "**"}, formula, rows, folder
-    )
-
-
-def by_julia(formula, rows, folder):
-    return _as_python(julia.EXPORTER(formula), r"return @\. (.*)", {"^": "**"}, formula, rows, folder)
-
-
-def _as_python(text, right, signs, formula, rows, folder):
-    (expression,) = re.findall(right, text)
-    (arguments,) = re.findall(r"law\((.*)\)", text)
-    for theirs, ours in signs.items():
-        expression = expression.replace(theirs, ours)
-    names = {"min": "minimum", "max": "maximum", "asin": "arcsin", "acos": "arccos", "atan": "arctan"}
-    names |= {n: n for n in "abs sqrt exp log sin cos tan sinh cosh tanh".split()}
-    head = "import numpy as np\n" + "".join(f"{there} = np.{here}\n" for there, here in names.items())
-    return module(f"{head}def law({arguments}):\n    return {expression}\n", folder).law(*columns(formula, rows))
-
-
-WAYS = {
-    "excel": by_excel,
-    "matlab": by_matlab,
-    "julia": by_julia,
-    "python": by_python,
-    "numpy": by_numpy,
-    "torch": by_torch,
-    "jax": by_jax,
-    "pandas": by_pandas,
-    "sqlite": by_sqlite,
-    "sympy": by_sympy,
-    "lmfit": by_lmfit,
-}
 
 
 def test_the_laws_hold_every_operator():
@@ -195,52 +58,6 @@ def test_the_export_is_the_evaluator(law, way, rows, tmp_path):
 
 
 # ---------------------------------------------------------------------- compiled languages, all laws in one program
-def compiled(command, source, folder, rows, suffix):
-    path, program = folder / f"laws{suffix}", folder / "laws"
-    path.write_text(source)
-    subprocess.run([*command, str(path), "-o", str(program), "-lm"], check=True, capture_output=True, timeout=120)
-    given = "\n".join(" ".join(map(repr, row)) for row in rows.to_numpy().tolist())
-    done = subprocess.run([str(program)], input=given, capture_output=True, text=True, check=True, timeout=60)
-    return np.array([[float(v) for v in line.split()] for line in done.stdout.splitlines()])
-
-
-def c_program(formulas):
-    bodies, calls = [], []
-    for i, formula in enumerate(formulas):
-        bodies.append(c.EXPORTER(formula).replace("double law(", f"double law{i}("))
-        calls.append(f'printf("%.17g ", law{i}({", ".join(f"v[{d}]" for d in formula.used)}));')
-    body = "\n        ".join(calls)
-    return (
-        "#include <stdio.h>\n"
-        + "\n".join(bodies)
-        + (
-            '\nint main(void) {\n    double v[3];\n    while (scanf("%lf %lf %lf", v, v+1, v+2) == 3) {\n'
-            f"        {body}\n"
-            '        printf("\\n");\n    }\n    return 0;\n}\n'
-        )
-    )
-
-
-def fortran_program(formulas):
-    bodies, calls = [], []
-    for i, formula in enumerate(formulas):
-        bodies.append(re.sub(r"\blaw\b(?!')", f"law{i}", fortran.EXPORTER(formula)))
-        calls.append(f"law{i}({', '.join(f'v({d + 1})' for d in formula.used)})")
-    listed = ", &\n ".join(calls)
-    return (
-        f"program laws\nimplicit none\ndouble precision :: v(3)\ninteger :: status\ndo\nread(*,*,iostat=status) v\n"
-        f"if (status /= 0) exit\nwrite(*,'(100es25.16e3)') {listed}\nend do\ncontains\n"
-        + re.sub(r"(?m)^elemental ", "pure ", "".join(bodies))
-        + "end program laws\n"
-    )
-
-
-COMPILERS = {
-    "gcc": (["gcc", "-std=c99", "-Wall", "-Werror", "-O0"], c_program, ".c"),
-    "gfortran": (["gfortran", "-std=f2008", "-O0"], fortran_program, ".f90"),
-}
-
-
 @pytest.mark.parametrize("compiler", [name for name in COMPILERS if shutil.which(name)])
 def test_compiled_languages(compiler, rows, tmp_path):
     command, program, suffix = COMPILERS[compiler]
@@ -385,3 +202,50 @@ def test_every_language_knows_every_operator():
         if not (operator.infix or language in operator.printers)
     ]
     assert not lacking
+
+
+# ---------------------------------------------------------------------- ONNX
+def test_onnx_is_checked_named_and_the_same_bytes_each_time(rows, tmp_path):
+    formula = formula_of("2*exp(-`T [K]`) + lambda")
+    written = onnx_exporter.EXPORTER(formula)
+    assert written == onnx_exporter.EXPORTER(formula)
+    import onnx
+
+    model = onnx.load_from_string(written)
+    assert [i.name for i in model.graph.input] == ["T_K", "lambda_2"] and [o.name for o in model.graph.output] == ["y"]
+    assert model.graph.doc_string == "'y' of 'T [K]', 'lambda'"
+    vocabulary = VOCABULARY.extended([bump(printers={"onnx": "Exp(Neg(Mul({0}, {0})))"})])
+    np.testing.assert_allclose(
+        WAYS["onnx"](formula_of("2*bump(x - 1)", vocabulary), rows, tmp_path),
+        truth(formula_of("2*bump(x - 1)", vocabulary), rows),
+        rtol=1e-12,
+    )
+
+
+def test_what_onnx_cannot_write(monkeypatch):
+    with pytest.raises(OperatorError, match="'bump' cannot be written in 'onnx'"):
+        onnx_exporter.EXPORTER(formula_of("bump(x)", VOCABULARY.extended([bump()])))
+    for template in ("exp {0}", "Exp({0}", "Exp({0}))", "Exp({0}) + 1", ""):
+        with pytest.raises(OperatorError, match="not calls of ONNX operators"):
+            onnx_exporter.EXPORTER(formula_of("bump(x)", VOCABULARY.extended([bump(printers={"onnx": template})])))
+    monkeypatch.setitem(__import__("sys").modules, "onnx", None)
+    with pytest.raises(MissingDependencyError, match=r"pip install 'sr-accessor\[onnx\]'"):
+        onnx_exporter.EXPORTER(formula_of("x"))
+
+
+# ---------------------------------------------------------------------- the command
+def test_one_command_prints_each_exporters_check():
+    done = CliRunner().invoke(exports, [])
+    assert done.exit_code == 0, done.output
+    lines = {line.split()[0]: line for line in done.output.splitlines()}
+    assert all(lines[name].endswith("ok") and f" {len(LAWS)} " in lines[name] for name in WAYS)
+    assert "typeset" in lines["latex"]
+
+
+def test_the_command_checks_a_file_and_tells_what_is_wrong(tmp_path, monkeypatch):
+    frame = pd.DataFrame({"a b": np.linspace(1, 2, 20)}).assign(y=lambda f: 3 * np.sqrt(f["a b"]))
+    frame.symreg.refine("y", "c*sqrt(`a b`)", restarts=0).save(tmp_path / "law.json")
+    monkeypatch.setitem(WAYS, "numpy", lambda formula, rows, folder: truth(formula, rows) * (1 + 1e-8))
+    done = CliRunner().invoke(exports, [str(tmp_path / "law.json")])
+    assert done.exit_code == 1 and re.search("numpy +1 +1.0e-08 WRONG", done.output)
+    assert re.search(r"pandas +column 'a b' cannot|python +1 .*ok", done.output)

@@ -10,7 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from sr_accessor.errors import InputError
-from sr_accessor.frontends.cli import BAD_INPUT, PLUGIN_FAULT, main
+from sr_accessor.frontends.cli import main
+from sr_accessor.frontends.exit_codes import BAD_INPUT, PLUGIN_FAULT
 from sr_accessor.plugins import manager
 from sr_accessor.plugins.scaffold import new_plugin
 

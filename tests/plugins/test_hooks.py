@@ -113,7 +113,7 @@ def test_all_kinds_are_in_the_tables(lab):
     exporters = sr.plugins.exporters().set_index("name")
     assert exporters.loc["spice", "plugin"] == "lab" and exporters.loc["python", "plugin"] == "builtin"
     assert set(exporters.index) == {
-        *("latex sympy python numpy torch jax pandas excel c julia matlab fortran sql lmfit spice".split())
+        *("latex sympy python numpy torch jax pandas excel c julia matlab fortran sql lmfit onnx spice".split())
     }
 
 
