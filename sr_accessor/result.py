@@ -75,6 +75,8 @@ class FitResult:
     rounds, seconds : how long the search went
     provenance : what made it: seed, versions, device, threads, options, plugins ...
     remarks : warnings of the fit
+    laplace, rows : covariance of the front's constants and number of rows, where the front was refined elsewhere on
+        more rows than `observations`, which are a sample of them; None: from the observations
     """
 
     def __init__(
@@ -91,6 +93,8 @@ class FitResult:
         seconds: float = 0.0,
         provenance: Mapping[str, Any] | None = None,
         remarks: Sequence[SymRegWarning] = (),
+        laplace: Laplace | None = None,
+        rows: int | None = None,
     ):
         if not len(front):
             raise InputError("a result needs at least one law; a search that finds none gives the mean")
@@ -98,19 +102,33 @@ class FitResult:
             "observations": observations, "noise": informed(noise, observations), "held_out": held_out,
             "status": status, "rounds": rounds,
             "seconds": seconds, "provenance": dict(provenance or {}), "remarks": tuple(remarks),
-            "parameters": parameters,
+            "parameters": parameters, "laplace": laplace, "rows": rows,
             "front": Front(front.expressions.to("cpu"), front.loss.cpu(), front.bits.cpu(), front.origins),
         }  # fmt: skip
         self._observations, self._held_out, self._front = observations, held_out, self._given["front"]
         self._rule = rule
-        self._chosen = choose(self._front, rule, len(observations.y), self._held_out_mse)
+        self._chosen = choose(self._front, rule, self._rows, self._held_out_mse)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if not name.startswith("_"):
             raise AttributeError(f"a FitResult does not change ({name!r}); .select(rule) gives a new one")
         super().__setattr__(name, value)
 
+    def refined_elsewhere(self, front: Front, laplace: Laplace, rows: int) -> FitResult:
+        """The result with laws that were refined on so many rows, of which the observations are a sample."""
+        return FitResult(**self._given | {"front": front, "laplace": laplace, "rows": rows}, rule=self._rule)
+
     # ------------------------------------------------------------------ what was fitted
+    @property
+    def observations(self) -> Observations:
+        """The rows that were fitted, or a sample of them where these lie in chunks."""
+        return self._observations
+
+    @property
+    def _rows(self) -> int:
+        """Rows that the front was refined on."""
+        return len(self._observations.y) if self._given["rows"] is None else self._given["rows"]
+
     @property
     def target(self) -> Any:
         """Label of the fitted column."""
@@ -147,7 +165,7 @@ class FitResult:
     @cached_property
     def warnings(self) -> tuple[SymRegWarning, ...]:
         """Remarks on the data, the fit and the chosen law."""
-        n, k = len(self._observations.y), int(self._free_counts[self._chosen])
+        n, k = self._rows, int(self._free_counts[self._chosen])
         found = []
         if n <= k + 1:
             message = f"{n} rows for a law with {k} constants; it cannot be checked, measure more"
@@ -268,7 +286,7 @@ class FitResult:
         best, row = self.best, self._table.iloc[self._chosen]
         params = best.params[~best.params["fixed"]]
         arrays = {name: params[name].to_numpy() for name in ("value", "stderr")}
-        stats = {"nobs": np.array(float(len(self._observations.y)))}
+        stats = {"nobs": np.array(float(self._rows))}
         stats |= {name: np.array(row[name]) for name in ("loss", "rmse", "r2", "chi2_red", "aic", "bic")}
         attrs = {"equation": repr(best), "latex": best.to_latex(), "noise": self._given["noise"].name}
         return curvefit_layout(
@@ -316,6 +334,8 @@ class FitResult:
     # ------------------------------------------------------------------ numbers behind it
     @cached_property
     def _laplace(self) -> Laplace:
+        if self._given["laplace"] is not None:
+            return self._given["laplace"]
         x, y, sigma, errors = measured(self._observations)
         front, numbers = self._front.expressions, self._given["parameters"]
         sigma = sigma if errors is None else errors.sigma(front, x, y)
@@ -355,7 +375,7 @@ class FitResult:
                 "r2": _r2(plain, seen.y).numpy(),
                 "r2_val": (nothing if self._held_out is None else self._r2_val).numpy(),
                 "aic": (2 * front.loss + 2 * k).numpy(),
-                "bic": (2 * front.loss + k.to(DTYPE) * math.log(n)).numpy(),
+                "bic": (2 * front.loss + k.to(DTYPE) * math.log(self._rows)).numpy(),
                 "mdl": front.description_length.numpy(),
                 "score": score.numpy(),
                 "n_constants": k.numpy(),
@@ -375,8 +395,9 @@ class FitResult:
     def _statistics(self) -> dict[str, Any]:
         seen, row = self._observations, self._table.iloc[self._chosen]
         dropped = sum(seen.dropped.values())
+        sample = f", of which {len(seen.y)} as a sample" if self._rows > len(seen.y) else ""
         return {
-            "rows": f"{len(seen.y)}" + (f" ({dropped} missing values dropped)" if dropped else ""),
+            "rows": f"{self._rows}{sample}" + (f" ({dropped} missing values dropped)" if dropped else ""),
             "held-out rows": 0 if self._held_out is None else len(self._held_out.y),
             "constants": int(row["n_constants"]),
             "complexity": int(row["complexity"]),
@@ -405,7 +426,7 @@ class FitResult:
     def _headline(self) -> str:
         given = self._given
         parts = [
-            f"{self.status}: {len(self._observations.y)} rows",
+            f"{self.status}: {self._rows} rows",
             f"{given['rounds']} rounds in {given['seconds']:.1f} s",
             *([str(given["provenance"]["device"])] if "device" in given["provenance"] else []),
             f"chosen by {self._rule!r} (.select(rule) changes it)",

@@ -34,7 +34,7 @@ FLOORS = [
         "moves selection constants constraints guesses template given all_rows loop",
     ),
     ("uncertainty", "*"),
-    ("", "lazy scatter datasets equation result known_law regression"),
+    ("", "lazy scatter datasets equation result known_law regression chunked"),
     ("groups", "split refine common result search known"),
     ("frontends", "functions pandas_accessor xarray_accessor register *"),
     ("", "__init__"),

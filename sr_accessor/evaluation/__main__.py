@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from sr_accessor.errors import SymRegError
+from sr_accessor.evaluation.chunks import chunks
 from sr_accessor.evaluation.coverage import coverage
 from sr_accessor.evaluation.groups import groups
 from sr_accessor.evaluation.network import network
@@ -22,7 +23,7 @@ def commands() -> None:
     """How good and how fast: every command prints a table and the machine it was measured on."""
 
 
-for command in (visible, peers, noise, wide, speed, network, coverage, groups):
+for command in (visible, peers, noise, wide, speed, network, coverage, groups, chunks):
     commands.add_command(command)
 
 
