@@ -6,12 +6,19 @@ import click
 
 from sr_accessor.errors import SymRegError
 from sr_accessor.evaluation.chunks import chunks
+from sr_accessor.evaluation.control import control
 from sr_accessor.evaluation.coverage import coverage
+from sr_accessor.evaluation.figure3 import figure3
+from sr_accessor.evaluation.figure4 import figure4
 from sr_accessor.evaluation.groups import groups
+from sr_accessor.evaluation.in_domain import in_domain
 from sr_accessor.evaluation.network import network
+from sr_accessor.evaluation.new_operators import new_operators
 from sr_accessor.evaluation.peers import peers
 from sr_accessor.evaluation.pure_noise import noise
+from sr_accessor.evaluation.scaling import scaling
 from sr_accessor.evaluation.speed import speed
+from sr_accessor.evaluation.srbench import srbench
 from sr_accessor.evaluation.visible import visible
 from sr_accessor.evaluation.wide import wide
 
@@ -23,7 +30,10 @@ def commands() -> None:
     """How good and how fast: every command prints a table and the machine it was measured on."""
 
 
-for command in (visible, peers, noise, wide, speed, network, coverage, groups, chunks):
+for command in (
+    visible, srbench, peers, control, scaling, in_domain, figure3, figure4, network, new_operators, noise, coverage,
+    groups, chunks, wide, speed,
+):  # fmt: skip
     commands.add_command(command)
 
 

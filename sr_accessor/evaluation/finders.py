@@ -11,20 +11,36 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import torch
 
 from sr_accessor.decoding import scaling
 from sr_accessor.decoding.draft import draft
-from sr_accessor.device import DTYPE
+from sr_accessor.device import DTYPE, generator
+from sr_accessor.evaluation.problems import Problem
+from sr_accessor.evaluation.scoring import Answer, Method
 from sr_accessor.expressions.batch import Expressions
 from sr_accessor.expressions.evaluate import evaluate
+from sr_accessor.expressions.symbolic import to_sympy
 from sr_accessor.expressions.vocabulary import Vocabulary
 from sr_accessor.prior.examples import sample_expressions
 from sr_accessor.refinement.levenberg_marquardt import levenberg_marquardt
 from sr_accessor.transformer.checkpoint import load
 from sr_accessor.transformer.model import Transformer
 
-__all__ = ["PRIOR", "Finder", "Found", "Proposals", "find_within", "finder", "network_proposals", "prior_proposals"]
+__all__ = [
+    "PRIOR",
+    "ROWS",
+    "Finder",
+    "Found",
+    "Proposals",
+    "find_within",
+    "finder",
+    "method_of",
+    "network_proposals",
+    "prior_proposals",
+]
 
 #: Candidates of one round. Rounds of 64 cost nearly as much: both sources look at two and a half times as many per
 #: second in rounds of 256.
@@ -33,6 +49,8 @@ ROUND = 256
 EXACT = 1e-24
 #: The finder without a network: samples of the prior that the networks are trained on.
 PRIOR = "prior"
+#: Rows of a visible problem that finders see; SRBench's tables have thousands.
+ROWS = 300
 
 
 @dataclass(frozen=True)
@@ -122,3 +140,24 @@ def finder(name: str | Path, vocabulary: Vocabulary, *, prior: str = "science") 
     else:
         proposals = network_proposals(load(name).model, vocabulary)
     return lambda x, y, seconds, generator: find_within(proposals, x.to(DTYPE), y.to(DTYPE), seconds, generator)
+
+
+def method_of(find: Finder) -> Method:
+    """A finder as a method of the visible pack; it sees `ROWS` of the training rows."""
+
+    def answer(problem: Problem, seconds: float) -> Answer:
+        record, began = problem.record, time.perf_counter()
+        table = problem.train.sample(min(ROWS, len(problem.train)), random_state=problem.seed)
+        x, y = (torch.tensor(table[c].to_numpy(float), dtype=DTYPE) for c in (record.features, record.target))
+        law = find(x, y, seconds, generator(problem.seed)).law
+        took = time.perf_counter() - began
+
+        def predict(inputs: pd.DataFrame) -> np.ndarray:
+            points = torch.tensor(inputs[record.features].to_numpy(float), dtype=DTYPE)
+            values = evaluate(law, points)[0][0] if law is not None else torch.full((len(points),), torch.nan)
+            return values.numpy()
+
+        expression = None if law is None else to_sympy(law, record.features)[0]
+        return Answer(predict, expression, "done", took, None if law is None else int(law.complexity))
+
+    return answer

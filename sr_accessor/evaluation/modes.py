@@ -1,15 +1,15 @@
 """Modes: the paper's four ways from points to a law: whose structure, whose first constants, refined or not.
 
-Each function has one bag of points; the network draws as many sequences as the paper keeps, at the paper's
-temperature, and SciPy's BFGS refines all of them. The law of least squared error over the given points is judged at
-fresh ones [Kamienny et al. 2022, Table 2; system.md §5, §6.1].
+The network draws as many sequences as the paper keeps, at the paper's temperature, and SciPy's BFGS (or our own
+refinement) improves all of them. The law of least squared error over the given points is judged at fresh ones
+[Kamienny et al. 2022, Table 2; system.md §5, §6.1].
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,14 +25,18 @@ from sr_accessor.expressions.batch import Expressions
 from sr_accessor.expressions.evaluate import evaluate
 from sr_accessor.expressions.vocabulary import Vocabulary
 from sr_accessor.refinement.bfgs import bfgs
+from sr_accessor.refinement.levenberg_marquardt import levenberg_marquardt
+from sr_accessor.refinement.solution import Refined
 from sr_accessor.transformer.checkpoint import load
 from sr_accessor.transformer.model import Transformer
 
-__all__ = ["TOLERANCES", "Mode", "judge_modes", "modes_of", "modes_table"]
+__all__ = ["REFINEMENTS", "TOLERANCES", "Mode", "judge_modes", "modes_of", "modes_table", "scores", "values_of"]
 
 #: Sequences drawn for a function, all of them refined, and their temperature, as published.
 SAMPLES, TEMPERATURE = 10, 0.1
 TOLERANCES = (0.1, 0.01, 0.001)
+#: What improves the constants: as published, or what the library itself does, all candidates at once.
+REFINEMENTS: Mapping[str, Callable[..., Refined]] = {"bfgs": bfgs, "lm": levenberg_marquardt}
 
 
 @dataclass(frozen=True)
@@ -42,14 +46,16 @@ class Mode:
     Parameters
     ----------
     model : writes the drafts
-    refined : whether BFGS improves their constants
+    refined : whether their constants are improved
     random_start : whether their constants are N(0, 1) draws instead of what the network wrote
+    refinement : of `REFINEMENTS`
     """
 
     name: str
     model: Transformer
     refined: bool
     random_start: bool = False
+    refinement: str = "bfgs"
 
     def law(
         self, x: torch.Tensor, y: torch.Tensor, vocabulary: Vocabulary, random: torch.Generator
@@ -60,7 +66,7 @@ class Mode:
             random_start=self.random_start,
         ).expressions  # fmt: skip
         if self.refined:
-            refined = bfgs(drafts, x, y)
+            refined = REFINEMENTS[self.refinement](drafts, x, y)
             drafts, loss = refined.expressions, refined.loss
         else:
             values, valid = evaluate(drafts, x)
@@ -69,8 +75,10 @@ class Mode:
         return drafts[usable[loss[usable].argmin()][None]].trimmed() if len(usable) else None
 
 
-def modes_of(weights: str | Path, skeleton: str | Path | None = None) -> list[Mode]:
+def modes_of(weights: str | Path, skeleton: str | Path | None = None, refinement: str = "bfgs") -> list[Mode]:
     """The modes of a network that writes constants; the first, "skeleton + BFGS", only with `skeleton` weights.
+
+    `refinement`, of `REFINEMENTS`, gives the modes their names.
 
     Raises
     ------
@@ -89,7 +97,7 @@ def modes_of(weights: str | Path, skeleton: str | Path | None = None) -> list[Mo
         if other.config.targets != "skeleton":
             raise InputError(f"{skeleton} writes constants; --skeleton needs weights trained with --targets skeleton")
         found.insert(0, Mode("skeleton + BFGS", other, refined=True))
-    return found
+    return [replace(m, name=m.name.replace("BFGS", refinement.upper()), refinement=refinement) for m in found]
 
 
 def judge_modes(modes: Sequence[Mode], some: Sequence[Function], known: Vocabulary, seed: int) -> pd.DataFrame:
@@ -111,11 +119,23 @@ def modes_table(rows: pd.DataFrame) -> pd.DataFrame:
     return table.round(3).reset_index()
 
 
+def scores(y: np.ndarray, prediction: np.ndarray) -> dict[str, float | bool]:
+    """R², not below 0, and whether the prediction is within each tolerance at 95 % of the points, as published.
+
+    A prediction that is not finite somewhere has R² = 0; it counts.
+    """
+    largest = np.abs(y).max()  # squares of y = 1e200 would overflow
+    goodness = r2(y / largest, prediction / largest) if largest > 0 else r2(y, prediction)
+    return {"R2": max(0.0, goodness)} | {f"Acc {t:g}": accuracy_within(y, prediction, t) for t in TOLERANCES}
+
+
 def _scores(law: Expressions | None, f: Function) -> dict[str, float | bool]:
-    y = f.fresh_y.numpy()
-    prediction = np.full_like(y, np.nan)
-    if law is not None:
-        values, valid = evaluate(law, f.fresh_x)
-        prediction = torch.where(valid, values, torch.nan)[0].numpy()
-    within = {f"Acc {t:g}": accuracy_within(y, prediction, t) for t in TOLERANCES}
-    return {"R2": max(0.0, r2(y, prediction)), **within, "no law": law is None}
+    return scores(f.fresh_y.numpy(), values_of(law, f.fresh_x)) | {"no law": law is None}
+
+
+def values_of(law: Expressions | None, x: torch.Tensor) -> np.ndarray:
+    """A law's values at points (N, D); NaN where it has none."""
+    if law is None:
+        return np.full(len(x), np.nan)
+    values, valid = evaluate(law, x)
+    return torch.where(valid, values, torch.nan)[0].numpy()

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import sys
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -19,13 +18,14 @@ import pandas as pd
 import torch
 
 from sr_accessor.decoding.draft import draft
-from sr_accessor.device import DTYPE, generator
+from sr_accessor.device import generator
 from sr_accessor.evaluation.finders import (
     PRIOR,
     Finder,
     Found,
     find_within,
     finder,
+    method_of,
     network_proposals,
     prior_proposals,
 )
@@ -34,12 +34,11 @@ from sr_accessor.evaluation.intervals import sign_test, wilson
 from sr_accessor.evaluation.machine import provenance
 from sr_accessor.evaluation.metrics import SOLVED_R2
 from sr_accessor.evaluation.modes import SAMPLES, TEMPERATURE, judge_modes, modes_of, modes_table
-from sr_accessor.evaluation.problems import Problem, select, stratified
-from sr_accessor.evaluation.scoring import Answer, Method
+from sr_accessor.evaluation.problems import select, stratified
+from sr_accessor.evaluation.scoring import Method
 from sr_accessor.evaluation.side_by_side import fit_both, side_by_side
 from sr_accessor.evaluation.visible import evaluate_methods
 from sr_accessor.expressions.evaluate import evaluate
-from sr_accessor.expressions.symbolic import to_sympy
 from sr_accessor.expressions.vocabulary import Vocabulary
 from sr_accessor.plugins.manager import vocabulary as registered
 from sr_accessor.prior.examples import PRESETS
@@ -55,8 +54,6 @@ __all__ = ["constants_within", "network", "recovery", "recovery_table", "verdict
 
 #: A constant counts as right within this part of itself; refinement mends the rest.
 CONSTANT_TOLERANCE = 0.1
-#: Rows of a visible problem that finders see; SRBench's tables have thousands.
-ROWS = 300
 #: Seconds for one function: of a finder alone, and of a fit.
 FINDER_SECONDS, FIT_SECONDS = 2.0, 10.0
 
@@ -238,7 +235,7 @@ def verdict(
     known = registered()
     finders = {"old": finder(old, known, prior=prior), "new": finder(new, known, prior=prior)}
     rows = recovery(finders, functions_of(prior, count, known, seed=seed), seconds, seed)
-    methods: dict[str, Method] = {name: partial(_answer, find) for name, find in finders.items()}
+    methods: dict[str, Method] = {name: method_of(find) for name, find in finders.items()}
     records = stratified([r for r in select() if r.formula is not None], seed)[:visible]
     with tempfile.TemporaryDirectory() as folder:
         seen = evaluate_methods(methods, records, Path(folder) / "rows.csv", budget=seconds)
@@ -264,23 +261,6 @@ def _compared(what: str, rows: pd.DataFrame) -> tuple[str, bool]:
         f"won {won}, lost {lost} (sign test p = {sign_test(won, lost):.2g})"
     )
     return text, new > old
-
-
-def _answer(find: Finder, problem: Problem, seconds: float) -> Answer:
-    """A finder on a visible problem."""
-    record, began = problem.record, time.perf_counter()
-    table = problem.train.sample(min(ROWS, len(problem.train)), random_state=problem.seed)
-    x, y = (torch.tensor(table[c].to_numpy(float), dtype=DTYPE) for c in (record.features, record.target))
-    law = find(x, y, seconds, generator(problem.seed)).law
-    took = time.perf_counter() - began
-
-    def predict(inputs: pd.DataFrame):
-        points = torch.tensor(inputs[record.features].to_numpy(float), dtype=DTYPE)
-        values = evaluate(law, points)[0][0] if law is not None else torch.full((len(points),), torch.nan)
-        return values.numpy()
-
-    expression = None if law is None else to_sympy(law, record.features)[0]
-    return Answer(predict, expression, "done", took, None if law is None else int(law.complexity))
 
 
 def _share(hits: int, of: int) -> str:

@@ -72,14 +72,15 @@ def relation(candidate: sympy.Expr, truth: sympy.Expr) -> str:
     """How a candidate stands to the truth by SRBench's rule; the words of `Verdict.relation`.
 
     After rounding every float to three decimals and `simplify`, truth − candidate is a constant ("equal" where
-    sympy shows it to be 0) or candidate / truth is a constant other than 0. Two additions that only remove false
+    sympy shows it to be 0) or candidate / truth is a constant other than 0. Three additions that only remove false
     negatives: what sympy sees as equal up to a constant before any rounding is accepted (rounding makes some truths
-    differ from themselves), and float exponents within 5e-4 of a half or an integer become that number.
+    differ from themselves), float exponents within 5e-4 of a half or an integer become that number, and a float that
+    is rounded to an integer becomes it (to sympy, sin(1.0*x) - sin(x) is not 0).
     """
     found = _unrounded(candidate, truth)
     if found:
         return found
-    truth, candidate = (round_floats(_rational_powers(e).subs(sympy.pi, _PI)) for e in (truth, candidate))
+    truth, candidate = (_whole(round_floats(_rational_powers(e).subs(sympy.pi, _PI))) for e in (truth, candidate))
     candidate = sympy.simplify(candidate, ratio=1)
     if candidate.is_number or candidate is sympy.nan:
         return "constant"
@@ -131,6 +132,12 @@ def _unrounded(candidate: sympy.Expr, truth: sympy.Expr) -> str | None:
     if quotient.is_number and quotient.is_finite and quotient != 0:
         return "scaled"
     return None
+
+
+def _whole(expression: sympy.Expr) -> sympy.Expr:
+    """2.0 becomes 2."""
+    floats = expression.atoms(sympy.Float)
+    return expression.xreplace({c: sympy.Integer(int(c)) for c in floats if float(c).is_integer()})
 
 
 def _is_constant(expression: sympy.Expr) -> bool:

@@ -20,6 +20,7 @@ from sr_accessor.expressions.batch import Expressions
 from sr_accessor.expressions.operator import Operator
 from sr_accessor.expressions.program import BEARING, NUMBER, ONES, SHARED, ZEROS, Program, Slab, compile_program
 from sr_accessor.expressions.vocabulary import CONSTANT, LITERAL, PAD, VARIABLE
+from sr_accessor.stopping import look
 
 __all__ = ["Bound", "Form", "bind", "evaluate", "forms_of", "read_prefix", "rows_of", "run"]
 
@@ -233,6 +234,7 @@ def run(bound: Bound, constants: torch.Tensor) -> tuple[torch.Tensor, torch.Tens
     values_BN, the whole table (size, N), and the arguments of each bearing slab (for the reverse sweep). The last
     two are the bound memory: the next run overwrites them.
     """
+    look()  # all long work comes by here
     program, table = bound.program, bound.table
     bound.numbers.read(constants.reshape(-1, bound.numbers.memory.shape[1]).to(table))
     for level, rows in zip(program.levels, bound.rows, strict=True):

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sr_accessor.equation import Equation
     from sr_accessor.groups.result import GroupedResult
     from sr_accessor.groups.split import Groups
+    from sr_accessor.handle import FitHandle
     from sr_accessor.result import FitResult
 
 __all__ = ["fit", "predict", "refine"]
@@ -44,6 +45,7 @@ def fit(
     absolute_sigma: bool | None = None,
     sample_weight: Any = None,
     nan_policy: str = "omit",
+    background: bool = False,
     by: Any = None,
     over: Any = None,
     shared: bool = True,
@@ -51,7 +53,7 @@ def fit(
     reduce_dims: Any = None,
     skipna: bool | None = None,
     **options: Any,
-) -> FitResult | GroupedResult | dict[Hashable, FitResult] | xr.DataTree:
+) -> FitResult | FitHandle | GroupedResult | dict[Hashable, FitResult] | xr.DataTree:
     """Find the law behind a table: the target as a formula of the features.
 
     Parameters
@@ -68,6 +70,7 @@ def fit(
         sigma is given
     sample_weight : factor of each squared residual: a label or one number per row
     nan_policy : "omit" leaves out rows with missing values and counts them, "raise" raises
+    background : True returns at once, while the search runs in a thread of its own
     by : of a DataFrame, label or labels of columns or index levels: one form for all groups, each its own constants
     over : of xarray, dimension or dimensions along which there is a law each, in the same way
     reduce_dims : the other way to say `over`, as in xarray's `curvefit`: a law for each point of the dimensions
@@ -80,8 +83,8 @@ def fit(
 
     Returns
     -------
-    FitResult; GroupedResult with `by` or `over`; {group: FitResult} for a GroupBy; for a DataTree one of the Datasets
-    that ``result.to_dataset()`` gives
+    FitResult; with `background` a FitHandle: `.result()`, `.stop()`, `await`; GroupedResult with `by` or `over`;
+    {group: FitResult} for a GroupBy; for a DataTree one of the Datasets that ``result.to_dataset()`` gives
 
     Raises
     ------
@@ -91,7 +94,9 @@ def fit(
     -----
     SymRegWarning : what was left out or looks suspicious; also kept on the result.
     """
-    chosen = FitOptions.from_keywords(options, TABLE_KEYWORDS)
+    chosen = FitOptions.from_keywords(options, (*TABLE_KEYWORDS, "background"))
+    if background and (by is not None or over is not None or reduce_dims is not None or _is_tree(table)):
+        raise OptionError("background=True is for one table and one law; leave it out here")
     if _is_tree(table):
         given = {
             "features": features, "sigma": sigma, "sigma_x": sigma_x, "absolute_sigma": absolute_sigma,
@@ -118,7 +123,9 @@ def fit(
 
         return fit_chunks(table, target, about, chosen)
     if not isinstance(table, pd.api.typing.DataFrameGroupBy):
-        return _fit_one(table, target, about, chosen)
+        return _fit_one(table, target, about, chosen, background)
+    if background:
+        raise OptionError("background=True is for one table; fit each group with it, or leave it out")
     results = {}
     for key, group in table:
         # What defines a group is constant in it: no feature, and nothing to be warned about.
@@ -237,7 +244,9 @@ def predict(table: pd.DataFrame | xr.Dataset | xr.DataArray, law: FitResult | Eq
     return law.predict(table)
 
 
-def _fit_one(table: Any, target: Hashable | None, about: dict[str, Any], options: FitOptions) -> FitResult:
+def _fit_one(
+    table: Any, target: Hashable | None, about: dict[str, Any], options: FitOptions, background: bool = False
+) -> FitResult | FitHandle:
     observations = _observe(table, target, about)
     for remark in observations.remarks:
         if remark.code != "SKIPPED":  # a note: most tables have a column of names, and nothing is wrong with it
@@ -245,7 +254,7 @@ def _fit_one(table: Any, target: Hashable | None, about: dict[str, Any], options
 
     from sr_accessor import regression  # loads torch, which wrong input should not have to wait for
 
-    return regression.fit(observations, options)
+    return (regression.launch if background else regression.fit)(observations, options)
 
 
 def _labels_of(table: Any) -> list[Hashable]:

@@ -1,4 +1,4 @@
-"""python -m sr_accessor.training: train a network; `merge` joins shards of weights, `card` writes the model card."""
+"""python -m sr_accessor.training: train a network, or the `pair` of the paper's comparison; `merge` shards, `card`."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 @click.option("--threads", type=click.IntRange(min=1), help="Processor threads; default as torch has it.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--schedule", type=click.Choice(list(SCHEDULES)), help="Default stable; for preset paper, paper.")
-@click.option("--lr", "peak", type=float, help="Largest learning rate; default by preset.")
+@click.option("--lr", "peak", type=float, help="Largest learning rate; default by preset, less with --from.")
 @click.option("--clip", type=float, default=CLIP, show_default=True, help="Largest norm of the gradient.")
-@click.option("--batch-points", type=int, default=BATCH_POINTS, show_default=True, help="Points of a batch.")
+@click.option("--batch-points", type=int, help=f"Points of a batch; default {BATCH_POINTS:,}, or as --from had.")
 @click.option("--shards", type=int, default=1, show_default=True, help="Batches per update, shared by the processes.")
 @click.option("--validation", type=int, default=10_000, show_default=True, help="Held-out functions.")
 @click.option("--validate-every", type=float, default=Intervals.validate, show_default=True, help="Seconds.")
@@ -87,6 +87,37 @@ def commands(
         if shard_size is not None:
             for piece in checkpoint.shard(outcome.weights, int(shard_size * 2**20)):
                 click.echo(str(piece))
+
+
+#: The pair that is bundled: updates of each network, and points of a batch.
+PAIR_STEPS, PAIR_POINTS = 4280, 2000
+
+
+@commands.command()
+@click.option("--steps", type=click.IntRange(min=1), default=PAIR_STEPS, show_default=True, help="Updates of each.")
+@click.option("--out", type=_FOLDER, default="training-pair", show_default=True, help="Folder of both runs.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 ...")
+@click.option("--threads", type=click.IntRange(min=1), help="Processor threads; default as torch has it.")
+@click.option("--validation", type=click.IntRange(min=2), default=1000, show_default=True, help="Held-out functions.")
+@click.option("--progress/--no-progress", default=True, show_default=True)
+def pair(steps, out, device, threads, validation, progress) -> None:
+    """Train the two networks of the paper's comparison, one after the other, on the same examples of its prior.
+
+    paper-e2e writes constants, paper-skeleton a placeholder for each; size, seed and examples are the same. The same
+    command again goes on where it stood.
+    """
+    if threads is not None:
+        torch.set_num_threads(threads)
+    for targets in ("e2e", "skeleton"):
+        plan = make_plan(
+            preset_name="pair", prior="paper", targets=targets, batch_points=PAIR_POINTS, validation=validation
+        )
+        outcome = train(plan, out / targets, Budget(steps=steps), device=device, progress=progress)
+        if outcome.reason == "asked":
+            break
+        place = out / f"paper-{targets}.safetensors"
+        checkpoint.write_whole(place, [outcome.weights.read_bytes()])
+        click.echo(f"{outcome.counters.examples:,} examples, {outcome.counters.seconds:,.0f} s; weights in {place}")
 
 
 @commands.command()

@@ -32,6 +32,8 @@ TOKEN_SIZES = {"triples": (16, 24, 36, 56), "words": (8, 12, 16, 24, 36, 56)}
 BLOCK, BLOCK_CUDA = 4096, 65_536
 #: An augmented example keeps at least this many of its points; a law is rarely clear from fewer.
 FEWEST_POINTS = 16
+#: Share of the examples that have one of the operators to be learnt, if there are any; the prior alone gives few.
+NEW_SHARE = 1 / 4
 #: The validation functions are those of this seed, whatever the seed of the training.
 HELD_OUT_SEED = 20_220_422
 
@@ -106,6 +108,7 @@ class Source:
     batch_points : points of a batch
     block : examples drawn at once; None: by device
     features : dtype of bit features
+    new : names of operators that the network is to learn beside what it knows; see `NEW_SHARE`
     """
 
     prior: str
@@ -116,6 +119,7 @@ class Source:
     batch_points: int = BATCH_POINTS
     block: int | None = None
     features: torch.dtype = torch.float32
+    new: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         wrong = [n for n in ("batch_points", "block") if getattr(self, n) is not None and getattr(self, n) < 1]
@@ -171,6 +175,8 @@ def batches(source: Source, position: Position | None = None) -> Iterator[tuple[
         examples = sample_examples(
             source.prior, source.block_size, generator, source.tokenizer.vocabulary, source.device
         )
+        if source.new:
+            examples = rehearsed(examples, source.new, generator)
         ready = here.carry.joined(prepare(augment(examples, source.tokenizer.config, generator), source.tokenizer))
         groups, rest = cut(ready, source)
         order = torch.randperm(len(groups), generator=generator, device=source.device).tolist()
@@ -245,6 +251,18 @@ def augment(examples: Examples, config: TransformerConfig, generator: torch.Gene
     codes = torch.where(codes >= VARIABLE, renumbered, codes)
     law = Expressions(codes, e.expressions.constants, e.expressions.vocabulary)
     return Examples(law, x, y, points, e.dimensions)
+
+
+def rehearsed(examples: Examples, new: tuple[str, ...], generator: torch.Generator) -> Examples:
+    """All examples with a new operator, and so many others, at random, that the former are `NEW_SHARE`; without
+    them the network would forget what it knows. All, where none has one.
+    """
+    codes, vocabulary = examples.expressions.codes, examples.expressions.vocabulary
+    ids = torch.tensor([vocabulary.id(name) for name in new], device=codes.device)
+    has = torch.isin(codes, ids).any(1)
+    wanted = round(int(has.sum()) * (1 - NEW_SHARE) / NEW_SHARE)
+    order = torch.rand(len(has), generator=generator, device=codes.device).masked_fill(has, -1.0).argsort()
+    return examples[order[: int(has.sum()) + wanted]] if wanted else examples
 
 
 def prepare(examples: Examples, tokenizer: Tokenizer) -> Prepared:

@@ -47,7 +47,9 @@ EPOCH = 3_000_000
 #: Training ends when so many epochs in a row bring less than this to the best validation accuracy.
 PATIENCE, LEAST_GAIN = 3, 1e-3
 #: Largest rate of the modern schedules by preset; smaller networks bear more.
-PEAKS = {"paper": PAPER_PEAK, "base": 6e-4, "small": 1e-3, "mini": 3e-3, "tiny": 3e-3}
+PEAKS = {"paper": PAPER_PEAK, "base": 6e-4, "small": 1e-3, "mini": 3e-3, "pair": 3e-3, "tiny": 3e-3}
+#: Largest rate of a run that begins with weights, relative to those: what they know should change little.
+GENTLER = 1 / 3
 #: Published (system.md §4).
 CLIP = 0.5
 #: Updates in a row whose gradient is not finite before the run gives up.
@@ -103,12 +105,14 @@ def make_plan(
     peak: float | None = None,
     clip: float = CLIP,
     shards: int = 1,
-    batch_points: int = BATCH_POINTS,
+    batch_points: int | None = None,
     validation: int = 10_000,
     start_from: str | None = None,
     operators: Sequence[str] = (),
 ) -> Plan:
     """Settings checked all at once, with the defaults that depend on each other.
+
+    With `start_from`, preset and batches are by default those of the weights, and the rate is `GENTLER`.
 
     Raises
     ------
@@ -120,15 +124,18 @@ def make_plan(
         path = checkpoint.find(start_from)
         begun_with = checkpoint.file_sha256(path)
         header, _ = checkpoint.read_header(path)
-        stored = header["provenance"].get("plan", {}).get("preset", "")
-        preset_name = preset_name or stored or "base"
+        stored = header["provenance"].get("plan", {})
+        preset_name = preset_name or stored.get("preset")
+        batch_points = batch_points or stored.get("batch_points")
+    batch_points = BATCH_POINTS if batch_points is None else batch_points
     preset_name = preset_name or "base"
     preset(preset_name)
     schedule = schedule or ("paper" if preset_name == "paper" else "stable")
     for value, known, what in ((prior, PRIORS, "prior"), (schedule, SCHEDULES, "schedule")):
         if value not in known:
             raise UnknownNameError(f"no {what} {value!r}; {nearest(value, known)}")
-    peak = peak if peak is not None else PAPER_PEAK if schedule == "paper" else PEAKS[preset_name]
+    if peak is None:
+        peak = PAPER_PEAK if schedule == "paper" else PEAKS[preset_name] * (GENTLER if start_from else 1)
     numbers = {"lr": peak, "clip": clip, "shards": shards, "batch-points": batch_points, "validation": validation}
     wrong = [f"{name}={value} must be positive" for name, value in numbers.items() if not 0 < value < math.inf]
     if targets not in ("e2e", "skeleton"):
@@ -257,6 +264,7 @@ def source(plan: Plan, model: Transformer, shard: int, world: World, how: Precis
         shard=shard,
         batch_points=plan.batch_points,
         features=how.dtype,
+        new=tuple(name for name in plan.operators.split(",") if name),
     )
 
 

@@ -111,6 +111,12 @@ class SelfAttention(nn.Module):
         )
         return self.output(seen.transpose(1, 2).flatten(2)), cache
 
+    def weights(self, x: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+        """(B, T, E) -> (B, H, T, T): how much each position takes from each, to be looked at; `forward` is faster."""
+        queries, keys, _ = (_heads(part, self.heads) for part in self.inputs(x).chunk(3, -1))
+        scores = queries @ keys.mT / queries.shape[-1] ** 0.5
+        return (scores if mask is None else scores.masked_fill(~mask, -torch.inf)).softmax(-1)
+
 
 class CrossAttention(nn.Module):
     """Every position of a sequence looks at all points of its bag."""

@@ -8,6 +8,7 @@ executed. Operators are stored by name; `tokenizer.Tokenizer` maps them to the i
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import json
 import math
 import os
@@ -20,19 +21,35 @@ from typing import Any
 
 import torch
 
-from sr_accessor.errors import LoadError, ModelIntegrityError, ModelNotFoundError
+from sr_accessor.errors import LoadError, ModelIntegrityError, ModelNotFoundError, nearest
 from sr_accessor.transformer.config import TransformerConfig
 from sr_accessor.transformer.model import Transformer
 
-__all__ = ["Checkpoint", "file_sha256", "find", "load", "merge", "read_header", "save", "shard", "write_whole"]
+__all__ = [
+    "SUMS",
+    "Checkpoint",
+    "file_sha256",
+    "find",
+    "folders",
+    "load",
+    "merge",
+    "read_header",
+    "read_sums",
+    "save",
+    "shard",
+    "write_whole",
+]
 
 FORMAT = 1
 #: Header bytes we are willing to parse; a real one is about 20 kB.
 _LARGEST_HEADER = 4 * 2**20
 _KEY = "sr_accessor"
 _WEIGHTS = Path(__file__).parent.parent / "weights"
-#: Folder with further networks, NAME.safetensors each.
+#: Folder of the user's networks, NAME.safetensors each; without it, that of the operating system's custom.
 ENVIRONMENT = "SR_ACCESSOR_MODELS"
+#: File beside networks with a line for each, as `sha256sum` writes it and checks it.
+SUMS = "SHA256SUMS"
+_SUM = re.compile(r"([0-9a-f]{64}) [ *](.+)\Z")
 _SHARD = re.compile(r"(.+)\.(\d{3})-of-(\d{3})\Z")
 
 
@@ -96,9 +113,10 @@ def load(
 
     Parameters
     ----------
-    name : "default" (bundled), the name of a network in the folder `$SR_ACCESSOR_MODELS`, or a path
+    name : of a bundled network ("default" ...), of one in the user's folder (`folders`), or a path
     device, dtype : of the network in memory, whatever the file has
-    sha256 : of the whole file, as `save` returned it; None: only the tensors' own hash is checked
+    sha256 : of the whole file, as `save` returned it; None: as the SHA256SUMS beside it says, if there is one. The
+        tensors' own hash is checked in any case.
 
     Raises
     ------
@@ -112,9 +130,10 @@ def load(
     path = find(name)
     header, config = read_header(path)
     content = path.read_bytes()
-    if sha256 is not None and hashlib.sha256(content).hexdigest() != sha256.lower():
+    expected = sha256 or read_sums(path.parent).get(path.name)
+    if expected is not None and hashlib.sha256(content).hexdigest() != expected.lower():
         found = hashlib.sha256(content).hexdigest()
-        raise ModelIntegrityError(f"{path}: SHA-256 is {found}, expected {sha256}; fetch the file again")
+        raise ModelIntegrityError(f"{path}: SHA-256 is {found}, expected {expected}; fetch the file again")
     found = hashlib.sha256(_data(content)).hexdigest()
     if found != header["sha256"]:
         raise ModelIntegrityError(
@@ -142,26 +161,59 @@ def load(
     return Checkpoint(model.eval(), header["provenance"], found)
 
 
+def folders() -> tuple[Path, ...]:
+    """Where names are looked for: the bundled networks, then the user's.
+
+    The user's are in `$SR_ACCESSOR_MODELS` where that is set; else in the folder for data of programs that the
+    operating system has, e.g. ~/.local/share/sr_accessor/models, if platformdirs is installed.
+    """
+    stated = os.environ.get(ENVIRONMENT)
+    if stated:
+        return _WEIGHTS, Path(stated)
+    if importlib.util.find_spec("platformdirs") is None:
+        return (_WEIGHTS,)
+    from platformdirs import user_data_path
+
+    return _WEIGHTS, user_data_path("sr_accessor", appauthor=False) / "models"
+
+
 def find(name: str | Path) -> Path:
-    """Where a network's file is.
+    """Where a network's file is; a bundled one before the user's.
 
     Raises
     ------
-    ModelNotFoundError : nowhere; names the places and the environment variable.
+    ModelNotFoundError : nowhere; names the places and the environment variable. Nothing is ever fetched.
     """
     given = Path(name)
     if given.suffix == ".safetensors" or given.is_file():
         places = [given]
     else:
-        folders = [_WEIGHTS, *([Path(os.environ[ENVIRONMENT])] if os.environ.get(ENVIRONMENT) else [])]
-        places = [folder / f"{name}.safetensors" for folder in folders]
+        places = [folder / f"{name}.safetensors" for folder in folders()]
     for place in places:
         if place.is_file():
             return place
+    known = sorted({path.stem for folder in folders() for path in folder.glob("*.safetensors")})
     raise ModelNotFoundError(
-        f"no network {str(name)!r}: looked for {', '.join(map(str, places))}. Give a path, set {ENVIRONMENT} to a "
-        "folder with NAME.safetensors, or use network=None"
+        f"no network {str(name)!r}: looked for {', '.join(map(str, places))}; {nearest(str(name), known)}. Give a "
+        f"path, set {ENVIRONMENT} to a folder with NAME.safetensors, or use network=None"
     )
+
+
+def read_sums(folder: Path) -> dict[str, str]:
+    """File name -> SHA-256 in hexadecimal, as the SHA256SUMS of a folder says; empty without one.
+
+    Raises
+    ------
+    LoadError : a line that is not of that form.
+    """
+    path = folder / SUMS
+    if not path.is_file():
+        return {}
+    lines = path.read_text(encoding="utf-8").splitlines()
+    matches = [_SUM.match(line) for line in lines]
+    if None in matches:
+        raise LoadError(f"{path}: line {matches.index(None) + 1} is not a SHA-256 and a file name; remove the file")
+    return {match[2]: match[1] for match in matches}
 
 
 def read_header(path: str | Path) -> tuple[dict[str, Any], TransformerConfig]:

@@ -112,9 +112,15 @@ def build(config: TransformerConfig, generator: torch.Generator) -> Transformer:
 
 @torch.no_grad()
 def with_operators(model: Transformer, names: tuple[str, ...], generator: torch.Generator) -> Transformer:
-    """The same network with tokens for more operators at the end: older tokens keep their ids and their rows."""
+    """The same network with tokens for more operators at the end: older tokens keep their ids and their rows.
+
+    A new row is the mean of the older operators' and a small random part, so that nothing it knows is upset.
+    """
     grown = build(model.config.replace(operators=model.config.operators + names), generator)
-    old = model.state_dict()
+    old, place = model.state_dict(), list(layout(model.config).operators)
     for name, tensor in grown.state_dict().items():
-        tensor[: old[name].shape[0]] = old[name].to(tensor)
+        known = old[name].to(tensor)
+        if len(known) < len(tensor):
+            tensor[len(known) :] = known[place].mean(0) + 0.1 * tensor[len(known) :]
+        tensor[: len(known)] = known
     return grown

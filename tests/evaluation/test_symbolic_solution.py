@@ -16,6 +16,7 @@ CASES = [  # candidate, truth, relation
     (x + 1e-5 * x**2, x, "equal"),  # |c| < 1e-4 is rounded away
     (1.0004 * x * y + 2.0, x * y, "shifted"),  # three decimals
     (1.02 * x + y, x + y, "different"),
+    (sympy.sin(1.0000001 * x), sympy.sin(x), "equal"),
     (sympy.Float(3.7), x, "constant"),
     (sympy.nan, x, "constant"),
     (sympy.sin(x) ** 2 + sympy.cos(x) ** 2 + y, y, "shifted"),

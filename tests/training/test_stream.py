@@ -10,7 +10,7 @@ from sr_accessor.expressions.elementary import ELEMENTARY
 from sr_accessor.expressions.evaluate import evaluate
 from sr_accessor.expressions.vocabulary import VARIABLE, Vocabulary
 from sr_accessor.prior.examples import sample_examples
-from sr_accessor.training.stream import Source, augment, batches, held_out, prepare, shapes
+from sr_accessor.training.stream import NEW_SHARE, Source, augment, batches, held_out, prepare, rehearsed, shapes
 from sr_accessor.transformer.config import preset
 from sr_accessor.transformer.tokenizer import Tokenizer, layout
 
@@ -119,3 +119,25 @@ def test_held_out_functions_are_the_same_for_all_and_in_no_stream():
 def test_sizes_that_cannot_be():
     with pytest.raises(InputError, match="batch_points"):
         source(batch_points=0)
+
+
+def test_operators_to_be_learnt_are_in_a_quarter_of_the_examples():
+    new = ("tanh", "atan")
+    examples = sample_examples("science", 2000, torch.Generator().manual_seed(0), VOCABULARY)
+    kept = rehearsed(examples, new, torch.Generator().manual_seed(1))
+    has = [
+        torch.isin(e.expressions.codes, torch.tensor([VOCABULARY.id(name) for name in new])).any(1)
+        for e in (examples, kept)
+    ]
+    assert 20 < int(has[0].sum()) == int(has[1].sum())  # none of them is lost
+    assert float(has[1].double().mean()) == pytest.approx(NEW_SHARE, abs=0.01)
+    assert len(rehearsed(kept[~has[1]], new, torch.Generator())) == int((~has[1]).sum())  # none: all stay
+    rows = torch.cat([kept.x[:, 0, 0], examples.x[:, 0, 0]])
+    assert len(torch.unique(rows)) == len(torch.unique(examples.x[:, 0, 0]))
+
+
+def test_a_stream_with_operators_to_be_learnt_goes_on_where_it_stood():
+    here = source(new=("tanh",))
+    whole = list(islice(batches(here), 12))
+    rest = list(islice(batches(here, whole[4][1]), 7))
+    assert all(same(one, other) for (one, _), (other, _) in zip(whole[5:], rest, strict=True))

@@ -256,3 +256,17 @@ def test_shards_merge_and_card(tmp_path):
     card = (folder / "MODEL_CARD.md").read_text()
     assert checkpoint.file_sha256(whole) in card and "recovery 12 of 50" in card and "| updates | 2 " in card
     assert "{" not in card
+
+
+def test_the_pair_learns_from_the_same_examples(tmp_path, monkeypatch):
+    monkeypatch.setattr("sr_accessor.training.__main__.PAIR_POINTS", 300)
+    done = CliRunner().invoke(
+        commands, f"pair --steps 1 --validation 20 --device cpu --no-progress --out {tmp_path}".split()
+    )
+    assert done.exit_code == 0, done.output
+    both = [checkpoint.load(tmp_path / f"paper-{targets}.safetensors") for targets in ("e2e", "skeleton")]
+    assert [found.model.config.targets for found in both] == ["e2e", "skeleton"]
+    assert [found.model.config.scaling for found in both] == ["standard", "standard"]
+    counted = [[found.provenance[key] for key in ("examples", "tokens", "operations")] for found in both]
+    assert counted[0] == counted[1]  # a word or the placeholder: sequences are as long
+    assert both[0].provenance["plan"]["prior"] == "paper"

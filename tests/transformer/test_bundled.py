@@ -21,7 +21,7 @@ BUNDLED = checkpoint.load("default")
 
 def test_one_small_file_with_its_card():
     assert PATH.stat().st_size <= 25_000_000 and PATH.parent.name == "weights"
-    assert [p.name for p in sorted(PATH.parent.iterdir())] == ["MODEL_CARD.md", "default.safetensors"]
+    assert {p.name for p in PATH.parent.iterdir()} >= {"MODEL_CARD.md", "SHA256SUMS", "default.safetensors"}
     card = (PATH.parent / "MODEL_CARD.md").read_text(encoding="utf-8")
     assert checkpoint.file_sha256(PATH) in card and "gate: PASSED" in card
     assert f"{BUNDLED.provenance['examples']:,}" in card
