@@ -119,6 +119,9 @@ def fit(
 
         return fit_groups(groups, chosen, shared=shared, sizes=sizes, errors=errors)
     if is_lazy(table, _labels_of(table)):
+        if background:
+            raise OptionError("background=True is for a table in memory; leave it out here")
+
         from sr_accessor.chunked import fit_chunks  # loads torch
 
         return fit_chunks(table, target, about, chosen)
