@@ -30,7 +30,7 @@ FLOORS = [
     ("training", "*"),
     (
         "search",
-        "columns front rules units features library views targets inner pursuit power_screens separation kernels rows "
+        "columns front rules units features unit_forms library views targets inner pursuit power_screens separation kernels rows "
         "screens moves selection constants constraints guesses template given all_rows loop",
     ),
     ("uncertainty", "*"),
