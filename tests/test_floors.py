@@ -30,8 +30,8 @@ FLOORS = [
     ("training", "*"),
     (
         "search",
-        "columns front rules units features unit_forms library views targets inner pursuit power_screens separation kernels rows "
-        "screens moves selection constants constraints guesses template given all_rows loop",
+        "columns front rules units features unit_forms library views targets inner pursuit power_screens separation "
+        "kernels rows screens moves selection constants constraints guesses template given all_rows loop",
     ),
     ("uncertainty", "*"),
     ("", "lazy scatter datasets equation live result handle known_law regression chunked"),
