@@ -71,6 +71,7 @@ class Inside:
     grid : u (N,) -> c and w (C,)
     needs : names of the operators that `build` writes
     positive : whether u must be positive
+    stride : of many variables each `stride`-th pair of the grid is enough to rank by: a staggered lattice
     """
 
     value: Values
@@ -78,6 +79,7 @@ class Inside:
     grid: Grid
     needs: tuple[str, ...]
     positive: bool = False
+    stride: int = 5
 
 
 @dataclass(frozen=True)
@@ -193,13 +195,16 @@ class Kernels:
         return kept[torch.argsort(share[kept], stable=True)[:count]]
 
 
-def build_kernels(library: Library, kinds: Sequence[Feature], vocabulary: Vocabulary) -> Kernels:
+def build_kernels(
+    library: Library, kinds: Sequence[Feature], vocabulary: Vocabulary, *, coarse: bool = False
+) -> Kernels:
     """Rows of every inside and outer function over the variables and the simplest groups of two.
 
     Parameters
     ----------
     library : groups with their values at the screening points
     kinds : features of the active vocabulary
+    coarse : with grids of about a quarter of the rows
     """
     groups, variables = _groups(library)
     families = tuple(f for f in _families(kinds, vocabulary) if all(name in vocabulary for name in f.inside.needs))
@@ -210,7 +215,7 @@ def build_kernels(library: Library, kinds: Sequence[Feature], vocabulary: Vocabu
         for g, u in enumerate(groups.values):  # a handful of groups
             if family.inside.positive and not bool((u > 0).all()):
                 continue
-            place, width = family.inside.grid(u)
+            place, width = (part[:: family.inside.stride if coarse else 1] for part in family.inside.grid(u))
             rows = family.values(u, place, width)
             largest = rows.abs().amax(1, keepdim=True)
             rows = rows / largest.clamp(min=1e-300)
@@ -523,7 +528,7 @@ def _shifted(side: float) -> Inside:
     return Inside(value, build, grid, ("pow", "sub"))
 
 
-PEAK = Inside(_peak, _build_peak, _peak_grid, ("square", "sub", "mul"))
-WAVE = Inside(_wave, _build_wave, _wave_grid, ("add", "mul"))
-POWER = Inside(_power, _build_power, _power_grid, ("pow",), positive=True)
-RATE = Inside(_rate, _build_rate, _rate_grid, ("mul",))
+PEAK = Inside(_peak, _build_peak, _peak_grid, ("square", "sub", "mul"), stride=3)
+WAVE = Inside(_wave, _build_wave, _wave_grid, ("add", "mul"), stride=1)
+POWER = Inside(_power, _build_power, _power_grid, ("pow",), positive=True, stride=2)
+RATE = Inside(_rate, _build_rate, _rate_grid, ("mul",), stride=2)

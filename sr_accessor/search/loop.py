@@ -113,8 +113,10 @@ MOST_FACTORS, MOST_SECOND, MOST_SPAN, MOST_BASE = 1000, 2500, 60, 30
 EACH_KERNEL, MOST_KERNELS, EACH_PAIRED, MOST_PAIRED = 6, 60, 60, 2500
 #: Views in which chains are joined.
 CHAINED = ("y", "y²", "1/y", "1/y²")
-#: Up to so many variables kernels come early, and are tried times each variable.
-FEW_VARIABLES, MOST_TIMES = 2, 5
+#: Up to so many variables the grids of kernels are fine; and kernels are tried times each variable.
+FEW_VARIABLES, MOST_TIMES = 1, 5
+#: Up to so many variables the rest of a separable law is searched for kernels.
+MOST_CURVES = 2
 #: Monomials that waves are multiplied with, beside exponentials and peaks.
 MOST_ENVELOPES = 40
 #: Pairs of exponentials that are proposed.
@@ -206,7 +208,7 @@ class Workspace:
 
     @cached_property
     def kernels(self) -> Kernels:
-        return build_kernels(self.small, self.features, self.vocabulary)
+        return build_kernels(self.small, self.features, self.vocabulary, coarse=self.dimensions > FEW_VARIABLES)
 
     def sharp(self, target: Target, log: bool) -> Rows:
         """`sharp_rows` of a target, for sums or (log) for products."""
@@ -367,12 +369,9 @@ def _plan(work: Workspace) -> list[tuple[str, Callable[[SearchState, torch.Gener
     ]
     more = ("kernels of residuals", _propose_kernels_of_residuals)
     kernels = [("kernels", _kernels(("y", "1/y", "log y"))), ("pairs of kernels", _pairs_of_kernels), more]
-    if work.dimensions > FEW_VARIABLES:
-        plan[13:13] = kernels
-    else:  # curves: peaks, waves and decays are what laboratories measure
-        plan[2:2] = kernels[:1]
-        at = 7 if work.dimensions == 1 else 12
-        plan[at:at] = kernels[1:]
+    # Curves: peaks, waves and decays are what laboratories measure. Many variables: groups come first.
+    first, others = {1: (2, 7), 2: (5, 14)}.get(work.dimensions, (13, 14))
+    plan[first:first], plan[others:others] = kernels[:1], kernels[1:]
     plan += [(f"products, {v}", _products(v, False)) for v in sums[1:2]]
     plan += [(f"factors, {v}", _factors(v, False)) for v in sums[1:]]
     plan += [(f"pairs, {v}", _pairs(v, False)) for v in LINEAR_VIEWS[2:]]
@@ -547,6 +546,9 @@ def _kernels(views: Sequence[str]):
                 best = work.kernels.best(work.kernels.shares(target, base.values), EACH_KERNEL, MOST_KERNELS)
                 law = screen_one(target, base, written(work.kernels[best]), keep=MOST_KERNELS)
                 found.append((f"kernel, {name}", law))
+                if name == "y" and len(base) > 1:
+                    law = screen_one(target, base, written(work.kernels[best]), keep=MOST_KERNELS // 3, whole=True)
+                    found.append((f"kernel, {name}", law))
         plain = work.target(_view("y"), False)
         if 1 < work.dimensions <= MOST_TIMES and plain is not None and "mul" in work.vocabulary:
             base = _bases(work)[1]
@@ -555,7 +557,9 @@ def _kernels(views: Sequence[str]):
                 best = single.best(single.times(x).shares(plain, base.values), EACH_KERNEL // 2, MOST_KERNELS // 3)
                 rows = written(single[best])
                 rows = Rows(variable([d], work.vocabulary, x.device) * rows.expressions, x * rows.values)
-                found.append(("kernel × variable", screen_one(plain, base, rows, keep=len(rows))))
+                for whole in (False, True):
+                    law = screen_one(plain, base, rows, keep=len(rows), whole=whole)
+                    found.append(("kernel × variable", law))
         target = work.target(_view("y"), True)
         if target is None:
             return found
@@ -586,13 +590,16 @@ def _pairs_of_kernels(state: SearchState, generator: torch.Generator) -> list[Pr
     found, kernels, bases = [], work.kernels.single, _bases(work)[:2]
     waves, rates = written(kernels.waves), written(kernels.rates)
     for base in bases:
-        best = kernels.best(kernels.shares(target, base.values), EACH_PAIRED, MOST_PAIRED)
+        most = MOST_PAIRED if work.dimensions <= FEW_VARIABLES else MOST_PAIRED // 3
+        best = kernels.best(kernels.shares(target, base.values), EACH_PAIRED, most)
         rows = written(kernels[best])
         found.append(("kernel pair", screen_pair(target, base, rows)))
         found.append(("kernel chain", screen_chain(target, base, rows)))
         found.append(("rate pair", screen_pair(target, base, rates, keep=MOST_RATES)))  # any smooth rows come close
     if len(waves):
-        envelopes = join_rows(work.monomials[1 : MOST_ENVELOPES + 1], join_rows(rates, written(kernels.peaks)))
+        envelopes = join_rows(work.monomials[1 : MOST_ENVELOPES + 1], rates)
+        if work.dimensions <= FEW_VARIABLES:
+            envelopes = join_rows(envelopes, written(kernels.peaks))
         found.append(("kernel product", screen_product(target, bases, envelopes, waves)))
     span = _dictionary(work.screen.x, work.vocabulary, 2 if work.dimensions == 1 else 1)
     best = kernels.best(kernels.shares(target, bases[0].values), EACH_KERNEL * 10, MOST_FACTORS)
@@ -675,8 +682,9 @@ def _separated(names: Sequence[str]):
         if problem is None:
             return []
         inner = start(problem, work.vocabulary, seed=state.seed)
+        curve = inner.workspace.dimensions <= MOST_CURVES
         for number, (name, _) in enumerate(_plan(inner.workspace)):
-            if name in names and not inner.exact:
+            if name in names and (curve or "kernels" not in name) and not inner.exact:
                 inner = step(replace(inner, round=number))
         return [("separated", separation.rejoined(_shortest(inner, MOST_PARTS).expressions))]
 
@@ -1041,9 +1049,9 @@ def _is_exact(front: Front, data: Data) -> bool:
 def _passes_as_noise(front: Front, work: Workspace) -> bool:
     """Whether the best law's residuals look like independent noise.
 
-    Two tests, the law's own tangent space projected out first. No row of the linear screens explains anything (the
-    largest of M squared correlations of pure noise is about 2·ln M / N). And neighbours do not resemble each other,
-    along any variable or in all together: structure that no row has shows there.
+    Two tests, the law's own tangent space projected out first. No row of the linear screens and no kernel explains
+    anything (the largest of M squared correlations of pure noise is about 2·ln M / N). And neighbours do not resemble
+    each other, along any variable or in all together: structure that no row has shows there.
     """
     best = int(front.description_length.argmin())
     law = front.expressions[best]
@@ -1069,6 +1077,12 @@ def _passes_as_noise(front: Front, work: Workspace) -> bool:
     heard = (rows @ unit).square() / torch.linalg.vecdot(rows, rows).clamp(min=1e-300)
     if float(heard.max()) > 2 * math.log(len(rows)) + NOISE_MARGIN:
         return False
+    some, kernels = slice(0, len(work.screen)), work.kernels.single  # kernels are kept at the screening points
+    if len(kernels):
+        rest = Target.of(_view("y"), residual[some], torch.ones_like(residual[some]))
+        explained = 1 - kernels.shares(rest, base[:, some]).min()
+        if float(explained) * left * len(work.screen) / len(data) > 2 * math.log(len(kernels)) + NOISE_MARGIN:
+            return False
     return float(_neighbours_alike(data.x, unit)) < NOISE_SIGMAS
 
 

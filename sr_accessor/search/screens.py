@@ -14,6 +14,7 @@ the screening points only. Rows whose projection rests on a few points are degen
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -64,12 +65,12 @@ def _project(target: Target, base: Rows, rows: Rows):
     return unit, residual / residual.norm().clamp(min=1e-300), sound
 
 
-def screen_one(target: Target, base: Rows, rows: Rows, *, keep: int = 20) -> Expressions:
-    """T ≈ B·β + a·u for every row u."""
+def screen_one(target: Target, base: Rows, rows: Rows, *, keep: int = 20, whole: bool = False) -> Expressions:
+    """T ≈ B·β + a·u for every row u; with `whole` the whole base stays, for rows whose inner constants are rough."""
     unit, residual, sound = _project(target, base, rows)
     share = torch.where(sound, 1 - (unit @ residual).square(), 1.0)
     best = share.topk(min(keep, len(share)), largest=False).indices
-    return _combined(target, base, [rows[best]])
+    return _combined(target, base, [rows[best]], price=-math.inf if whole else None)
 
 
 def screen_chain(target: Target, base: Rows, rows: Rows, *, beams: int = 6, depth: int = 5) -> Expressions:
@@ -218,12 +219,12 @@ def screen_span(target: Target, dictionary: Rows, first: Rows, *, keep: int = 12
     return target.view.undo(first.expressions[best[fine]] * sums)
 
 
-def _combined(target: Target, base: Rows, extra: Sequence[Rows]) -> Expressions:
+def _combined(target: Target, base: Rows, extra: Sequence[Rows], price: float | None = None) -> Expressions:
     """Base and extra rows fitted together, terms that do not matter eliminated, written as expressions of y."""
     count = len(extra[0])
     values = torch.cat([base.values.expand(count, -1, -1), torch.stack([e.values for e in extra], 1)], 1)
     terms = [base.expressions[k] for k in range(len(base))] + [e.expressions for e in extra]
-    coefficients, used = eliminate(values * target.weight, target.values * target.weight)
+    coefficients, used = eliminate(values * target.weight, target.values * target.weight, price=price)
     some = used.any(1)
     if not bool(some.any()):
         return target.view.undo(constant([1.0], base.expressions.vocabulary, values.device))
