@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from pandas.api import types
 
 from sr_accessor.errors import (
     ColumnError,
@@ -36,9 +37,11 @@ from sr_accessor.tables import (
     is_xarray,
     kind_of,
     label_problems,
+    nominal,
     numbers,
     obstacle,
     raise_all,
+    uncertain,
     unit_of,
     variables_of,
 )
@@ -162,7 +165,8 @@ class Observations:
         Parameters
         ----------
         target : label of the measured quantity
-        features : label or list of labels; None takes every other column of numbers
+        features : label or list of labels; None takes every other column of numbers. Columns of the package
+            ``uncertainties`` bring their errors along: sigma of the target, sigma_x of a feature, where none is given
         sigma : standard error of y: a label, one number, or N numbers in the order of the rows; a tuple of two such
             is the error downwards and upwards
         sigma_x : {feature: standard error of it}, each like sigma; needs sigma
@@ -179,6 +183,7 @@ class Observations:
         """
         if nan_policy not in ("omit", "raise"):
             raise InputError(f"nan_policy={nan_policy!r} is not known; {nearest(nan_policy, ('omit', 'raise'))}")
+        frame, sigma, sigma_x = _with_own_errors(frame, target, features, sigma, sigma_x, sample_weight)
         known = list(frame.columns)
         _check_errors(sigma, sigma_x, absolute_sigma, sample_weight)
         beside = _beside_roles(sigma, sigma_x, sample_weight, known)
@@ -304,6 +309,29 @@ class Observations:
             sample_weight=roles.get("sample_weight"),
             nan_policy=nan_policy,
         )
+
+
+def _with_own_errors(
+    frame: pd.DataFrame, target: Hashable, features: Any, sigma: Any, sigma_x: Any, sample_weight: Any
+) -> tuple[pd.DataFrame, Any, Any]:
+    """The frame with plain numbers in the place of values with errors, and these errors where none are given."""
+    known = list(frame.columns)
+    found = {i: uncertain(frame.iloc[:, i]) for i, dtype in enumerate(frame.dtypes) if types.is_object_dtype(dtype)}
+    found = {i: errors for i, errors in found.items() if errors is not None}
+    if not found:
+        return frame, sigma, sigma_x
+    wanted = known if features is None else as_labels(features, known)
+    plain = {i: nominal(frame.iloc[:, i]) if i in found else frame.iloc[:, i] for i in range(len(known))}
+    made = pd.concat(plain, axis=1)
+    made.columns = frame.columns
+    made.attrs.update(frame.attrs)
+    of_x = dict(sigma_x or {})
+    for i, errors in found.items():
+        if known[i] == target and sigma is None and sample_weight is None and errors.any():
+            sigma = errors
+        elif known[i] != target and known[i] in wanted and errors.any():
+            of_x.setdefault(known[i], errors)
+    return made, sigma, of_x or None
 
 
 class _Beside(NamedTuple):

@@ -109,6 +109,8 @@ class FitResult:
     findings : what the rows say about the laws, where a file brings it instead of the rows
     pause : where the search stopped; None where it cannot go on
     go_on : what goes on with it, `regression.resume`
+    laplace, rows : covariance of the front's constants and number of rows, where the front was refined elsewhere on
+        more rows than `observations`, which are a sample of them; None: from the observations
     """
 
     def __init__(
@@ -128,6 +130,8 @@ class FitResult:
         findings: Findings | None = None,
         pause: Pause | None = None,
         go_on: Callable[..., FitResult] | None = None,
+        laplace: Laplace | None = None,
+        rows: int | None = None,
     ):
         if not len(front):
             raise InputError("a result needs at least one law; a search that finds none gives the mean")
@@ -136,6 +140,7 @@ class FitResult:
             "status": status, "rounds": rounds,
             "seconds": seconds, "provenance": dict(provenance or {}), "remarks": tuple(remarks),
             "parameters": parameters, "findings": findings, "pause": pause, "go_on": go_on,
+            "laplace": laplace, "rows": rows,
             "front": Front(front.expressions.to("cpu"), front.loss.cpu(), front.bits.cpu(), front.origins),
         }  # fmt: skip
         self._observations, self._held_out, self._front = observations, held_out, self._given["front"]
@@ -146,14 +151,28 @@ class FitResult:
             self._own_errors, self._form_spread = findings.own_errors, findings.form_spread
         self._rule = rule
         by_hand = isinstance(rule, int)
-        self._chosen = rule if by_hand else choose(self._front, rule, observations.count, self._held_out_mse)
+        self._chosen = rule if by_hand else choose(self._front, rule, self._rows, self._held_out_mse)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if not name.startswith("_"):
             raise AttributeError(f"a FitResult does not change ({name!r}); .select(rule) gives a new one")
         super().__setattr__(name, value)
 
+    def refined_elsewhere(self, front: Front, laplace: Laplace, rows: int) -> FitResult:
+        """The result with laws that were refined on so many rows, of which the observations are a sample."""
+        return FitResult(**self._given | {"front": front, "laplace": laplace, "rows": rows}, rule=self._rule)
+
     # ------------------------------------------------------------------ what was fitted
+    @property
+    def observations(self) -> Observations:
+        """The rows that were fitted, or a sample of them where these lie in chunks."""
+        return self._observations
+
+    @property
+    def _rows(self) -> int:
+        """Rows that the front was refined on."""
+        return self._observations.count if self._given["rows"] is None else self._given["rows"]
+
     @property
     def target(self) -> Any:
         """Label of the fitted column."""
@@ -190,7 +209,7 @@ class FitResult:
     @cached_property
     def warnings(self) -> tuple[SymRegWarning, ...]:
         """Remarks on the data, the fit and the chosen law."""
-        n, k = self._observations.count, int(self._free_counts[self._chosen])
+        n, k = self._rows, int(self._free_counts[self._chosen])
         found = []
         if n <= k + 1:
             message = f"{n} rows for a law with {k} constants; it cannot be checked, measure more"
@@ -318,7 +337,7 @@ class FitResult:
         best, row = self.best, self._table.iloc[self._chosen]
         params = best.params[~best.params["fixed"]]
         arrays = {name: params[name].to_numpy() for name in ("value", "stderr")}
-        stats = {"nobs": np.array(float(self._observations.count))}
+        stats = {"nobs": np.array(float(self._rows))}
         stats |= {name: np.array(row[name]) for name in ("loss", "rmse", "r2", "chi2_red", "aic", "bic")}
         attrs = {"equation": repr(best), "latex": best.to_latex(), "noise": self._given["noise"].name}
         return curvefit_layout(
@@ -526,6 +545,8 @@ class FitResult:
     # ------------------------------------------------------------------ numbers behind it
     @cached_property
     def _laplace(self) -> Laplace:
+        if self._given["laplace"] is not None:
+            return self._given["laplace"]
         x, y, sigma, errors = measured(self._observations)
         front, numbers = self._front.expressions, self._given["parameters"]
         sigma = sigma if errors is None else errors.sigma(front, x, y)
@@ -591,7 +612,7 @@ class FitResult:
                 "r2": _r2(plain, seen.variance).numpy(),
                 "r2_val": (nothing if self._held_out is None else self._r2_val).numpy(),
                 "aic": (2 * front.loss + 2 * k).numpy(),
-                "bic": (2 * front.loss + k.to(DTYPE) * math.log(n)).numpy(),
+                "bic": (2 * front.loss + k.to(DTYPE) * math.log(self._rows)).numpy(),
                 "mdl": front.description_length.numpy(),
                 "score": score.numpy(),
                 "n_constants": k.numpy(),
@@ -611,8 +632,9 @@ class FitResult:
     def _statistics(self) -> dict[str, Any]:
         seen, row = self._observations, self._table.iloc[self._chosen]
         dropped = sum(seen.dropped.values())
+        sample = f", of which {seen.count} as a sample" if self._rows > seen.count else ""
         return {
-            "rows": f"{seen.count}" + (f" ({dropped} missing values dropped)" if dropped else ""),
+            "rows": f"{self._rows}{sample}" + (f" ({dropped} missing values dropped)" if dropped else ""),
             "held-out rows": 0 if self._held_out is None else self._held_out.count,
             "constants": int(row["n_constants"]),
             "complexity": int(row["complexity"]),
@@ -638,7 +660,7 @@ class FitResult:
     def _headline(self) -> str:
         given = self._given
         parts = [
-            f"{self.status}: {self._observations.count} rows",
+            f"{self.status}: {self._rows} rows",
             f"{given['rounds']} rounds" + ("" if math.isnan(given["seconds"]) else f" in {given['seconds']:.1f} s"),
             *([str(given["provenance"]["device"])] if "device" in given["provenance"] else []),
             f"chosen by {'hand' if isinstance(self._rule, int) else repr(self._rule)} (.select(rule) changes it)",

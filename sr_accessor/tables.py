@@ -33,9 +33,11 @@ __all__ = [
     "is_xarray",
     "kind_of",
     "label_problems",
+    "nominal",
     "numbers",
     "obstacle",
     "raise_all",
+    "uncertain",
     "unit_of",
     "variables_of",
 ]
@@ -178,6 +180,21 @@ def obstacle(series: pd.Series) -> str | None:
         kind = type(value).__name__
         return f"holds {kind} (first {value!r} in row {row!r}), not real numbers; leave it out or convert it"
     return None
+
+
+def uncertain(series: pd.Series) -> np.ndarray | None:
+    """(N,) standard deviations of a column of values with errors, of the package ``uncertainties``; None of others."""
+    if series.dtype != object:
+        return None
+    given = [getattr(value, "std_dev", None) for value in series]
+    if all(error is None for error in given):
+        return None
+    return np.array([0.0 if error is None else float(error) for error in given])
+
+
+def nominal(series: pd.Series) -> pd.Series:
+    """A column of values with errors without these."""
+    return series.map(lambda value: getattr(value, "nominal_value", value)).astype(object)
 
 
 def numbers(series: pd.Series) -> np.ndarray:

@@ -30,12 +30,12 @@ FLOORS = [
     ("training", "*"),
     (
         "search",
-        "columns front rules units features library views targets inner pursuit power_screens separation kernels rows "
-        "screens moves selection constants constraints guesses template given all_rows loop",
+        "columns front rules units features unit_forms library views targets inner pursuit power_screens separation "
+        "kernels rows screens moves selection constants constraints guesses template given all_rows loop",
     ),
     ("uncertainty", "*"),
     ("files", "envelope values pause record"),
-    ("", "lazy scatter datasets equation live result handle known_law regression"),
+    ("", "lazy scatter datasets equation live result handle known_law regression chunked"),
     ("groups", "split refine common result search known"),
     ("frontends", "functions pandas_accessor xarray_accessor register *"),
     ("", "__init__ sklearn"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from sr_accessor.errors import SymRegError
+from sr_accessor.evaluation.chunks import chunks
 from sr_accessor.evaluation.control import control
 from sr_accessor.evaluation.coverage import coverage
 from sr_accessor.evaluation.exports import exports
@@ -32,7 +33,7 @@ def commands() -> None:
 
 for command in (
     visible, srbench, peers, control, scaling, in_domain, figure3, figure4, network, new_operators, noise, coverage,
-    groups, wide, speed, exports,
+    groups, chunks, wide, speed, exports,
 ):  # fmt: skip
     commands.add_command(command)
 

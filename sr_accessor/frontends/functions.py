@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from sr_accessor.errors import ColumnError, InputError, OptionError, SymRegError, SymRegWarning, nearest
+from sr_accessor.errors import ChunkError, ColumnError, InputError, OptionError, SymRegError, SymRegWarning, nearest
+from sr_accessor.lazy import is_lazy
 from sr_accessor.observations import Observations
 from sr_accessor.options import FitOptions, check_keywords
 from sr_accessor.tables import as_labels, is_xarray, kind_of, variables_of
@@ -113,11 +114,19 @@ def fit(
     over = _over(table, target, features, over, reduce_dims)
     _check_groups(errors, by, over)
     if by is not None or over is not None:
+        table = _loaded(table)
         groups, sizes = _grouped(table, target, about, by, over)
 
         from sr_accessor.groups.search import fit_groups  # loads torch
 
         return fit_groups(groups, chosen, shared=shared, sizes=sizes, errors=errors)
+    if is_lazy(table, _labels_of(table)):
+        if background:
+            raise OptionError("background=True is for a table in memory; leave it out here")
+
+        from sr_accessor.chunked import fit_chunks  # loads torch
+
+        return fit_chunks(table, target, about, chosen)
     if not isinstance(table, pd.api.typing.DataFrameGroupBy):
         return _fit_one(table, target, about, chosen, background)
     if background:
@@ -271,6 +280,28 @@ def _fit_one(
     from sr_accessor import regression  # loads torch, which wrong input should not have to wait for
 
     return (regression.launch if background else regression.fit)(observations, options)
+
+
+def _labels_of(table: Any) -> list[Hashable]:
+    """Labels of what a table of xarray holds; of others none are needed."""
+    return list(variables_of(table)) if is_xarray(table) else []
+
+
+def _loaded(table: Any) -> Any:
+    """The table with its values in memory: groups are refined there.
+
+    Raises
+    ------
+    ChunkError : a Dask DataFrame, whose groups are spread over chunks.
+    """
+    if is_xarray(table):
+        return table.compute()
+    if is_lazy(table, ()):
+        raise ChunkError(
+            "groups of a Dask DataFrame are spread over its chunks; bring their rows together with .compute(), or fit "
+            "each chunk by itself: ddf.map_partitions(sr.fit, ...)"
+        )
+    return table
 
 
 def _is_tree(table: Any) -> bool:

@@ -12,6 +12,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from numbers import Real
 from typing import Any
 
+import numpy as np
 import torch
 
 from sr_accessor.errors import InputError, OptionError, PluginConflictError
@@ -37,7 +38,7 @@ MOST_LAWS, NAMES_TRIED, ROUNDS = 8, 3, 3
 
 
 def check_constants(constants: Any) -> dict[str, float]:
-    """{name: value} checked for kind.
+    """{name: value} checked for kind; of one of pint's quantities the number in its own unit.
 
     Raises
     ------
@@ -46,6 +47,10 @@ def check_constants(constants: Any) -> dict[str, float]:
     """
     if not isinstance(constants, Mapping):
         raise OptionError(f'constants={constants!r}; give a dictionary such as {{"g": 9.81}}')
+    constants = {
+        name: np.asarray(value.magnitude).item() if hasattr(value, "magnitude") and hasattr(value, "units") else value
+        for name, value in constants.items()
+    }
     for name, value in constants.items():
         if not isinstance(value, Real) or isinstance(value, bool):
             raise OptionError(f"constants: {name!r} is {value!r}; give a number")

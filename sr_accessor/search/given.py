@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from sr_accessor.expressions.batch import Expressions
+from sr_accessor.expressions.dimensions import Dimensions
 from sr_accessor.search.constraints import Admission
 from sr_accessor.search.front import Front
 from sr_accessor.search.template import Template
@@ -30,6 +31,11 @@ class Given:
     guesses: Expressions | None = None
     template: Template | None = None
     named: tuple[str, ...] = ()
+
+    @property
+    def dimensions(self) -> Dimensions | None:
+        """Units that must fit together; None where they need not."""
+        return None if self.admission is None else self.admission.dimensions
 
     def formed(self, e: Expressions, *, nameless: bool = False) -> torch.Tensor:
         """(B,) whether each candidate has active operators only, and the form asked for.

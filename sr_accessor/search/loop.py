@@ -72,6 +72,7 @@ from sr_accessor.search.selection import (
 from sr_accessor.search.separation import Separation, separate
 from sr_accessor.search.targets import Rows, Target, join_rows
 from sr_accessor.search.template import Template
+from sr_accessor.search.unit_forms import unit_forms
 from sr_accessor.search.views import VIEWS, View
 from sr_accessor.transformer.model import Transformer
 
@@ -309,6 +310,8 @@ def step(state: SearchState) -> SearchState:
     if state.round == 0 and work.given.guesses is not None:
         guesses = refine_guesses(work.given.guesses.to(work.data.y.device), work.wide, generator)
         proposals.insert(0, ("guess", guesses))
+    if state.round == 0 and work.given.dimensions is not None:
+        proposals.insert(0, ("units", unit_forms(work.given.dimensions, work.vocabulary)))
     proposed = Counter(state.proposed)
     for origin, e in proposals:
         proposed[origin] += len(e)
