@@ -306,7 +306,9 @@ def _sizes(context: click.Context, parameter: click.Parameter, value: str) -> li
     return found
 
 
-def prepared(functions: int, weights: str, skeleton: str, refinement: str, product: bool, seed: int):
+def prepared(
+    functions: int, weights: str, skeleton: str, refinement: str, product: bool, seed: int
+) -> tuple[list[PaperFunction], dict[str, Way]]:  # fmt: skip
     """The functions and the ways; operators are those that both networks write."""
     modes, known = modes_of(weights, skeleton, refinement), vocabulary()
     common = [n for n in modes[0].model.config.operators if n in modes[-1].model.config.operators]
