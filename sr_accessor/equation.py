@@ -23,6 +23,7 @@ from sr_accessor.expressions.latex import label_latex, to_latex
 from sr_accessor.expressions.symbolic import to_sympy
 from sr_accessor.expressions.text import to_text
 from sr_accessor.expressions.vocabulary import CONSTANT, VARIABLE
+from sr_accessor.lazy import is_lazy, lazily
 from sr_accessor.noise.gaussian import GAUSSIAN
 from sr_accessor.noise.model import NoiseModel
 from sr_accessor.observations import Observations, inputs_of
@@ -251,8 +252,8 @@ class Equation:
 
         Returns
         -------
-        Series (or DataArray) named like the target, with the index of `table`; with `band` a DataFrame (or
-        Dataset) mean, lower, upper. NaN where the law is not a finite number or an input is missing.
+        Series (or DataArray) named like the target, lazy on Dask, with the index of `table`; with `band` a DataFrame
+        (or Dataset) mean, lower, upper. NaN where the law is not a finite number or an input is missing.
 
         Warns
         -----
@@ -262,6 +263,8 @@ class Equation:
             known = ("confidence", "prediction")
             raise OptionError(f"band={band!r} is not a band; {nearest(str(band), known)}")
         labels = self.names or self.observations.names  # a constant law still needs to know the rows
+        if band is None and is_lazy(table, labels):
+            return lazily(table, labels, self.target, self._units, self._of_columns)
         inputs = inputs_of(table, labels, self.target, self._units)
         x = self._placed(inputs.x, labels)
         values = self.predict_array(x)
@@ -279,6 +282,13 @@ class Equation:
         return mean.to_dataset().assign(lower=lower, upper=upper)
 
     __call__ = predict
+
+    def _of_columns(self, *columns: np.ndarray) -> np.ndarray:
+        """Values for inputs that broadcast, in the order of `names` (of all features where the law reads none)."""
+        full = np.broadcast_arrays(*columns)
+        given = np.stack([np.asarray(part, dtype=np.float64).reshape(-1) for part in full], axis=1)
+        values = self.predict_array(self._placed(given, self.names or self.observations.names))
+        return np.where(np.isnan(given).any(axis=1), np.nan, values).reshape(full[0].shape)
 
     def residuals(self, table: Any) -> Any:
         """Target minus law for each row of `table`, in the form of `predict`.

@@ -37,7 +37,7 @@ from sr_accessor.search.guesses import unknown_names
 from sr_accessor.search.selection import Data, score
 from sr_accessor.version import __version__
 
-__all__ = ["KnownLaw", "read_law", "refine_law"]
+__all__ = ["KnownLaw", "read_law", "refine_law", "starts_of"]
 
 #: Where parameters without a start begin; restarts draw magnitudes from these decades, log-uniform, or move the start
 #: by this factor (standard deviation of its logarithm).
@@ -203,7 +203,7 @@ def refine_law(
     """
     began = time.perf_counter()
     seed = int(np.random.SeedSequence().entropy % 2**31) if random_state is None else int(random_state)
-    starts = _starts(law, restarts, torch.Generator().manual_seed(seed))
+    starts = starts_of(law, restarts, torch.Generator().manual_seed(seed))
     x, y, sigma, errors = measured(observations)
     optima = {noise.name: _optimum(law, starts, Data(x, y, sigma, noise, errors)) for noise in noises}
     half = 0.5 * math.log2(len(y))
@@ -308,7 +308,7 @@ def _settled(final: Refined, row: int) -> bool:
     return int(final.reason[row]) in (Reason.CONVERGED, Reason.NO_CONSTANTS, Reason.NO_DESCENT)
 
 
-def _starts(law: KnownLaw, restarts: int, generator: torch.Generator) -> Expressions:
+def starts_of(law: KnownLaw, restarts: int, generator: torch.Generator) -> Expressions:
     """The given start, and others: near it, and of any magnitude, all within the bounds."""
     p = law.numbers
     given, count = law.start, len(law.start)

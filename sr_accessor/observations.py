@@ -47,7 +47,7 @@ from sr_accessor.units import parse_unit
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["FEWEST_ROWS", "Inputs", "Observations", "inputs_of"]
+__all__ = ["FEWEST_ROWS", "Inputs", "Observations", "conversion", "inputs_of"]
 
 #: Fewer points than this fit a straight line whatever was measured.
 FEWEST_ROWS = 3
@@ -340,12 +340,12 @@ def inputs_of(
     columns = {name: column(frame, name) for name in names}
     reasons = {name: obstacle(series) for name, series in columns.items()}
     raise_all([InputError(f"column {name!r} {reason}") for name, reason in reasons.items() if reason is not None])
-    factors = {name: _conversion(name, unit_of(name, frame.attrs, columns[name]), units) for name in names}
+    factors = {name: conversion(name, unit_of(name, frame.attrs, columns[name]), units) for name in names}
     raise_all([factor for factor in factors.values() if isinstance(factor, UnitError)])
     return Inputs(np.column_stack([numbers(columns[name]) * factors[name] for name in names]), template)
 
 
-def _conversion(name: Hashable, given: str | None, units: Mapping[Hashable, str | None] | None) -> float | UnitError:
+def conversion(name: Hashable, given: str | None, units: Mapping[Hashable, str | None] | None) -> float | UnitError:
     """What the numbers of a column are multiplied by to be in the law's unit; or why they cannot be."""
     wanted = (units or {}).get(name)
     if wanted is None or given is None or wanted == given:

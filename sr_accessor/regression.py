@@ -1,6 +1,7 @@
 """The recipe: observations in, a FitResult out; split, search round by round until done, choose.
 
-It owns the clock, the seed and the record of what was done; it knows neither tables nor screens.
+It owns the clock, the seed and the record of what was done; it knows neither tables nor screens. All of it runs in a
+thread of its own, which looks every now and then whether it was asked to stop.
 """
 
 from __future__ import annotations
@@ -8,15 +9,11 @@ from __future__ import annotations
 import dataclasses
 import math
 import platform
-import sys
-import threading
 import time
 import warnings
 from collections import deque
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
-from operator import attrgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,10 +22,14 @@ import torch
 from sr_accessor.constraints import Constraints
 from sr_accessor.decoding.draft import rank_features
 from sr_accessor.device import alone, resolve
+from sr_accessor.display.progress import Snapshot, Watcher, watch
 from sr_accessor.errors import InputError, SymRegWarning
 from sr_accessor.expressions.batch import Expressions
 from sr_accessor.expressions.dimensions import Dimensions
+from sr_accessor.expressions.latex import label_latex, to_latex
+from sr_accessor.expressions.text import to_text
 from sr_accessor.expressions.vocabulary import VARIABLE, Vocabulary
+from sr_accessor.handle import FitHandle, Found
 from sr_accessor.noise.model import NoiseModel
 from sr_accessor.observations import Observations
 from sr_accessor.options import FitOptions
@@ -40,6 +41,7 @@ from sr_accessor.search.all_rows import on_all_rows
 from sr_accessor.search.columns import MOST_COLUMNS, relevant_columns
 from sr_accessor.search.constants import check_constants, with_constants
 from sr_accessor.search.constraints import Admission, constrained
+from sr_accessor.search.front import Front
 from sr_accessor.search.given import Given
 from sr_accessor.search.guesses import read_guesses
 from sr_accessor.search.loop import SearchState, start, step
@@ -47,15 +49,16 @@ from sr_accessor.search.rules import check_rule
 from sr_accessor.search.selection import MOST_ROWS, Data
 from sr_accessor.search.template import read_template
 from sr_accessor.search.units import demanded, with_units
+from sr_accessor.stopping import Stopped, until
 from sr_accessor.transformer.checkpoint import find, load, read_header
 from sr_accessor.transformer.model import Transformer
 from sr_accessor.version import __version__
 
-__all__ = ["fit"]
+__all__ = ["fit", "launch"]
 
 
 def fit(observations: Observations, options: FitOptions) -> FitResult:
-    """Search for the law behind the observations.
+    """Search for the law behind the observations, and wait for it.
 
     Parameters
     ----------
@@ -66,8 +69,8 @@ def fit(observations: Observations, options: FitOptions) -> FitResult:
     -------
     FitResult
         Status "converged" (an exact law, the noise floor, or nothing more to find), "timeout", "rounds"
-        (`max_rounds` spent), "interrupted" (Ctrl-C: the best so far), or "no_model": nothing that the constraints
-        allow was found, and the mean stands in.
+        (`max_rounds` spent), "interrupted" (Ctrl-C or Stop: the best so far), or "no_model": nothing that the
+        constraints allow was found, and the mean stands in.
 
     Raises
     ------
@@ -75,6 +78,32 @@ def fit(observations: Observations, options: FitOptions) -> FitResult:
     ParseError : a guess or a template that is no expression.
     DeviceError : no such device.
     """
+    found = launch(observations, options, waiting=True).found()
+    for remark in found.remarks:
+        warnings.warn(remark, stacklevel=4)
+    return found.result
+
+
+def launch(observations: Observations, options: FitOptions, *, waiting: bool = False) -> FitHandle:
+    """Begin to search for the law behind the observations, in a thread of its own.
+
+    Parameters
+    ----------
+    waiting : whether the calling thread will do nothing but wait; changes what the display of progress advises
+
+    Raises
+    ------
+    nothing that `fit` raises: the handle's `result` does.
+    """
+    watcher = watch(options.progress, str(observations.target), options.timeout, waiting=waiting)
+    handle = FitHandle(partial(_recipe, observations, options, watcher), close=watcher.end, collected=watcher.collected)
+    watcher.begin(handle.stop)
+    return handle.start()
+
+
+def _recipe(observations: Observations, options: FitOptions, watcher: Watcher, handle: FitHandle) -> Found:
+    """From observations to a result, and the remarks to warn of."""
+    alone()
     began = time.perf_counter()
     noises, operators = noises_of(options.noise, observations), vocabulary(options.operators)
     check_rule(options.select)
@@ -93,33 +122,41 @@ def fit(observations: Observations, options: FitOptions) -> FitResult:
     network, rows = _network(options.network, device), _some_rows(len(training.y), seed, device)
     states = [start(part.rows(rows), operators, seed=seed, network=network, given=given) for part in data]
     told = tell("fit_started", context=FitContext(observations, options, seed, operators))
-    state, status, threads, remarks = _search(states, _in_time_for_all_rows(options, len(training.y)), began)
-    noise, front = state.workspace.data.noise, state.front
+    clock = Clock(began, _in_time_for_all_rows(options, len(training.y)), handle)
+
+    def result_of(state: SearchState, status: str, front: Front, remarks: Sequence[SymRegWarning] = ()) -> FitResult:
+        return FitResult(
+            observations=training,
+            held_out=held_out,
+            front=front,
+            noise=state.workspace.data.noise,
+            rule=options.select,
+            status=status,
+            rounds=state.round,
+            seconds=time.perf_counter() - began,
+            remarks=(*selected, *unit_remarks, *told, *remarks),
+            provenance=_provenance(options, seed, device, state, operators)
+            | {"features_offered": offered, "features_searched": len(observations.names), "rows_searched": len(rows)},
+        )
+
+    def seen(state: SearchState) -> None:
+        handle.publish(lambda: result_of(state, "running", state.front))
+        watcher.show(partial(_snapshot, state, observations, clock))
+
+    state, status, remarks = _search(states, options, clock, seen, watcher)
+    front = state.front
     if len(rows) < len(training.y):
-        front = _aside(on_all_rows, front, next(part for part in data if part.noise is noise), given)
-    remarks = (*selected, *unit_remarks, *told, *_unread(options, data[0], observations.names), *remarks)
+        whole = next(part for part in data if part.noise is state.workspace.data.noise)
+        front = on_all_rows(front, whole, given, hurry=status == "interrupted")
+    remarks = (*_unread(options, data[0], observations.names), *remarks)
     if not given.admits(front):
         words = "; ".join(_asked(options)["constraints"]) or f"template {options.template!r}"
         why = f"no law was found that is as asked for ({words}), so the mean stands here; ask for less, or for longer"
         status, remarks = "no_model", (*remarks, SymRegWarning("NO_MODEL", why))
-    result = FitResult(
-        observations=training,
-        held_out=held_out,
-        front=front,
-        noise=noise,
-        rule=options.select,
-        status=status,
-        rounds=state.round,
-        seconds=time.perf_counter() - began,
-        remarks=remarks,
-        provenance=_provenance(options, seed, device, threads, state, operators)
-        | {"features_offered": offered, "features_searched": len(observations.names), "rows_searched": len(rows)},
-    )
-    remarks = _aside(attrgetter("warnings"), result)  # which computes the front's table and error bars
-    for remark in (*remarks[len(observations.remarks) :], *tell("fit_finished", result=result)):
-        if remark.code != "NOISE":  # what noise="auto" chose: an answer, not a warning
-            warnings.warn(remark, stacklevel=4)
-    return result
+    result = result_of(state, status, front, remarks)
+    ours = result.warnings[len(observations.remarks) :]  # this computes the front's table and error bars
+    every = (*ours, *tell("fit_finished", result=result))
+    return Found(result, [r for r in every if r.code != "NOISE"])  # what noise="auto" chose is an answer, no warning
 
 
 def _without(observations: Observations, forbidden: Sequence[Hashable]) -> Observations:
@@ -160,7 +197,7 @@ def _selected(
             *(p.variables for p in template.parts)
         )
     screen = partial(relevant_columns, seed=seed, always=sorted(always), most=max(MOST_COLUMNS, len(always)))
-    found = _aside(screen, observations.x, observations.y)
+    found = screen(observations.x, observations.y)
     kept = sorted(found.kept, key=lambda i: -found.strength[i])
     lost = sorted(set(range(len(names))) - set(kept), key=lambda i: -found.strength[i])
     told = (", ".join(f"{names[i]!r} ({found.strength[i]:.1f})" for i in some) for some in (kept, lost[:5]))
@@ -184,12 +221,6 @@ def _in_time_for_all_rows(options: FitOptions, rows: int) -> FitOptions:
         return options
     reserved = min(SECONDS_A_ROW * rows, MOST_RESERVED * options.timeout)
     return dataclasses.replace(options, timeout=options.timeout - reserved)
-
-
-def _aside(function: Callable[..., Any], *arguments: Any) -> Any:
-    """The function's value, computed in a thread that works alone; the caller keeps its threads."""
-    with ThreadPoolExecutor(1, initializer=alone) as pool:
-        return pool.submit(function, *arguments).result()
 
 
 def _variables_in(e: Expressions) -> set[int]:
@@ -233,79 +264,117 @@ def _asked(options: FitOptions) -> dict[str, Any]:
     }
 
 
-def _search(states: Sequence[SearchState], options: FitOptions, began: float) -> Searched:
-    """The rounds, in a worker thread.
-
-    An interrupt of the calling thread lets the round in progress end; a second one does not wait for it.
-    """
-    y = states[0].workspace.data.y
-    if float(y.max()) == float(y.min()):
-        return Searched(states[0], "converged", 1, ())  # a constant target is its own law
-    stop = threading.Event()
-    with ThreadPoolExecutor(1, thread_name_prefix="symreg") as pool:
-        running = pool.submit(_rounds, states, options, began, stop)
-        try:
-            return running.result()
-        except KeyboardInterrupt:
-            stop.set()
-            return running.result()
-
-
 class Searched(NamedTuple):
-    """The last state, why the rounds ended, the threads that torch used, and a remark on the choice of noise."""
+    """The last state, why the rounds ended, and a remark on the choice of noise."""
 
     state: SearchState
     status: str
-    threads: int
     remarks: tuple[SymRegWarning, ...]
 
 
 #: Rounds of each noise model before "auto" chooses: simple laws, power laws and dictionaries, not yet the slow screens.
 PILOT_ROUNDS = 3
-#: No round begins that would end, if it takes as long as one of the last three, beyond this many times the timeout.
-OVERTIME = 1.1
+#: No round begins that would end, if it takes as long as one of the last three, beyond this many times the timeout;
+#: and none but the first goes on so long, or this many seconds beyond the timeout.
+OVERTIME, MOST_OVERTIME = 1.1, 0.8
 
 
-def _rounds(states: Sequence[SearchState], options: FitOptions, began: float, stop: threading.Event) -> Searched:
+@dataclasses.dataclass(frozen=True)
+class Clock:
+    """When a search has to end: after `began` (`time.perf_counter`), the options' timeout, or when it is asked to."""
+
+    began: float
+    options: FitOptions
+    handle: FitHandle
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the fit began."""
+        return time.perf_counter() - self.began
+
+    def ends(self, state: SearchState, expected: float) -> str | None:
+        """Why no round may begin that will take the `expected` seconds; None if it may."""
+        elapsed, timeout = self.elapsed, self.options.timeout
+        if self.handle.stopping:
+            return "interrupted"
+        if elapsed >= timeout or elapsed + expected > OVERTIME * timeout:
+            return "timeout"
+        return "rounds" if self.options.max_rounds is not None and state.round >= self.options.max_rounds else None
+
+    def breaks(self, first: bool) -> bool:
+        """Whether the round in progress has to be given up."""
+        timeout = self.options.timeout
+        late = not first and self.elapsed > min(OVERTIME * timeout, timeout + MOST_OVERTIME)
+        return late or self.handle.stopping
+
+
+def _search(
+    states: Sequence[SearchState],
+    options: FitOptions,
+    clock: Clock,
+    seen: Callable[[SearchState], None],
+    watcher: Watcher,
+) -> Searched:
     """Rounds until the search is finished, the time or the rounds are spent, or someone stops it.
 
     Of several states, one for each noise model, the best after a few rounds goes on.
     """
-    alone()
-    threads, show, recent = torch.get_num_threads(), _progress(options), deque([0.0], maxlen=3)
+    y = states[0].workspace.data.y
+    if float(y.max()) == float(y.min()):
+        return Searched(states[0], "converged", ())  # a constant target is its own law
+    recent = deque([0.0], maxlen=3)
+
+    def asked(state: SearchState) -> bool:
+        watcher.tick()
+        return clock.breaks(first=state.round == 0)
 
     def advanced(state: SearchState, most: float) -> tuple[SearchState, str | None]:
         """The state after at most so many rounds, and why the search must end, None if it need not."""
         while not state.finished:
-            elapsed = time.perf_counter() - began
-            if stop.is_set():
-                return state, "interrupted"
-            if elapsed >= options.timeout or elapsed + max(recent) > OVERTIME * options.timeout:
-                return state, "timeout"
-            if options.max_rounds is not None and state.round >= options.max_rounds:
-                return state, "rounds"
-            if state.round >= most:
-                return state, None
-            state = step(state)
-            recent.append(time.perf_counter() - began - elapsed)
-            show(state)
+            why = clock.ends(state, max(recent))
+            if why is not None or state.round >= most:
+                return state, why
+            before = clock.elapsed
+            try:
+                with until(partial(asked, state)):
+                    state = step(state)
+            except Stopped:
+                return state, "interrupted" if clock.handle.stopping else "timeout"
+            recent.append(clock.elapsed - before)
+            seen(state)
             try:
                 for callback in options.callbacks:
                     callback(state)
                 for remark in tell("fit_progress", snapshot=state):
                     warnings.warn(remark, stacklevel=2)
             except KeyboardInterrupt:
-                stop.set()
+                clock.handle.stop()
         return state, "converged"
 
-    try:
-        state, remarks = states[0], ()
-        if len(states) > 1:
-            state, remarks = _with_best_noise([advanced(one, PILOT_ROUNDS)[0] for one in states])
-        state, status = advanced(state, math.inf)
-        return Searched(state, status, threads, remarks)
-    finally:
-        show(None)
+    state, remarks = states[0], ()
+    if len(states) > 1:
+        state, remarks = _with_best_noise([advanced(one, PILOT_ROUNDS)[0] for one in states])
+    state, status = advanced(state, math.inf)
+    return Searched(state, status, remarks)
+
+
+def _snapshot(state: SearchState, observations: Observations, clock: Clock) -> Snapshot:
+    """What there is to be seen of a search."""
+    front = state.front
+    best = int(front.description_length.argmin())
+    law = front.expressions[best]
+    names, target = observations.names, str(observations.target)
+    return Snapshot(
+        phase=state.doing,
+        rounds=state.round,
+        candidates=state.refined,
+        law=f"{target} = {to_text(law, names, digits=4)[0]}",
+        latex=f"{label_latex(target)} = {to_latex(law, names, digits=4)}",
+        complexity=tuple(front.complexity.tolist()),
+        loss=tuple(front.loss.tolist()),
+        best=best,
+        elapsed=clock.elapsed,
+    )
 
 
 def _with_best_noise(states: Sequence[SearchState]) -> tuple[SearchState, tuple[SymRegWarning, ...]]:
@@ -386,26 +455,8 @@ def _unread(options: FitOptions, data: Data, names: Sequence[Hashable]) -> tuple
     return (SymRegWarning("SELECTED", text),)
 
 
-def _progress(options: FitOptions) -> Callable[[SearchState | None], None]:
-    """A tqdm bar on a terminal (or with progress=True); nothing otherwise."""
-    if options.progress is False or (options.progress == "auto" and not sys.stderr.isatty()):
-        return lambda state: None
-    from tqdm import tqdm
-
-    bar = tqdm(total=None, unit=" laws", desc="symreg")
-
-    def show(state: SearchState | None) -> None:
-        if state is None:
-            bar.close()
-            return
-        bar.set_postfix_str(f"{state.doing}; front of {len(state.front)}")
-        bar.update(state.refined - bar.n)
-
-    return show
-
-
 def _provenance(
-    options: FitOptions, seed: int, device: torch.device, threads: int, state: SearchState, operators: Any
+    options: FitOptions, seed: int, device: torch.device, state: SearchState, operators: Any
 ) -> dict[str, Any]:
     """Everything needed to do it again."""
     network = None if options.network is None else read_header(find(options.network))[1].operators
@@ -414,7 +465,7 @@ def _provenance(
         "python": platform.python_version(),
         "torch": torch.__version__,
         "device": str(device),
-        "threads": threads,
+        "threads": torch.get_num_threads(),
         "random_state": seed,
         "network": None if options.network is None else str(options.network),
         "operators": [o.name for o in operators],

@@ -6,13 +6,14 @@ import dataclasses
 import math
 import operator
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import torch
 
+from sr_accessor.datasets import curvefit_layout
 from sr_accessor.decoding.maps import draw_maps, maps_of
 from sr_accessor.device import DTYPE
 from sr_accessor.display import figure, html, text
@@ -27,6 +28,7 @@ from sr_accessor.errors import (
 )
 from sr_accessor.expressions.evaluate import evaluate
 from sr_accessor.expressions.text import to_text
+from sr_accessor.live import copies, moved, over_one_input, what_if
 from sr_accessor.noise.model import NoiseModel
 from sr_accessor.observations import Observations, inputs_of
 from sr_accessor.plugins.manager import vocabulary
@@ -40,8 +42,11 @@ from sr_accessor.uncertainty.laplace import Laplace, covariance
 
 if TYPE_CHECKING:
     import sympy
+    import xarray as xr
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from sr_accessor.display.explorer import Explorer
 
 __all__ = ["DEFINITIONS", "FitResult"]
 
@@ -69,6 +74,10 @@ ONE_SIGMA = 0.6826894921370859
 CHI2_RANGE = (0.1, 10.0)
 
 
+#: Inputs over which the display shows residuals: each picture is 10 kB of the notebook.
+MOST_RESIDUALS = 2
+
+
 class FitResult:
     """What a fit found: laws by complexity, one of them chosen; never changed.
 
@@ -78,7 +87,7 @@ class FitResult:
     front : Front, at least one law, in the user's own units
     noise : the noise model
     parameters : names, bounds and ties of the numbers of a single law that the user gave; None: all are alone
-    rule : name of the selection rule (`search.rules.RULES`)
+    rule : name of the selection rule (`search.rules.RULES`), or the row that someone chose by hand
     held_out : rows kept away from the fit, or None
     status : "converged", "timeout", "interrupted", "no_model" ...
     rounds, seconds : how long the search went
@@ -93,7 +102,7 @@ class FitResult:
         front: Front,
         noise: NoiseModel,
         parameters: Parameters | None = None,
-        rule: str = "mdl",
+        rule: str | int = "mdl",
         held_out: Observations | None = None,
         status: str = "converged",
         rounds: int = 0,
@@ -112,7 +121,8 @@ class FitResult:
         }  # fmt: skip
         self._observations, self._held_out, self._front = observations, held_out, self._given["front"]
         self._rule = rule
-        self._chosen = choose(self._front, rule, len(observations.y), self._held_out_mse)
+        by_hand = isinstance(rule, int)
+        self._chosen = rule if by_hand else choose(self._front, rule, len(observations.y), self._held_out_mse)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if not name.startswith("_"):
@@ -136,8 +146,8 @@ class FitResult:
         return self._given["status"]
 
     @property
-    def rule(self) -> str:
-        """The rule that chose `best`."""
+    def rule(self) -> str | int:
+        """The rule that chose `best`, or its row if it was chosen by hand."""
         return self._rule
 
     @property
@@ -216,14 +226,18 @@ class FitResult:
             raise UnknownNameError(f"no law of complexity {complexity}; {nearest(complexity, known)}")
         return self[known.index(complexity)]
 
-    def select(self, rule: str) -> FitResult:
-        """The same result with another rule's choice; nothing is fitted again.
+    def select(self, rule: str | int) -> FitResult:
+        """The same result with another rule's choice, or with this row of the front; nothing is fitted again.
 
         Raises
         ------
         UnknownNameError : no such rule
         InputError : "validation" without held-out rows
+        IndexError : no such row
         """
+        if not isinstance(rule, str):
+            self[rule]  # raises where there is none
+            rule = operator.index(rule) % len(self)
         return FitResult(**self._given, rule=rule)
 
     # ------------------------------------------------------------------ the chosen law
@@ -272,12 +286,57 @@ class FitResult:
         """`Equation.to_text` of the chosen law."""
         return self.best.to_text(precision)
 
+    def to_dataset(self) -> xr.Dataset:
+        """The chosen law's constants in the layout of xarray's `curvefit`: see `sr_accessor.datasets`."""
+        best, row = self.best, self._table.iloc[self._chosen]
+        params = best.params[~best.params["fixed"]]
+        arrays = {name: params[name].to_numpy() for name in ("value", "stderr")}
+        stats = {"nobs": np.array(float(len(self._observations.y)))}
+        stats |= {name: np.array(row[name]) for name in ("loss", "rmse", "r2", "chi2_red", "aic", "bic")}
+        attrs = {"equation": repr(best), "latex": best.to_latex(), "noise": self._given["noise"].name}
+        return curvefit_layout(
+            self.target, list(params.index), list(params["unit"]), {},
+            arrays | {"covariance": best.covariance.to_numpy()}, stats, np.array(self.status), attrs,
+        )  # fmt: skip
+
     # ------------------------------------------------------------------ how it looks
     @property
     def plot(self) -> Plots:
-        """``.plot.pareto()``, ``.parity()``, ``.residuals(label)``, ``.fit(label)``; each returns Axes. And
+        """``.plot.pareto()``, ``.parity()``, ``.residuals(label)``, ``.fit(label)``, ``.profile(label)``: Axes; and
         ``.attention()``, a Figure."""
         return Plots(self)
+
+    def explore(self) -> Explorer:
+        """A panel of ipywidgets: choose a law of the front, move its constants, look at it over each input, copy it.
+
+        ``panel.result`` is this result with the law that was chosen with "Use this one".
+
+        Raises
+        ------
+        MissingDependencyError : matplotlib is not installed.
+        """
+        if not figure.available():
+            raise MissingDependencyError(
+                f"the explorer draws with matplotlib, which is not installed; {figure.INSTALL}"
+            )
+        from sr_accessor.display.explorer import Explorer, Laws
+
+        seen, laws = self._observations, list(self)
+        explored = Laws(
+            front=self._table,
+            inputs=dict(zip(self.names, seen.x.T, strict=True)),
+            target=self.target,
+            y=seen.y,
+            inputs_of=lambda row: laws[row].names,
+            params=lambda row: laws[row].params,
+            latex=lambda row, at: moved(laws[row], at).to_latex(4) if at else laws[row].to_latex(),
+            predict=lambda row, at: moved(laws[row], at).predict_array(seen.x),
+            curve=lambda row, *how: over_one_input(laws[row], *how),
+            what_if=lambda row, *how: what_if(laws[row], *how),
+            copies=lambda row: copies(laws[row]),
+            use=self.select,
+        )
+        return Explorer(explored, self)
 
     def report(self, min_correl: float = 0.1) -> str:
         """Text for the logbook: model, statistics, constants ± errors, correlations, warnings, front, provenance.
@@ -297,13 +356,15 @@ class FitResult:
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         """The static display: it looks the same in a saved notebook, without a kernel, untrusted."""
-        best, images = self.best, {}
+        best, images, plot = self.best, {}, self.plot
         if figure.available():
-            images = {"Pareto front": figure.png(self.plot.pareto), "Parity": figure.png(self.plot.parity)}
+            images = {"Pareto front": figure.png(plot.pareto), "Parity": figure.png(plot.parity)}
+            for name in (best.names or self.names)[:MOST_RESIDUALS]:
+                images[f"Residuals over {name}"] = figure.png(partial(plot.residuals, name))
         latex = best.to_latex()
         page = html.page(
             latex, repr(best), self._headline, self._table, best.params, best.correlation, self._statistics,
-            [str(w) for w in self.warnings], self.provenance, images,
+            [str(w) for w in self.warnings], self.provenance, images, copies(best),
         )  # fmt: skip
         return {"text/html": page, "text/latex": f"$${latex}$$", "text/plain": repr(self)}
 
@@ -405,7 +466,7 @@ class FitResult:
             f"{self.status}: {len(self._observations.y)} rows",
             f"{given['rounds']} rounds in {given['seconds']:.1f} s",
             *([str(given["provenance"]["device"])] if "device" in given["provenance"] else []),
-            f"chosen by {self._rule!r} (.select(rule) changes it)",
+            f"chosen by {'hand' if isinstance(self._rule, int) else repr(self._rule)} (.select(rule) changes it)",
         ]
         return ", ".join(parts)
 
@@ -448,6 +509,19 @@ class Plots:
         else:
             curve = (x, best.predict_array(seen.x))
         return figure.fit(figure.axes(ax), x, seen.y, seen.sigma, curve, label, seen.target)
+
+    def profile(
+        self, label: Any, ax: Axes | None = None, *, at: Mapping[Any, float] | None = None, level: float = 0.95
+    ) -> Axes:
+        """The law over the input `label` with the band that holds it; others at `at`, {label: value}, or medians."""
+        result = self._result
+        for name in (label, *(at or {})):
+            self._column(name)
+        curve, held = over_one_input(result.best, label, at, level)
+        words = ", ".join(f"{name} = {text.number(float(value))}" for name, value in held.items())
+        points = None if held else (result._observations.x[:, self._column(label)], result._observations.y)
+        how = {"held": words, "points": points, "level": f"{100 * level:.3g} %"}
+        return figure.profile(figure.axes(ax), curve, label, result.target, **how)
 
     def attention(self, label: Any = None, network: Any = None) -> Figure:
         """What each row looks at in the encoder of the network, by layer and head, rows in the order of an input.

@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parents[1] / "sr_accessor"
 #: stands before it. A room of "" holds the files beside the rooms. "*" stands for all other files of the room;
 #: these may import each other as long as there is no cycle. A NEW FILE is a new word in its place here.
 FLOORS = [
-    ("", "version errors device constraints options units tables observations"),
+    ("", "version errors stopping device constraints options units tables observations"),
     (
         "expressions",
         "printers operator elementary vocabulary batch build program evaluate paired jacobian linear rewrite",
@@ -22,7 +22,7 @@ FLOORS = [
     ("exports", "exporter code *"),
     ("", "testing"),
     ("plugins", "hookspecs scaffold builtin contributions catalogue manager"),
-    ("display", "text figure html *"),
+    ("display", "text figure html progress *"),
     ("prior", "*"),
     ("transformer", "config tokenizer attention embedder encoder decoder model checkpoint store"),
     ("refinement", "solution levenberg_marquardt likelihood exchange pieces bfgs refine"),
@@ -30,11 +30,12 @@ FLOORS = [
     ("training", "*"),
     (
         "search",
-        "columns front rules units features library views targets inner pursuit power_screens separation rows screens "
-        "moves selection constants constraints guesses template given all_rows loop",
+        "columns front rules units features library views targets inner pursuit power_screens separation kernels rows "
+        "screens moves selection constants constraints guesses template given all_rows loop",
     ),
     ("uncertainty", "*"),
-    ("", "scatter equation result known_law regression"),
+    ("", "lazy scatter datasets equation live result handle known_law regression"),
+    ("groups", "split refine common result search known"),
     ("frontends", "functions pandas_accessor xarray_accessor register *"),
     ("", "__init__"),
     ("evaluation", "*"),  # a user of the whole house

@@ -369,7 +369,10 @@ def test_bundle_is_static_escaped_and_small(line):
     assert len(bundle["text/html"].encode()) < 150_000
     assert "<b>x</b>" not in bundle["text/html"]
     assert page.text[0] == bundle["text/latex"] == f"$${line.to_latex()}$$"
-    assert sum("$" in text for text in page.text[1:]) == page.tags.count("span")  # every other dollar stands alone
+    alone = [text for text in page.text[1:] if set(text) & {"$", "\\"}]  # no other dollar or backslash is typeset
+    assert set(alone) <= {"$", "\\"} and len(alone) == page.tags.count("span")
+    for form in ("LaTeX", "sympy", "Python", "NumPy", "pandas eval", "Excel", "C"):
+        assert f"Copy as {form}" in page.text
 
 
 def test_page_says_what_to_install_without_matplotlib(line, monkeypatch):
@@ -386,12 +389,30 @@ def test_plots_return_axes(line):
     for draw in (line.plot.pareto, line.plot.parity):
         ax = Figure().add_subplot()
         assert draw(ax) is ax and ax.get_xlabel() and ax.lines
-    for draw in (line.plot.residuals, line.plot.fit):
+    for draw in (line.plot.residuals, line.plot.fit, line.plot.profile):
         for label in LABELS:
             ax = Figure().add_subplot()
             assert draw(label, ax) is ax and ax.get_xlabel() == label.replace("$", "\\$")
         with pytest.raises(ColumnError, match="no input 'w'"):
             draw("w")
+
+
+def test_a_profile_holds_the_others_and_shows_its_band(line):
+    from matplotlib.figure import Figure
+
+    x, other = LABELS
+    ax = Figure().add_subplot()
+    line.plot.profile(other, ax, at={x: 2.0})
+    assert ax.get_title() == f"{x} = 2"
+    drawn = {artist.get_label(): artist for artist in ax.lines}
+    assert set(drawn) == {"law"} and np.ptp(drawn["law"].get_ydata()) == 0  # z does not matter
+    assert drawn["law"].get_ydata()[0] == pytest.approx(7, abs=0.2)
+    alone = Figure().add_subplot()
+    line.plot.profile(x, alone, level=0.68)
+    assert "measured" in {artist.get_label() for artist in alone.lines} and alone.get_title() == ""
+    assert [part.get_label() for part in alone.collections] == ["68 % band"]
+    with pytest.raises(ColumnError, match="no input 'w'"):
+        line.plot.profile(x, at={"w": 1.0})
 
 
 def test_what_the_rows_look_at(line):

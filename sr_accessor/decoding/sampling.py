@@ -12,6 +12,7 @@ import torch
 
 from sr_accessor.decoding.grammar import Grammar
 from sr_accessor.errors import InputError
+from sr_accessor.stopping import look
 from sr_accessor.transformer.decoder import Memory
 from sr_accessor.transformer.model import Transformer
 from sr_accessor.transformer.tokenizer import layout
@@ -69,6 +70,7 @@ def sample(
     state, cache = grammar.start(bags * samples), None
     last = torch.full((bags * samples, 1), layout(model.config).eos, dtype=torch.int64, device=device)
     for step in range(grammar.length):
+        look()
         logits, cache = model.decode(last, memory, cache)
         logits = logits[:, -1].float().masked_fill(~grammar.mask(state), -torch.inf)
         if temperature == 0:

@@ -14,7 +14,7 @@ from sr_accessor.errors import MissingDependencyError
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["INSTALL", "available", "axes", "fit", "pareto", "parity", "png", "residuals"]
+__all__ = ["INSTALL", "available", "axes", "fit", "pareto", "parity", "png", "profile", "residuals"]
 
 INSTALL = 'pip install "sr-accessor[plot]"'
 #: Okabe & Ito's colours, told apart by colour-blind readers; shapes differ too. Grey reads on white and on black.
@@ -112,6 +112,36 @@ def fit(
     else:
         ax.plot(*_thinned(*curve), "x", color=_ORANGE, label="law")
     ax.set(xlabel=_literal(label), ylabel=_literal(target))
+    ax.legend(frameon=False)
+    return ax
+
+
+def profile(
+    ax: Axes,
+    curve: tuple,
+    label: object,
+    target: object,
+    *,
+    held: str = "",
+    points: tuple | None = None,
+    level: str = "95 %",
+) -> Axes:
+    """The law over one input, the others held, with its band.
+
+    Parameters
+    ----------
+    curve : (grid, mean, lower, upper), each (M,)
+    held : where the others are held, in words
+    points : (x, y) measured, to be drawn too
+    """
+    grid, mean, lower, upper = curve
+    if points is not None:
+        ax.plot(*_thinned(*points), ".", color=_BLUE, label="measured")
+    ax.plot(grid, mean, "-", color=_ORANGE, label="law")
+    ax.fill_between(grid, lower, upper, color=_ORANGE, alpha=0.25, lw=0, label=f"{level} band")
+    ax.set(xlabel=_literal(label), ylabel=_literal(target))
+    if held:
+        ax.set_title(_literal(held), fontsize="small", color=_GREY)
     ax.legend(frameon=False)
     return ax
 

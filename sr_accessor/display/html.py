@@ -19,7 +19,7 @@ from sr_accessor.display.text import front_columns, measured, number, split_sour
 __all__ = ["escape", "page"]
 
 #: Rows and characters shown, so that a page stays below 150 kB whatever the front.
-_MOST_ROWS, _MOST_CHARACTERS = 60, 240
+_MOST_ROWS, _MOST_CHARACTERS, _MOST_CODE = 60, 240, 4000
 _CELL = 'style="text-align:right;padding:2px 8px"'
 _LEFT = 'style="text-align:left;padding:2px 8px"'
 
@@ -75,6 +75,13 @@ def _constants(params: pd.DataFrame) -> str:
     return _table(["constant", "value", "± error", "95 %", "unit"], rows)
 
 
+def _pre(code: str) -> str:
+    """Code to be copied: whole, or, where nobody could read it, a word of how to get it."""
+    if len(code) > _MOST_CODE:
+        code = f"{len(code):,} characters are too many to show here; .best.to(...) gives them"
+    return f'<pre style="white-space:pre-wrap;user-select:all">{escape(code)}</pre>'
+
+
 def _pairs(items: Mapping[str, Any]) -> str:
     return _table(["", ""], ([f"<b>{escape(name)}</b>", _short(number(value))] for name, value in items.items()))
 
@@ -95,6 +102,7 @@ def page(
     warnings: Sequence[str],
     provenance: Mapping[str, Any],
     images: Mapping[str, bytes],
+    copies: Mapping[str, str] | None = None,
 ) -> str:
     """The whole page.
 
@@ -104,24 +112,26 @@ def page(
     law, headline : plain text
     front : columns selected, equation, origin and those that `front_columns` names
     params : columns value, stderr, unit, lower, upper
-    images : title -> PNG; empty if there is nothing to draw with
+    images : title -> PNG, the front's first; empty if there is nothing to draw with
+    copies : name of a form -> the law in it
     """
     pairs = [(escape(f"{a}, {b}"), f"{value:+.3f}") for a, b, value in strongest(correlation, 0.1)]
     correlations = _table(["constants", "correlation"], pairs) if pairs else ""
     notes = "".join(f"<li>{_short(text)}</li>" for text in warnings[:20])
-    plots = "".join(_folded(title, _image(data, title)) for title, data in images.items())
-    if not images:
-        plots = f"<p>plots need matplotlib: <code>{escape(INSTALL)}</code></p>"
+    drawn = [_image(data, title) for title, data in images.items()]
+    if not drawn:
+        drawn = [f"<p>plots need matplotlib: <code>{escape(INSTALL)}</code></p>"]
     sources, facts = split_sources(front, provenance)
     parts = [
         f"<div>$${html.escape(latex, quote=False)}$$</div>",
         f"<p>{escape(headline)}</p>",
         f"<ul>{notes}</ul>" if notes else "",
-        _folded(f"Front ({len(front)} laws)", _front(front), is_open=True),
+        _folded(f"Front ({len(front)} laws)", drawn[0] + _front(front), is_open=True),
         _folded(f"Constants ({len(params)})", _constants(params) + correlations, is_open=True),
         _folded("Statistics", _pairs(statistics)),
-        plots,
+        _folded(", ".join([*images][1:]), "".join(drawn[1:])) if drawn[1:] else "",
         _folded("Law as text", f"<pre>{_short(law)}</pre>"),
+        *(_folded(f"Copy as {name}", _pre(code)) for name, code in (copies or {}).items()),
         _folded("Sources", _pairs(sources)) if sources else "",
         _folded("Provenance", _pairs(facts)),
     ]

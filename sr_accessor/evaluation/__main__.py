@@ -9,6 +9,7 @@ from sr_accessor.evaluation.control import control
 from sr_accessor.evaluation.coverage import coverage
 from sr_accessor.evaluation.figure3 import figure3
 from sr_accessor.evaluation.figure4 import figure4
+from sr_accessor.evaluation.groups import groups
 from sr_accessor.evaluation.in_domain import in_domain
 from sr_accessor.evaluation.network import network
 from sr_accessor.evaluation.new_operators import new_operators
@@ -30,7 +31,7 @@ def commands() -> None:
 
 for command in (
     visible, srbench, peers, control, scaling, in_domain, figure3, figure4, network, new_operators, noise, coverage,
-    wide, speed,
+    groups, wide, speed,
 ):  # fmt: skip
     commands.add_command(command)
 

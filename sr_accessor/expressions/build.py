@@ -12,6 +12,7 @@ import torch
 
 from sr_accessor.expressions.batch import Expressions, constant, join, literal
 from sr_accessor.expressions.vocabulary import LITERAL, PAD, VARIABLE, Vocabulary
+from sr_accessor.stopping import look
 
 __all__ = ["linear_combination", "monomials", "power", "present", "writable"]
 
@@ -49,6 +50,7 @@ def monomials(exponents: torch.Tensor, vocabulary: Vocabulary) -> Expressions:
     -------
     Expressions, M rows; a row of zeros is the literal 1
     """
+    look()
     dimensions = exponents.shape[1]
     device = exponents.device
     magnitude = exponents.abs()

@@ -1,7 +1,9 @@
 """Values of a batch and where they are valid, slab by slab; the plain prefix reader beside it is the meaning.
 
 A value is valid when it is a finite real number. Operators return NaN or ±inf outside their domain and IEEE
-arithmetic carries it upward; nothing raises, and no input is changed.
+arithmetic carries it upward; nothing raises, and no input is changed. Points are shared by all candidates, (N, D), or
+each candidate has its own, (B, N, D): then all candidates of one form are one expression at all their points, whose
+constants change from point to point.
 """
 
 from __future__ import annotations
@@ -18,8 +20,9 @@ from sr_accessor.expressions.batch import Expressions
 from sr_accessor.expressions.operator import Operator
 from sr_accessor.expressions.program import BEARING, NUMBER, ONES, SHARED, ZEROS, Program, Slab, compile_program
 from sr_accessor.expressions.vocabulary import CONSTANT, LITERAL, PAD, VARIABLE
+from sr_accessor.stopping import look
 
-__all__ = ["Bound", "bind", "evaluate", "read_prefix", "run"]
+__all__ = ["Bound", "Form", "bind", "evaluate", "forms_of", "read_prefix", "rows_of", "run"]
 
 #: Bytes of one value table, if every place of the padded codes had a row. Larger batches are cut into pieces of about
 #: this size. A batch of mixed structure needs hundreds of calls whatever its rows: 2,000 candidates at 200 points took
@@ -39,21 +42,31 @@ def evaluate(expressions: Expressions, x: torch.Tensor) -> tuple[torch.Tensor, t
     Parameters
     ----------
     expressions : Expressions, B rows
-    x : Tensor (N, D), in the user's units
+    x : Tensor (N, D), in the user's units, or (B, N, D) where expressions have points of their own
 
     Returns
     -------
     values_BN : Tensor (B, N) float64, NaN or ±inf where not valid
     valid_BN : Tensor (B, N) bool
     """
-    points = x.shape[0]
+    points = x.shape[-2]
     out = torch.empty(len(expressions), points, dtype=x.dtype, device=x.device)
     per_row = max(1, expressions.codes.shape[1]) * max(1, points) * x.element_size()
     step = max(1, (TABLE_BYTES if x.device.type == "cpu" else TABLE_BYTES_CUDA) // per_row)
     for start in range(0, len(expressions), step):  # pieces of a batch, not candidates
-        piece = expressions[start : start + step]
-        out[start : start + step] = run(bind(compile_program(piece), x), piece.constants)[0]
+        rows = slice(start, start + step)
+        piece = expressions[rows]
+        if x.dim() == 2:
+            out[rows] = run(bind(compile_program(piece), x), piece.constants)[0]
+        else:
+            for form in forms_of(piece, x[rows]):
+                out[start + form.rows] = form.apart(run(form.bound, form.along(piece.constants))[0])[0]
     return out, torch.isfinite(out)
+
+
+def rows_of(given: torch.Tensor | None, rows, shared: int) -> torch.Tensor | None:
+    """These candidates' part of a tensor that has an axis of candidates before its `shared` ones; else the tensor."""
+    return given[rows] if given is not None and given.dim() > shared else given
 
 
 @dataclass(frozen=True)
@@ -129,8 +142,11 @@ class Backward:
         torch.mul(self.above, self.partial(self.value, *self.arguments), out=self.out)
 
 
-def bind(program: Program, x: torch.Tensor) -> Bound:
-    """Evaluate the rows of a program that have no free constant, at the points x (N, D)."""
+def bind(program: Program, x: torch.Tensor, *, own: bool = False) -> Bound:
+    """Evaluate the rows of a program that have no free constant, at the points x (N, D).
+
+    `own`: every point will have its own constants, (B, K, N), in the place of (B, K).
+    """
     table = torch.empty(program.size, x.shape[0], dtype=x.dtype, device=x.device)
     at = len(program.variables)
     table[:at] = x.T[program.variables]
@@ -145,7 +161,7 @@ def bind(program: Program, x: torch.Tensor) -> Bound:
     def changing(slabs: Sequence[Slab], kind: int) -> list[torch.Tensor]:
         return [a.index for slab in slabs for a in slab.arguments if a.kind == kind]
 
-    numbers, number_parts = gather(changing(program.bearing, NUMBER), table.new_empty(0, 1))
+    numbers, number_parts = gather(changing(program.bearing, NUMBER), table[:0] if own else table.new_empty(0, 1))
     rows = [gather(changing(program.bearing[level], BEARING), table[:0]) for level in program.levels]
     parts = {NUMBER: iter(number_parts), BEARING: chain.from_iterable(parts for _, parts in rows)}
     arguments = [
@@ -154,6 +170,43 @@ def bind(program: Program, x: torch.Tensor) -> Bound:
     ]
     values = [table[slab.start : slab.stop] for slab in program.bearing]
     return Bound(program, table, values, arguments, numbers, [gathered for gathered, _ in rows])
+
+
+@dataclass(frozen=True)
+class Form:
+    """Candidates of one form, each at its own points, as one expression at all these points.
+
+    Parameters
+    ----------
+    rows : (R,) which candidates of the batch
+    points : N of each
+    bound : the form's program, bound to the R·N points
+    """
+
+    rows: torch.Tensor
+    points: int
+    bound: Bound
+
+    def along(self, constants: torch.Tensor) -> torch.Tensor:
+        """(1, K, R·N) the constants (B, K) of the batch, along the points."""
+        return constants[self.rows].T.repeat_interleave(self.points, 1)[None]
+
+    def apart(self, table: torch.Tensor) -> torch.Tensor:
+        """(…, R, N) from (…, R·N)."""
+        return table.view(*table.shape[:-1], len(self.rows), self.points)
+
+
+def forms_of(expressions: Expressions, x: torch.Tensor) -> list[Form]:
+    """The candidates by their forms (symbols and written numbers), each bound to its own points x (B, N, D)."""
+    e = expressions.trimmed()
+    written = torch.where(e.free, 0.0, e.constants)  # a number that is absent is 0
+    _, form = torch.cat([e.codes.to(written), written], 1).unique(dim=0, return_inverse=True)
+    order, counts = form.argsort(stable=True), form.bincount()
+    found = []
+    for rows in order.split(counts.tolist()):  # forms, not candidates
+        program = compile_program(expressions[rows[:1]])
+        found.append(Form(rows, x.shape[1], bind(program, x[rows].reshape(-1, x.shape[2]), own=True)))
+    return found
 
 
 def gather(indices: list[torch.Tensor], memory: torch.Tensor) -> tuple[Gathered, Sequence[torch.Tensor]]:
@@ -174,15 +227,16 @@ def apply(operator: Operator | None, arguments: list[torch.Tensor], out: torch.T
 
 
 def run(bound: Bound, constants: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, list[list[torch.Tensor]]]:
-    """Execute a bound program for the free constants (B, K).
+    """Execute a bound program for the free constants (B, K), or (B, K, N) where it was bound so.
 
     Returns
     -------
     values_BN, the whole table (size, N), and the arguments of each bearing slab (for the reverse sweep). The last
     two are the bound memory: the next run overwrites them.
     """
+    look()  # all long work comes by here
     program, table = bound.program, bound.table
-    bound.numbers.read(constants.reshape(-1, 1).to(table))
+    bound.numbers.read(constants.reshape(-1, bound.numbers.memory.shape[1]).to(table))
     for level, rows in zip(program.levels, bound.rows, strict=True):
         rows.read(table)
         for i in range(level.start, level.stop):

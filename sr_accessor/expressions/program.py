@@ -16,6 +16,7 @@ import torch
 from sr_accessor.expressions.batch import Expressions
 from sr_accessor.expressions.operator import Operator
 from sr_accessor.expressions.vocabulary import CONSTANT, FIRST_OPERATOR, LITERAL, VARIABLE, Vocabulary
+from sr_accessor.stopping import look
 
 __all__ = ["ONES", "ZEROS", "Argument", "Program", "Reverse", "Slab", "compile_program", "constant_partial"]
 
@@ -84,6 +85,7 @@ class Program:
 
 def compile_program(expressions: Expressions) -> Program:
     """Compile B well-formed expressions; common sub-expressions without free constants become one node."""
+    look()
     e, device = expressions.trimmed(), expressions.device
     codes, vocabulary, slots = e.codes, e.vocabulary, expressions.constants.shape[1]
     rows, length = codes.shape

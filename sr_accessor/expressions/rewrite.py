@@ -19,6 +19,7 @@ import torch
 from sr_accessor.expressions.batch import Expressions, concatenate
 from sr_accessor.expressions.paired import depths, lay_out
 from sr_accessor.expressions.vocabulary import CONSTANT, FIRST_OPERATOR, LITERAL, PAD, VARIABLE
+from sr_accessor.stopping import look
 
 __all__ = ["simplify_batch"]
 
@@ -132,6 +133,7 @@ class _Forms:
     # ------------------------------------------------------------------ one depth
     def rewrite(self, at: torch.Tensor) -> None:
         """Forms of the nodes `at`, whose arguments have theirs."""
+        look()
         self._name_powers(at)
         code = self.code[at]
         whole = code == WHOLE
@@ -462,7 +464,13 @@ class _Forms:
         a, p = self.a[base], self.b[exponent]
         fixed = (self.core[exponent] == NUMBER) & (self.core[base] != NUMBER)
         s, free = self._pull(base, torch.pow(a.clamp(min=0), p), fixed & (a > 0) & self.a_free[base])
-        self._scaled(at, self.known["pow"], base, exponent, s, free)
+        of_exp = self._is(base, "exp") & (self.core[exponent] == NUMBER)  # exp(u)^p = exp(p·u)
+        rest = ~of_exp
+        self._scaled(at[rest], self.known["pow"], base[rest], exponent[rest], s[rest], free[rest])
+        at, base, exponent, s, free = (part[of_exp] for part in (at, base, exponent, s, free))
+        self.affine(base, self._argument(base), self.b[exponent], self.b_free[exponent])
+        if len(at):
+            self._unary(at, self.known["exp"], base, s, free)
 
     def _unary(self, at, code=None, child=None, scale=1.0, scale_free=None) -> None:
         """scale · f(child) with the operators f of the nodes or `code`; no child is a number."""

@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
+import sys
 import warnings
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from sr_accessor.errors import InputError, OptionError, SymRegError
+from sr_accessor.errors import ColumnError, InputError, OptionError, SymRegError, SymRegWarning, nearest
 from sr_accessor.observations import Observations
 from sr_accessor.options import FitOptions, check_keywords
-from sr_accessor.tables import is_xarray, kind_of, variables_of
+from sr_accessor.tables import as_labels, is_xarray, kind_of, variables_of
 
 if TYPE_CHECKING:
     import xarray as xr
 
     from sr_accessor.equation import Equation
+    from sr_accessor.groups.result import GroupedResult
+    from sr_accessor.groups.split import Groups
+    from sr_accessor.handle import FitHandle
     from sr_accessor.result import FitResult
 
 __all__ = ["fit", "predict", "refine"]
 
 #: Keywords about the table; those about the search are the fields of `FitOptions`.
-TABLE_KEYWORDS = ("target", "features", "sigma", "sigma_x", "absolute_sigma", "sample_weight", "nan_policy")
+TABLE_KEYWORDS = (
+    "target", "features", "sigma", "sigma_x", "absolute_sigma", "sample_weight", "nan_policy", "by", "over", "shared",
+    "errors", "reduce_dims", "skipna",
+)  # fmt: skip
 
 
 def fit(
@@ -36,13 +44,21 @@ def fit(
     absolute_sigma: bool | None = None,
     sample_weight: Any = None,
     nan_policy: str = "omit",
+    background: bool = False,
+    by: Any = None,
+    over: Any = None,
+    shared: bool = True,
+    errors: str = "warn",
+    reduce_dims: Any = None,
+    skipna: bool | None = None,
     **options: Any,
-) -> FitResult | dict[Hashable, FitResult]:
+) -> FitResult | FitHandle | GroupedResult | dict[Hashable, FitResult] | xr.DataTree:
     """Find the law behind a table: the target as a formula of the features.
 
     Parameters
     ----------
-    table : DataFrame; GroupBy (each group is fitted by itself); Dataset; DataArray (is itself the target)
+    table : DataFrame; GroupBy (each group is fitted by itself); Dataset; DataArray (is itself the target); DataTree
+        (every node that has the target is fitted by itself)
         In xarray features and target broadcast against each other and every point is a row. The table is not changed.
     target : label of the measured quantity
     features : label or list of labels; None takes all other columns of numbers (for a DataArray: its coordinates)
@@ -53,12 +69,21 @@ def fit(
         sigma is given
     sample_weight : factor of each squared residual: a label or one number per row
     nan_policy : "omit" leaves out rows with missing values and counts them, "raise" raises
+    background : True returns at once, while the search runs in a thread of its own
+    by : of a DataFrame, label or labels of columns or index levels: one form for all groups, each its own constants
+    over : of xarray, dimension or dimensions along which there is a law each, in the same way
+    reduce_dims : the other way to say `over`, as in xarray's `curvefit`: a law for each point of the dimensions
+        that are neither those of the features nor among these
+    shared : False fits every group by itself
+    errors : of groups without a law: "warn" tells once which, "raise" raises, "ignore" leaves them to ``.status``
+    skipna : of xarray: True is nan_policy="omit", False is "raise"
     **options : noise, operators, network, select, constraints, guesses, constants, template, shape, units,
         validation, timeout, max_rounds, device, random_state, progress, callbacks: see `sr_accessor.options.FitOptions`
 
     Returns
     -------
-    FitResult, or {group: FitResult} for a GroupBy
+    FitResult; with `background` a FitHandle: `.result()`, `.stop()`, `await`; GroupedResult with `by` or `over`;
+    {group: FitResult} for a GroupBy; for a DataTree one of the Datasets that ``result.to_dataset()`` gives
 
     Raises
     ------
@@ -68,13 +93,33 @@ def fit(
     -----
     SymRegWarning : what was left out or looks suspicious; also kept on the result.
     """
-    chosen = FitOptions.from_keywords(options, TABLE_KEYWORDS)
+    chosen = FitOptions.from_keywords(options, (*TABLE_KEYWORDS, "background"))
+    if background and (by is not None or over is not None or reduce_dims is not None or _is_tree(table)):
+        raise OptionError("background=True is for one table and one law; leave it out here")
+    if _is_tree(table):
+        given = {
+            "features": features, "sigma": sigma, "sigma_x": sigma_x, "absolute_sigma": absolute_sigma,
+            "sample_weight": sample_weight, "nan_policy": nan_policy, "by": by, "over": over, "shared": shared,
+            "errors": errors, "reduce_dims": reduce_dims, "skipna": skipna,
+        }  # fmt: skip
+        return _each_node(table, target, lambda node: fit(node, target, **given, **options))
+    nan_policy = _nan_policy(table, nan_policy, skipna)
     about = {
         "features": features, "sigma": sigma, "sigma_x": sigma_x, "absolute_sigma": absolute_sigma,
         "sample_weight": sample_weight, "nan_policy": nan_policy,
     }  # fmt: skip
+    over = _over(table, target, features, over, reduce_dims)
+    _check_groups(errors, by, over)
+    if by is not None or over is not None:
+        groups, sizes = _grouped(table, target, about, by, over)
+
+        from sr_accessor.groups.search import fit_groups  # loads torch
+
+        return fit_groups(groups, chosen, shared=shared, sizes=sizes, errors=errors)
     if not isinstance(table, pd.api.typing.DataFrameGroupBy):
-        return _fit_one(table, target, about, chosen)
+        return _fit_one(table, target, about, chosen, background)
+    if background:
+        raise OptionError("background=True is for one table; fit each group with it, or leave it out")
     results = {}
     for key, group in table:
         # What defines a group is constant in it: no feature, and nothing to be warned about.
@@ -101,10 +146,16 @@ def refine(
     sample_weight: Any = None,
     nan_policy: str = "omit",
     noise: Any = "gaussian",
+    by: Any = None,
+    over: Any = None,
+    shared: bool = False,
+    errors: str = "warn",
+    reduce_dims: Any = None,
+    skipna: bool | None = None,
     restarts: int = 30,
     random_state: int | None = None,
     **unknown: Any,
-) -> FitResult:
+) -> FitResult | GroupedResult | xr.DataTree:
     """Find the parameters of a known law: `curve_fit` for tables.
 
     Parameters
@@ -115,12 +166,14 @@ def refine(
     start : {parameter: first value}; parameters without one begin at 1
     bounds : {parameter: (lower, upper)}, None where there is none
     fix : {parameter: value that it keeps}
+    by, over, reduce_dims, errors, skipna : as in `fit`: the parameters of every group, all in one batch
+    shared : with `by` or `over`: True makes parameters common to all groups that the data do not tell apart
     restarts : further starts, refined in the same batch: half of them near the given one, the others of any magnitude
     random_state : seed of the restarts; None draws one, which the result records
 
     Returns
     -------
-    FitResult of this one law; ``.best.params`` has the formula's own names
+    FitResult of this one law; ``.best.params`` has the formula's own names. GroupedResult with `by` or `over`
 
     Raises
     ------
@@ -131,6 +184,15 @@ def refine(
     if restarts != int(restarts) or restarts < 0:
         raise InputError(f"restarts={restarts!r} is out of range; give a whole number from 0")
 
+    if _is_tree(table):
+        given = {
+            "start": start, "bounds": bounds, "fix": fix, "sigma": sigma, "sigma_x": sigma_x,
+            "absolute_sigma": absolute_sigma, "sample_weight": sample_weight, "nan_policy": nan_policy, "noise": noise,
+            "by": by, "over": over, "shared": shared, "errors": errors, "reduce_dims": reduce_dims, "skipna": skipna,
+            "restarts": restarts, "random_state": random_state,
+        }  # fmt: skip
+        return _each_node(table, target, lambda node: refine(node, target, formula, **given))
+
     from sr_accessor import known_law  # loads torch
     from sr_accessor.scatter import noises_of
 
@@ -140,16 +202,25 @@ def refine(
         )
     labels = list(variables_of(table)) if is_xarray(table) else list(table.columns)
     law = known_law.read_law(formula, labels, target, start=start, bounds=bounds, fix=fix)
-    observations = _observe(
-        table, target, {
-            "features": list(law.names), "sigma": sigma, "sigma_x": sigma_x, "absolute_sigma": absolute_sigma,
-            "sample_weight": sample_weight, "nan_policy": nan_policy,
-        },
-    )  # fmt: skip
+    about = {
+        "features": list(law.names), "sigma": sigma, "sigma_x": sigma_x, "absolute_sigma": absolute_sigma,
+        "sample_weight": sample_weight, "nan_policy": _nan_policy(table, nan_policy, skipna),
+    }  # fmt: skip
+    over = _over(table, target, law.names, over, reduce_dims)
+    _check_groups(errors, by, over)
+    seed = {"restarts": int(restarts), "random_state": random_state}
+    if by is not None or over is not None:
+        groups, sizes = _grouped(table, target, about, by, over)
+
+        from sr_accessor.groups.known import refine_groups
+
+        chosen = noises_of(noise, groups.observations)
+        return refine_groups(groups, law, chosen, shared=shared, sizes=sizes, errors=errors, **seed)
+    observations = _observe(table, target, about)
     for remark in observations.remarks:
         warnings.warn(remark, stacklevel=3)
     chosen = noises_of(noise, observations)
-    return known_law.refine_law(observations, law, chosen, restarts=int(restarts), random_state=random_state)
+    return known_law.refine_law(observations, law, chosen, **seed)
 
 
 def predict(table: pd.DataFrame | xr.Dataset | xr.DataArray, law: FitResult | Equation) -> pd.Series | xr.DataArray:
@@ -167,7 +238,9 @@ def predict(table: pd.DataFrame | xr.Dataset | xr.DataArray, law: FitResult | Eq
     return law.predict(table)
 
 
-def _fit_one(table: Any, target: Hashable | None, about: dict[str, Any], options: FitOptions) -> FitResult:
+def _fit_one(
+    table: Any, target: Hashable | None, about: dict[str, Any], options: FitOptions, background: bool = False
+) -> FitResult | FitHandle:
     observations = _observe(table, target, about)
     for remark in observations.remarks:
         if remark.code != "SKIPPED":  # a note: most tables have a column of names, and nothing is wrong with it
@@ -175,7 +248,108 @@ def _fit_one(table: Any, target: Hashable | None, about: dict[str, Any], options
 
     from sr_accessor import regression  # loads torch, which wrong input should not have to wait for
 
-    return regression.fit(observations, options)
+    return (regression.launch if background else regression.fit)(observations, options)
+
+
+def _is_tree(table: Any) -> bool:
+    xr = sys.modules.get("xarray")
+    return xr is not None and isinstance(table, getattr(xr, "DataTree", ()))
+
+
+def _each_node(tree: xr.DataTree, target: Hashable | None, fitted: Callable[[xr.Dataset], Any]) -> xr.DataTree:
+    """The tree of what `to_dataset` makes of the fit of every node that has the target.
+
+    Raises
+    ------
+    ColumnError : no node has it.
+    """
+    import xarray as xr
+
+    nodes = {node.path: node.to_dataset() for node in tree.subtree}
+    found = {path: dataset for path, dataset in nodes.items() if target in dataset.variables}
+    if not found:
+        known = dict.fromkeys(label for dataset in nodes.values() for label in dataset.variables)
+        raise ColumnError(f"no node of the tree has {target!r}; {nearest(target, known)}")
+    return xr.DataTree.from_dict(
+        {path: fitted(dataset).to_dataset() for path, dataset in found.items()}, name=tree.name
+    )
+
+
+def _nan_policy(table: Any, nan_policy: str, skipna: bool | None) -> str:
+    """What to do with missing values, said in pandas' words or in xarray's."""
+    if skipna is None:
+        return nan_policy
+    if not is_xarray(table) or not isinstance(skipna, bool):
+        raise OptionError(f"skipna={skipna!r} is xarray's word, True or False; of a DataFrame say nan_policy='omit'")
+    return "omit" if skipna else "raise"
+
+
+def _over(table: Any, target: Hashable | None, features: Any, over: Any, reduce_dims: Any) -> Any:
+    """The dimensions along which there is a law each: as given, or those that `reduce_dims` leaves."""
+    if reduce_dims is None:
+        return over
+    if over is not None:
+        raise OptionError("over= and reduce_dims= say the same in two ways; give one of them")
+    if not is_xarray(table):
+        raise OptionError(
+            f"reduce_dims={reduce_dims!r} names dimensions of xarray; of a DataFrame name groups with by="
+        )
+    variables = variables_of(table)
+    own = table if target is None or not hasattr(table, "data_vars") else variables[target]
+    dims = list(own.dims)
+    gone = [] if reduce_dims is ... else as_labels(reduce_dims, dims)
+    if lost := [dim for dim in gone if dim not in dims]:
+        raise ColumnError(f"reduce_dims names {lost[0]!r}, which is no dimension; {nearest(lost[0], dims)}")
+    if features is not None:
+        gone = [*gone, *(dim for label in as_labels(features, list(variables)) for dim in variables[label].dims)]
+    kept = tuple(dim for dim in dims if dim not in gone)
+    return kept if kept and reduce_dims is not ... else None
+
+
+def _check_groups(errors: Any, by: Any, over: Any) -> None:
+    if errors not in ("warn", "raise", "ignore"):
+        raise OptionError(f"errors={errors!r} is not known; {nearest(str(errors), ('warn', 'raise', 'ignore'))}")
+    if errors == "raise" and by is None and over is None:
+        raise OptionError("errors='raise' is about groups without a law; name the groups with by= or over=")
+
+
+def _grouped(
+    table: Any, target: Hashable | None, about: dict[str, Any], by: Any, over: Any
+) -> tuple[Groups, dict[Hashable, Any] | None]:
+    """Observations and the groups of their rows; of xarray also the dimensions of the groups and their labels."""
+    from sr_accessor.groups.split import Groups, keys_of, keys_over  # loads torch
+
+    if is_xarray(table):
+        if by is not None:
+            raise OptionError(f"by={by!r} names columns of a DataFrame; of xarray name the dimensions: over={by!r}")
+        observations = _observe(table, target, about)
+        labels, keys, code, sizes = keys_over(table, observations, over)
+    else:
+        if over is not None:
+            raise OptionError(f"over={over!r} names dimensions of xarray; of a DataFrame name the columns: by={over!r}")
+        if not isinstance(table, pd.DataFrame):
+            raise OptionError(f"cannot fit the groups of a {kind_of(table)}; give a pandas DataFrame and by=")
+        labels, keys, code = keys_of(table, by)
+        kept = table.loc[:, [label not in labels for label in table.columns]] if about["features"] is None else table
+        observations, sizes = _observe(kept, target, about), None
+    for remark in observations.remarks:
+        if remark.code != "SKIPPED":
+            warnings.warn(remark, stacklevel=4)
+    code = code[observations.rows]
+    if (code < 0).any():
+        observations, code = _with_group(observations, labels, code)
+    return Groups(labels, keys, observations, code), sizes
+
+
+def _with_group(observations: Observations, labels: Any, code: Any) -> tuple[Observations, Any]:
+    """The rows that have a group, and a warning about the others."""
+    from sr_accessor.groups.split import take
+
+    told = f"{int((code < 0).sum())} rows without {', '.join(map(repr, labels))} are left out"
+    remark = SymRegWarning("DROPPED", told)
+    warnings.warn(remark, stacklevel=5)
+    kept = take(observations, code >= 0)
+    return dataclasses.replace(kept, remarks=(*observations.remarks, remark)), code[code >= 0]
 
 
 def _observe(table: Any, target: Hashable | None, about: dict[str, Any]) -> Observations:

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from sr_accessor.frontends.pandas_accessor import DataFrameAccessor
-from sr_accessor.frontends.xarray_accessor import DataArrayAccessor, DatasetAccessor
+from sr_accessor.frontends.xarray_accessor import DataArrayAccessor, DatasetAccessor, DataTreeAccessor
 
 __all__ = ["NAME", "register_accessors"]
 
@@ -17,7 +17,7 @@ NAME = "symreg"
 
 
 def register_accessors() -> None:
-    """Make `df.symreg`, and where xarray is installed `ds.symreg` and `da.symreg`; again and again if need be."""
+    """Make `df.symreg`, and where xarray is installed `ds.symreg`, `da.symreg` and, if it knows trees, `dt.symreg`."""
     _attach(pd.DataFrame, DataFrameAccessor, pd.api.extensions.register_dataframe_accessor)
     if importlib.util.find_spec("xarray") is None:
         return
@@ -25,6 +25,8 @@ def register_accessors() -> None:
 
     _attach(xr.Dataset, DatasetAccessor, xr.register_dataset_accessor)
     _attach(xr.DataArray, DataArrayAccessor, xr.register_dataarray_accessor)
+    if hasattr(xr, "register_datatree_accessor"):  # xarray 2025.3
+        _attach(xr.DataTree, DataTreeAccessor, xr.register_datatree_accessor)
 
 
 def _attach(owner: type, accessor: type, registrar: Callable[[str], Callable[[type], Any]]) -> None:

@@ -12,10 +12,9 @@ from dataclasses import dataclass
 import torch
 
 from sr_accessor.expressions.batch import Expressions
-from sr_accessor.expressions.evaluate import bind, run
-from sr_accessor.expressions.jacobian import adjoints
+from sr_accessor.expressions.evaluate import rows_of
+from sr_accessor.expressions.jacobian import AtPoints
 from sr_accessor.expressions.linear import linear_constants
-from sr_accessor.expressions.program import ZEROS, compile_program
 from sr_accessor.refinement.solution import Reason, Refined
 
 __all__ = ["levenberg_marquardt", "solve_normal"]
@@ -56,7 +55,7 @@ def levenberg_marquardt(
     Parameters
     ----------
     expressions : Expressions, B candidates; their numbers are the start
-    x : Tensor (N, D)
+    x : Tensor (N, D), or (B, N, D) where candidates have points of their own
     y : Tensor (N,), or (B, N) where candidates have targets of their own
     weight : Tensor (N,) or (B, N), optional; 1/σ²
     steps : Jacobians computed per candidate at most
@@ -68,14 +67,15 @@ def levenberg_marquardt(
     expressions, whole = expressions.trimmed(), expressions
     expressions.heights  # noqa: B018 - found once; the parts below take over what is known
     linear = linear_constants(expressions)
-    count, points = len(expressions), x.shape[0]
+    count, points = len(expressions), x.shape[-2]
     per_row = expressions.codes.shape[1] * points * x.element_size()
     piece = max(16, (PIECE_BYTES if x.device.type == "cpu" else PIECE_BYTES_CUDA) // max(1, per_row))
     root = None if weight is None else weight.sqrt()
     parts = []
     for start in range(0, max(count, 1), piece):  # pieces of a batch, not candidates
         rows = slice(start, start + piece)
-        parts.append(_refine_piece(expressions[rows], linear[rows], x, _rows(y, rows), _rows(root, rows), steps))
+        given = (rows_of(x, rows, 2), rows_of(y, rows, 1), rows_of(root, rows, 1))
+        parts.append(_refine_piece(expressions[rows], linear[rows], *given, steps))
     constants = whole.constants.clone()
     constants[:, : expressions.constants.shape[1]] = torch.cat([p.constants for p in parts])
     loss, reason, used = (torch.cat([getattr(p, name) for p in parts]) for name in ("loss", "reason", "used"))
@@ -144,26 +144,23 @@ class _Objective:
     """The sum of squares of candidates at their points, and the memory to compute it in."""
 
     def __init__(self, expressions: Expressions, linear, x, y, root):
-        self.bound = bind(compile_program(expressions), x)
         self.target, self.root, self.free, self.linear = y, root, expressions.free, linear
         self.pair = linear[:, :, None] & linear[:, None, :]
         self.any_linear = bool(linear.any())
-        rows, slots = linear.shape
         # The residual is one more row below those of the Jacobian: one product gives JᵀJ, Jᵀr and rᵀr.
-        self.rows = torch.nn.functional.pad(self.bound.program.columns.view(rows, slots), (0, 1), value=ZEROS).view(-1)
-        self.matrix = x.new_empty(rows, slots + 1, x.shape[0])
+        self.at = AtPoints(expressions, x, beside=1)
+        self.matrix = x.new_empty(self.at.shape)
 
     def raw(self, constants: torch.Tensor) -> torch.Tensor:
         """(B,) loss of the constants as they are."""
-        residual = self.target - run(self.bound, constants)[0]
+        residual = self.target - self.at.values(constants)
         residual = residual if self.root is None else residual * self.root
         loss = residual.square().sum(1)
         return torch.where(loss.isfinite(), loss, torch.inf)
 
     def measure(self, constants: torch.Tensor) -> _State:
         matrix, slots = self.matrix, constants.shape[1]
-        values, flow = adjoints(self.bound, constants)
-        torch.index_select(flow, 0, self.rows, out=matrix.view(-1, matrix.shape[2]))
+        values = self.at.fill(constants, matrix)
         torch.sub(self.target, values, out=matrix[:, slots])
         if self.root is not None:
             matrix *= self.root[:, None, :] if self.root.dim() == 2 else self.root
@@ -189,11 +186,6 @@ class _Objective:
                 gradient[cancelled] = (part[:, :slots] @ residual[:, :, None])[:, :, 0]
         sound = loss.isfinite() & normal.flatten(1).sum(1).isfinite()
         return _State(constants, torch.where(sound, loss, torch.inf), normal, gradient)
-
-
-def _rows(values: torch.Tensor | None, rows) -> torch.Tensor | None:
-    """These rows of a target or weight, if each candidate has its own."""
-    return values[rows] if values is not None and values.dim() == 2 else values
 
 
 def _refine_piece(expressions: Expressions, linear: torch.Tensor, x, y, root, steps: int) -> _Descent:
@@ -233,7 +225,8 @@ def _refine_piece(expressions: Expressions, linear: torch.Tensor, x, y, root, st
             final_loss[rows], best[rows] = state.loss, torch.where(valid[rows, None], state.constants, best[rows])
             rows, state = rows[keep], state[keep]
             damping, scale, improved_once, done = damping[keep], scale[keep], improved_once[keep], done[keep]
-            objective = _Objective(expressions[rows], linear[rows], x, _rows(y, rows), _rows(root, rows))
+            given = (rows_of(x, rows, 2), rows_of(y, rows, 1), rows_of(root, rows, 1))
+            objective = _Objective(expressions[rows], linear[rows], *given)
         step = solve_normal(state.normal, state.gradient, torch.where(objective.linear, 1e-12, damping[:, None]))
         step = torch.where(objective.free, step, 0.0)
         trial = objective.measure(state.constants + step)

@@ -12,10 +12,9 @@ from dataclasses import dataclass, replace
 import torch
 
 from sr_accessor.expressions.batch import Expressions
-from sr_accessor.expressions.evaluate import bind, evaluate
-from sr_accessor.expressions.jacobian import adjoints, input_derivative
+from sr_accessor.expressions.evaluate import evaluate, rows_of
+from sr_accessor.expressions.jacobian import AtPoints, input_derivative
 from sr_accessor.expressions.linear import linear_constants
-from sr_accessor.expressions.program import compile_program
 from sr_accessor.noise.gaussian import Gaussian
 from sr_accessor.noise.model import NoiseModel
 from sr_accessor.refinement.levenberg_marquardt import levenberg_marquardt, solve_normal
@@ -69,7 +68,8 @@ class LawErrors:
     Parameters
     ----------
     sides : (N, 2) standard errors of y downwards and upwards (twice the same where they are equal)
-    x : (N, D) standard errors of x, 0 where x is exact, or None
+    x : (N, D) standard errors of x, 0 where x is exact, or None; both with an axis of candidates before these where
+        candidates have points of their own
 
     The effective variance is σ² + Σ (∂f/∂x·σ_x)² [Orear 1982, Am. J. Phys. 50, 912], to first order in σ_x; σ is the
     error of y towards the law.
@@ -84,10 +84,10 @@ class LawErrors:
     def sigma(self, expressions: Expressions, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         """(B, N) standard deviation of y − f, in units of y; without the errors of x where f has no slope."""
         if self.x is None:
-            return torch.where(evaluate(expressions, x)[0] < y, self.sides[:, 0], self.sides[:, 1])
+            return torch.where(evaluate(expressions, x)[0] < y, self.sides[..., 0], self.sides[..., 1])
         values, slopes = input_derivative(expressions, x)
-        own = torch.where(values < y, self.sides[:, 0], self.sides[:, 1])
-        along = (slopes * self.x.T).square().sum(1)
+        own = torch.where(values < y, self.sides[..., 0], self.sides[..., 1])
+        along = (slopes * self.x.mT).square().sum(1)
         return (own.square() + torch.where(along.isfinite(), along, 0.0)).sqrt()
 
 
@@ -108,7 +108,7 @@ def most_likely(
     Parameters
     ----------
     expressions : Expressions, B candidates; their numbers are the start
-    x : Tensor (N, D)
+    x : Tensor (N, D), or (B, N, D) where candidates have points of their own
     y : Tensor (N,), or (B, N) where candidates have targets of their own
     noise : the noise model; its own parameters are fitted along
     sigma : Tensor (N,) or (B, N), optional, standard errors of y
@@ -136,14 +136,15 @@ def most_likely(
 
     expressions, whole = expressions.trimmed(), expressions
     linear = _linear(expressions, parameters)
-    count, points = len(expressions), x.shape[0]
+    count, points = len(expressions), x.shape[-2]
     per_row = (1 + expressions.constants.shape[1]) * points * x.element_size()
     piece = max(16, (PIECE_BYTES if x.device.type == "cpu" else PIECE_BYTES_CUDA) // max(1, per_row))
     parts = []
     for start in range(0, max(count, 1), piece):  # pieces of a batch, not candidates
         rows = slice(start, start + piece)
         own = None if parameters is None else parameters[rows]
-        problem = _Problem(expressions[rows], linear[rows], x, _rows(y, rows), noise, _rows(sigma, rows), own)
+        given = (rows_of(x, rows, 2), rows_of(y, rows, 1), noise, rows_of(sigma, rows, 1))
+        problem = _Problem(expressions[rows], linear[rows], *given, own)
         parts.append(_descend(problem, steps, tolerance))
     constants = whole.constants.clone()
     constants[:, : expressions.constants.shape[1]] = torch.cat([p[0] for p in parts])
@@ -175,8 +176,9 @@ class _Problem:
             self,
             expressions=self.expressions[rows],
             linear=self.linear[rows],
-            y=_rows(self.y, rows),
-            sigma=_rows(self.sigma, rows),
+            x=rows_of(self.x, rows, 2),
+            y=rows_of(self.y, rows, 1),
+            sigma=rows_of(self.sigma, rows, 1),
             parameters=None if self.parameters is None else self.parameters[rows],
         )
 
@@ -218,7 +220,7 @@ class _Objective:
 
     def __init__(self, problem: _Problem):
         self.problem = problem
-        self.bound = bind(compile_program(problem.expressions), problem.x)
+        self.at = AtPoints(problem.expressions, problem.x)
         self.pair = problem.linear[:, :, None] & problem.linear[:, None, :]
         self.any_linear = bool(problem.linear.any())
         # Weights that depend on the values change with the linear constants: their solution is found in two passes.
@@ -231,8 +233,8 @@ class _Objective:
         """
         problem, p = self.problem, self.problem.parameters
         constants = numbers if p is None else numbers[:, p.index]
-        values, flow = adjoints(self.bound, constants)
-        columns = flow.index_select(0, self.bound.program.columns).view(*constants.shape, -1)
+        columns = problem.x.new_empty(self.at.shape)
+        values = self.at.fill(constants, columns)
         columns = torch.where(columns.isfinite(), columns, 0.0)  # a point without slope does not steer the step
         columns = columns if p is None else tied_jacobian(columns, p)
         loss, residual, weight = problem.noise.assess(problem.y, values, problem.sigma)
@@ -277,11 +279,6 @@ def _linear(expressions: Expressions, parameters: Parameters | None) -> torch.Te
     return (bent == 0) & unbounded & parameters.free
 
 
-def _rows(values: torch.Tensor | None, rows) -> torch.Tensor | None:
-    """These rows of a target or error bars, if each candidate has its own."""
-    return values[rows] if values is not None and values.dim() == 2 else values
-
-
 def _started(problem: _Problem, objective: _Objective) -> _State:
     """The state of the start or, where that is likelier, after some steps of least squares.
 
@@ -305,7 +302,7 @@ def _started(problem: _Problem, objective: _Objective) -> _State:
         part = problem[lost]
         values = evaluate(part.expressions.with_constants(_constants(part, fitted[lost])), part.x)[0]
         density = noise.log_density(part.y, values, part.sigma, noise.estimate(part.y, values, part.sigma))
-        spread = _rows(screening, lost).expand_as(values)
+        spread = rows_of(screening, lost, 1).expand_as(values)
         spread = torch.where(density.isfinite(), spread, spread / PULL**0.5)
         found = _Objective(part).measure(_least_squares(part, spread))
         whole = tuple(t.clone() for t in (state.numbers, state.loss, state.normal, state.gradient))

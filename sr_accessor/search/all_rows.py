@@ -7,7 +7,7 @@ import torch
 from sr_accessor.expressions.batch import concatenate, constant
 from sr_accessor.search.front import Front
 from sr_accessor.search.given import Given
-from sr_accessor.search.selection import Data, best_front, refit, score, snap, stack
+from sr_accessor.search.selection import Data, Scored, best_front, refit, score, snap, stack
 
 __all__ = ["on_all_rows"]
 
@@ -17,20 +17,27 @@ STEPS, SNAP_STEPS = 4, 2
 MOST_FREED, SNAP_ROUNDS = 2, 4
 
 
-def on_all_rows(front: Front, data: Data, given: Given) -> Front:
+def on_all_rows(front: Front, data: Data, given: Given, *, hurry: bool = False) -> Front:
     """The front as all rows see it; the mean alone where no law has a value in every row.
 
     What some rows could not tell from a simple number, all may: the literals of the shortest laws are freed too. And a
-    law that was too long for some rows may now pay.
+    law that was too long for some rows may now pay. In a `hurry` the constants stay as some rows gave them.
     """
+    if hurry:
+        return _front(score(front.expressions, data, front.origins), front, data, given)
     short = torch.argsort(front.description_length, stable=True)[:MOST_FREED]
     candidates = concatenate([front.expressions, front.expressions[short].freed()])
     origins = front.origins + tuple(front.origins[i] for i in short.tolist())
     scored = score(refit(candidates, data, steps=STEPS).expressions, data, origins)
     best = scored.description_length.argmin()[None]
     scored = stack([snap(scored[best], data, rounds=SNAP_ROUNDS, steps=SNAP_STEPS), scored])
+    return _front(scored, front, data, given)
+
+
+def _front(scored: Scored, before: Front, data: Data, given: Given) -> Front:
+    """The front of what is as asked for and has a value in every row; else the mean."""
     kept = given.formed(scored.expressions) & given.shaped(scored.expressions) & scored.loss.isfinite()
     if not bool(kept.any()):
-        mean = constant([float(data.y.mean())], front.expressions.vocabulary, data.y.device)
+        mean = constant([float(data.y.mean())], before.expressions.vocabulary, data.y.device)
         return score(mean, data, ("mean",)).front()
     return best_front([scored[kept.nonzero()[:, 0]].front()])

@@ -14,6 +14,7 @@ import torch
 from sr_accessor.search.features import Feature, inner_grid
 from sr_accessor.search.library import least_points
 from sr_accessor.search.targets import LEAST_LEFT, NO_ACCIDENT
+from sr_accessor.stopping import look
 
 __all__ = ["Projection", "best_inner", "feature_rows", "grid_inner", "share_left", "zoom"]
 
@@ -70,6 +71,7 @@ class _Coarse:
 
 def feature_rows(kind: Feature, groups: torch.Tensor, inner: torch.Tensor, logarithm: bool) -> torch.Tensor:
     """F(c·g), or log|F(c·g)|: (M, C, N) for groups (M, N) and inner (M, C)."""
+    look()
     values = kind.value(inner[:, :, None] * groups[:, None, :])
     return values.abs_().clamp_(min=torch.finfo(values.dtype).tiny).log_() if logarithm else values
 

@@ -35,9 +35,17 @@ from sr_accessor.search.features import Feature, features
 from sr_accessor.search.front import Front
 from sr_accessor.search.given import Given
 from sr_accessor.search.guesses import parts_of, refine_guesses
+from sr_accessor.search.kernels import Kernels, build_kernels, sharp_kernels, written
 from sr_accessor.search.library import Library, build_library, extend
 from sr_accessor.search.moves import offspring
-from sr_accessor.search.power_screens import regress, screen_log_chain, screen_log_pair, screen_power, screen_powers
+from sr_accessor.search.power_screens import (
+    log_law,
+    regress,
+    screen_log_chain,
+    screen_log_pair,
+    screen_power,
+    screen_powers,
+)
 from sr_accessor.search.rows import linear_rows, sharp_rows
 from sr_accessor.search.screens import (
     screen_chain,
@@ -73,6 +81,8 @@ SCREEN_POINTS = 200  # search_findings.md §8: 200-300 points rank as well as al
 #: (points, Levenberg–Marquardt steps, candidates kept) of each stage of polishing; then all rows.
 STAGES = ((64, 8, 160), (256, 10, 50))
 FINAL_STEPS, MOST_ROWS = 16, 20_000
+#: The best few that have not converged by then are given so many steps more.
+MOST_LONGER, LONGER_STEPS = 8, 60
 #: Candidates of one round whose numbers are snapped.
 MOST_SNAPPED = 8
 #: A law with this relative error (root mean square) is exact in float64 arithmetic.
@@ -97,6 +107,17 @@ DRAFTS, DRAFTED_GROUPS, IMPROVED = 64, 200, 6
 MOST_MONOMIALS, MOST_RATIO = 90, 130
 #: Rows u and v of the product screens; terms of the spans; terms of a base.
 MOST_FACTORS, MOST_SECOND, MOST_SPAN, MOST_BASE = 1000, 2500, 60, 30
+
+#: Kernels of one family that are proposed, alone and in pairs, and of all.
+EACH_KERNEL, MOST_KERNELS, EACH_PAIRED, MOST_PAIRED = 6, 60, 60, 2500
+#: Views in which chains are joined.
+CHAINED = ("y", "y²", "1/y", "1/y²")
+#: Up to so many variables kernels come early, and are tried times each variable.
+FEW_VARIABLES, MOST_TIMES = 2, 5
+#: Monomials that waves are multiplied with, beside exponentials and peaks.
+MOST_ENVELOPES = 40
+#: Pairs of exponentials that are proposed.
+MOST_RATES = 30
 
 Proposal = tuple[str, Expressions]
 NOTHING_GIVEN = Given()
@@ -182,9 +203,15 @@ class Workspace:
         few = self.monomials[: MOST_FACTORS // 2]
         return Rows(concatenate([few.expressions, dressed.expressions]), torch.cat([few.values, dressed.values]))
 
+    @cached_property
+    def kernels(self) -> Kernels:
+        return build_kernels(self.small, self.features, self.vocabulary)
+
     def sharp(self, target: Target, log: bool) -> Rows:
         """`sharp_rows` of a target, for sums or (log) for products."""
-        return sharp_rows(target, self.screen.x, self.small, self.features, self.vocabulary, log=log)
+        x = self.screen.x
+        rows = sharp_rows(target, x, self.small, self.features, self.vocabulary, log=log)
+        return join_rows(rows, sharp_kernels(self.kernels, target, x, log=log))
 
     def target(self, view: View, relative: bool, data: Data | None = None) -> Target | None:
         """A view of y at the screening points; weights relative to |y|, or from sigma (equal without)."""
@@ -318,7 +345,7 @@ def _plan(work: Workspace) -> list[tuple[str, Callable[[SearchState, torch.Gener
         ("dictionaries", _dictionaries(("y", "1/y", "y²", "log y"))),
         ("power × feature, small library", _power("small", False)),
         ("power × feature, small library, around the best fit", _power("small", True)),
-        ("without separable variables: small library", _separated(range(4))),
+        ("without separable variables: small library", _separated(SMALL_ROUNDS)),
         ("pairs, y", _pairs("y", False)),
         ("pairs of factors", _log_pairs(False)),
         ("chains", _chains),
@@ -327,16 +354,25 @@ def _plan(work: Workspace) -> list[tuple[str, Callable[[SearchState, torch.Gener
         ("ratios", _ratios(("y", "y²"), MOST_RATIO // 4)),
         ("power × feature, large library, first half", _power("large", False, 0)),
         ("power × feature, large library, second half", _power("large", False, 1)),
-        ("without separable variables: pairs", _separated([0, 5, 6, 7])),
-        ("without separable variables: products, factors, ratios", _separated([0, 8, 9, 10])),
+        ("pairs, 1/y", _pairs("1/y", False)),
+        ("without separable variables: pairs", _separated(PAIR_ROUNDS)),
+        ("without separable variables: products, factors, ratios", _separated(PRODUCT_ROUNDS)),
         ("power × feature, large library, around the best fit, first half", _power("large", True, 0)),
         ("power × feature, large library, around the best fit, second half", _power("large", True, 1)),
         ("pairs of factors, around the best fit", _log_pairs(True)),
         ("network", _drafts),  # easy laws are found by now, noisy ones too: it costs 0.3 s and finds other kinds
     ]
+    more = ("kernels of residuals", _propose_kernels_of_residuals)
+    kernels = [("kernels", _kernels(("y", "1/y", "log y"))), ("pairs of kernels", _pairs_of_kernels), more]
+    if work.dimensions > FEW_VARIABLES:
+        plan[13:13] = kernels
+    else:  # curves: peaks, waves and decays are what laboratories measure
+        plan[2:2] = kernels[:1]
+        at = 7 if work.dimensions == 1 else 12
+        plan[at:at] = kernels[1:]
     plan += [(f"products, {v}", _products(v, False)) for v in sums[1:2]]
     plan += [(f"factors, {v}", _factors(v, False)) for v in sums[1:]]
-    plan += [(f"pairs, {v}", _pairs(v, False)) for v in LINEAR_VIEWS[1:]]
+    plan += [(f"pairs, {v}", _pairs(v, False)) for v in LINEAR_VIEWS[2:]]
     plan += [(f"pairs, {v}, relative errors", _pairs(v, True)) for v in LINEAR_VIEWS if v in usable]
     plan += [(f"products, {v}, relative errors", _products(v, True)) for v in sums[:2]]
     plan += [(f"factors, {v}, relative errors", _factors(v, True)) for v in sums]
@@ -497,6 +533,70 @@ def _pairs(view: str, relative: bool):
     return propose
 
 
+def _kernels(views: Sequence[str]):
+    """One row with two inner constants, in a sum or times a power law."""
+
+    def propose(state: SearchState, generator: torch.Generator) -> list[Proposal]:
+        work, found = state.workspace, []
+        for name in views:
+            target = work.target(_view(name), False)
+            for base in _bases(work)[:2] if target is not None else ():
+                best = work.kernels.best(work.kernels.shares(target, base.values), EACH_KERNEL, MOST_KERNELS)
+                law = screen_one(target, base, written(work.kernels[best]), keep=MOST_KERNELS)
+                found.append((f"kernel, {name}", law))
+        plain = work.target(_view("y"), False)
+        if 1 < work.dimensions <= MOST_TIMES and plain is not None and "mul" in work.vocabulary:
+            base = _bases(work)[1]
+            for d in range(work.dimensions):  # variables
+                single, x = work.kernels.single, work.screen.x[:, d]
+                best = single.best(single.times(x).shares(plain, base.values), EACH_KERNEL // 2, MOST_KERNELS // 3)
+                rows = written(single[best])
+                rows = Rows(variable([d], work.vocabulary, x.device) * rows.expressions, x * rows.values)
+                found.append(("kernel × variable", screen_one(plain, base, rows, keep=len(rows))))
+        target = work.target(_view("y"), True)
+        if target is None:
+            return found
+        x, logs = work.screen.x, work.kernels.logarithms
+        choices = [(x, logs)]
+        if work.dimensions <= MOST_TIMES:  # over a short range a kernel and a power of its variable are much alike
+            for d in range(work.dimensions):  # variables
+                choices.append((x.index_fill(1, torch.tensor([d], device=x.device), 1.0), logs.of(d)))
+        for powers, rows in choices:
+            fit = regress([target], powers)
+            base = torch.cat([torch.ones_like(x[:, 0])[None], fit.logs])
+            best = rows.best(rows.shares(target.logarithm, base), EACH_KERNEL, MOST_KERNELS)
+            factors = [written(rows[best])]
+            found.append(("kernel × power", log_law(fit, factors, work.vocabulary)))
+            if "pow" in work.vocabulary:
+                found.append(("kernel to a power", log_law(fit, factors, work.vocabulary, free=True)))
+        return found
+
+    return propose
+
+
+def _pairs_of_kernels(state: SearchState, generator: torch.Generator) -> list[Proposal]:
+    """Two rows with two inner constants each, or more joined greedily; and a wave times anything."""
+    work = state.workspace
+    target = _around(state, _view("y"), work.screen)
+    if target is None:
+        return []
+    found, kernels, bases = [], work.kernels.single, _bases(work)[:2]
+    waves, rates = written(kernels.waves), written(kernels.rates)
+    for base in bases:
+        best = kernels.best(kernels.shares(target, base.values), EACH_PAIRED, MOST_PAIRED)
+        rows = written(kernels[best])
+        found.append(("kernel pair", screen_pair(target, base, rows)))
+        found.append(("kernel chain", screen_chain(target, base, rows)))
+        found.append(("rate pair", screen_pair(target, base, rates, keep=MOST_RATES)))  # any smooth rows come close
+    if len(waves):
+        envelopes = join_rows(work.monomials[1 : MOST_ENVELOPES + 1], join_rows(rates, written(kernels.peaks)))
+        found.append(("kernel product", screen_product(target, bases, envelopes, waves)))
+    span = _dictionary(work.screen.x, work.vocabulary, 2 if work.dimensions == 1 else 1)
+    best = kernels.best(kernels.shares(target, bases[0].values), EACH_KERNEL * 10, MOST_FACTORS)
+    found.append(("kernel × sum", screen_span(target, span, written(kernels[best]))))
+    return found
+
+
 def _products(view: str, relative: bool):
     def propose(state: SearchState, generator: torch.Generator) -> list[Proposal]:
         work = state.workspace
@@ -541,16 +641,24 @@ def _log_pairs(around: bool):
 
 
 def _chains(state: SearchState, generator: torch.Generator) -> list[Proposal]:
-    """Sums of several rows, joined greedily."""
-    work = state.workspace
-    target = work.target(_view("y"), False)
-    if target is None:
-        return []
-    rows = join_rows(work.sharp(target, False), work.rows)[:MOST_SECOND]
-    return [("screen chain", screen_chain(target, _bases(work)[0], rows))]
+    """Sums of several rows, joined greedily; in other views of monomials, where y spans decades."""
+    work, found = state.workspace, []
+    base = _bases(work)[0]
+    for name in CHAINED:
+        target = work.target(_view(name), name != "y")
+        if target is not None:
+            rows = join_rows(work.sharp(target, False), work.rows)[:MOST_SECOND] if name == "y" else work.monomials[1:]
+            found.append((f"screen chain, {name}", screen_chain(target, base, rows)))
+    return found
 
 
-def _separated(rounds: Sequence[int]):
+#: Rounds of the plan that are repeated without the separable variables, by their names.
+SMALL_ROUNDS = ("linear and power laws", "dictionaries", "power × feature, small library", "kernels")
+PAIR_ROUNDS = ("linear and power laws", "pairs, y", "pairs of kernels", "pairs of factors", "chains")
+PRODUCT_ROUNDS = ("linear and power laws", "products, y", "factors, y", "ratios")
+
+
+def _separated(names: Sequence[str]):
     """Some rounds of the plan for what is left when the separable variables are divided out."""
 
     def propose(state: SearchState, generator: torch.Generator) -> list[Proposal]:
@@ -564,8 +672,9 @@ def _separated(rounds: Sequence[int]):
         if problem is None:
             return []
         inner = start(problem, work.vocabulary, seed=state.seed)
-        for number in rounds:
-            inner = inner if inner.exact else step(replace(inner, round=number))
+        for number, (name, _) in enumerate(_plan(inner.workspace)):
+            if name in names and not inner.exact:
+                inner = step(replace(inner, round=number))
         return [("separated", separation.rejoined(_shortest(inner, MOST_PARTS).expressions))]
 
     return propose
@@ -676,6 +785,24 @@ def _propose_residuals(state: SearchState, generator: torch.Generator) -> list[P
     return found
 
 
+def _propose_kernels_of_residuals(state: SearchState, generator: torch.Generator) -> list[Proposal]:
+    """One more kernel for the best laws: peak after peak."""
+    work, found = state.workspace, []
+    best = _shortest(state, IMPROVED).expressions
+    kernels, data = work.kernels.single, work.screen
+    values, columns, valid = jacobian(best, data.x)
+    sigma = torch.ones_like(data.y)
+    for i in range(len(best)):  # a handful of laws
+        tangent = torch.cat([torch.ones_like(data.y)[None], columns[i][best.free[i]]])
+        if not bool(valid[i].all() & tangent.isfinite().all()) or len(tangent) > len(data.y) // 2:
+            continue
+        rest = Target.of(_view("y"), data.y - values[i], sigma)
+        rows = written(kernels[kernels.best(kernels.shares(rest, tangent), EACH_KERNEL // 2, MOST_KERNELS // 3)])
+        one = constant([1.0], work.vocabulary, data.y.device)
+        found.append(("kernel of residuals", best[i] + one * rows.expressions))
+    return found
+
+
 def _shortest(state: SearchState, count: int) -> Scored:
     """The candidates with the shortest descriptions."""
     return state.population[torch.argsort(state.population.description_length, stable=True)[:count]]
@@ -685,6 +812,7 @@ def _shortest(state: SearchState, count: int) -> Scored:
 MOVES = (
     ("moves", _propose_moves),
     ("residuals", _propose_residuals),
+    ("kernels of residuals", _propose_kernels_of_residuals),
     ("moves", _propose_moves),
     ("network, residuals", _propose_drafts_of_residuals),
 )
@@ -814,7 +942,14 @@ def _polish(proposals: Sequence[Proposal], work: Workspace, known: float) -> Sco
     keep = best.indices[best.values.isfinite()]
     if not len(keep):
         return score(refined.expressions[keep], data, ())
-    scored = score(refined.expressions[keep], data, tuple(origins[i] for i in keep.tolist()))
+    longer = torch.arange(len(keep), device=keep.device)[:MOST_LONGER]  # in a valley sixteen steps are not enough
+    longer = longer[~refined.converged[keep[longer]]]
+    e = refined.expressions[keep]
+    if len(longer):
+        further = refit(e[longer], rows, steps=LONGER_STEPS).expressions
+        order = torch.cat([torch.arange(len(e), device=keep.device), longer])
+        e, keep = concatenate([e, further]), keep[order]
+    scored = score(e, data, tuple(origins[i] for i in keep.tolist()))
     if given.template is not None:
         scored = stack([scored, score(simplify_batch(scored.expressions), data, scored.origins)])
     scored = scored[scored.loss.isfinite().nonzero()[:, 0]]

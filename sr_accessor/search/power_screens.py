@@ -30,6 +30,7 @@ from sr_accessor.search.views import View
 __all__ = [
     "Regression",
     "halves",
+    "log_law",
     "regress",
     "screen_log_chain",
     "screen_log_pair",
@@ -46,6 +47,8 @@ POWERS, KEPT_POWERS = (-2.0, -1.0, -0.5, 0.5, 1.0, 2.0), 2
 FEWER = 3
 #: So many times more choices are zoomed than laws are proposed.
 RANKED = 3
+#: Pairs of factors that are proposed with free exponents too.
+FREE_PAIRS = 60
 #: Shares below this are rounding: then the simplest is the best.
 LEAST_SHARE = 1e-12
 #: An exponent is known when it lies this close to a half.
@@ -320,7 +323,11 @@ def screen_log_pair(
     symbols = rows.expressions.complexity[i] + rows.expressions.complexity[j]
     length = 0.5 * len(residual) * torch.log2(share.clamp(min=1e-24)) + SYMBOL_BITS * symbols
     best = length.topk(min(keep, len(length)), largest=False).indices
-    return _log_law(fit, [rows[i[best]], rows[j[best]]], vocabulary)
+    laws = [log_law(fit, [rows[i[best]], rows[j[best]]], vocabulary)]
+    if "pow" in vocabulary:  # the power of an exponential is no half: it belongs to its inner constant
+        best = best[:FREE_PAIRS]
+        laws.append(log_law(fit, [rows[i[best]], rows[j[best]]], vocabulary, free=True))
+    return concatenate(laws)
 
 
 def screen_log_chain(
@@ -332,28 +339,52 @@ def screen_log_chain(
         return empty(vocabulary, x.device)
     logs = rows.values.abs().clamp(min=1e-300).log()
     out = [
-        _log_law(fit, [rows[chain[:, k]] for k in range(chain.shape[1])], vocabulary)
+        log_law(fit, [rows[chain[:, k]] for k in range(chain.shape[1])], vocabulary, free=free)
         for chain in chains(logs, fit.weight[0], fit.q[0], fit.unit[0], beams, depth)
+        for free in ((False, True) if "pow" in vocabulary else (False,))
     ]
     return concatenate(out) if out else empty(vocabulary, x.device)
 
 
-def _log_law(fit: Regression, factors: Sequence[Rows], vocabulary: Vocabulary) -> Expressions:
-    """K·Π x^β·Π uₖ^pₖ for P choices of m factors, exponents regressed in the logarithm and rounded to halves."""
+def log_law(fit: Regression, factors: Sequence[Rows], vocabulary: Vocabulary, *, free: bool = False) -> Expressions:
+    """K·Π x^β·Π uₖ^pₖ for P choices of m factors, exponents regressed in the logarithm and rounded to halves.
+
+    With `free` the pₖ are free constants instead, written with pow; and once more without the power law: over a short
+    range exp(c/x) and x^β are so alike that together neither is known.
+    """
     columns = torch.stack([r.values.abs().clamp(min=1e-300).log() * fit.weight for r in factors], 1)  # (P, m, N)
     projected = columns - (columns @ fit.q[0]) @ fit.q[0].T
     gram = projected @ projected.transpose(1, 2)
     powers = (torch.linalg.pinv(gram, hermitian=True) @ (projected @ fit.whole[0])[:, :, None])[:, :, 0]
-    rest = fit.whole[0] - (powers[:, None, :] @ columns)[:, 0]
-    beta = fit.exponents(torch.zeros(len(rest), dtype=torch.int64, device=rest.device), rest)
-    exponents, powers = spread(halves(beta), fit.columns, fit.dimensions), halves(powers)
+    laws = [_log_law(fit, factors, columns, powers, vocabulary, free)]
+    if free:
+        one = fit.weight[0] / fit.weight[0].norm()
+        centred = columns - (columns @ one)[:, :, None] * one
+        gram = centred @ centred.transpose(1, 2)
+        bare = (torch.linalg.pinv(gram, hermitian=True) @ (centred @ fit.whole[0])[:, :, None])[:, :, 0]
+        laws.append(_log_law(fit, factors, None, bare, vocabulary, free))
+    return concatenate(laws)
+
+
+def _log_law(fit: Regression, factors, columns: torch.Tensor | None, powers, vocabulary, free: bool) -> Expressions:
+    if columns is None:
+        beta = powers.new_zeros(len(powers), len(fit.columns))
+    else:
+        rest = fit.whole[0] - (powers[:, None, :] @ columns)[:, 0]
+        beta = fit.exponents(torch.zeros(len(rest), dtype=torch.int64, device=rest.device), rest)
+    exponents = spread(halves(beta), fit.columns, fit.dimensions)
+    powers = powers if free else halves(powers)
     fine = (exponents.abs() <= MOST_EXPONENT).all(1) & (powers.abs() <= MOST_FEATURE_POWER).all(1)
     fine &= (powers != 0).all(1) & beta.isfinite().all(1)
     if not bool(fine.any()):
-        return empty(vocabulary, columns.device)
-    law = constant([1.0], vocabulary, columns.device) * monomials(exponents, vocabulary)
+        return empty(vocabulary, powers.device)
+    law = constant([1.0], vocabulary, powers.device) * monomials(exponents, vocabulary)
     for k, factor in enumerate(factors):
-        law = _times_power(law, factor.expressions, powers[:, k], vocabulary)
+        p = powers[:, k]
+        if free:
+            law = law * factor.expressions ** constant(p, vocabulary, p.device)
+        else:
+            law = _times_power(law, factor.expressions, p, vocabulary)
     return fit.views[0].undo(law[fine].trimmed())
 
 

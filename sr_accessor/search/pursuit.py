@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 
 from sr_accessor.search.targets import unexplained
+from sr_accessor.stopping import look
 
 __all__ = ["best_pairs", "chains", "pair_share"]
 
@@ -47,6 +48,7 @@ def best_pairs(
     b = unit @ residual
     best_share, best_i, best_j = [], [], []
     for start in range(0, len(unit), block):  # blocks, not candidates
+        look()
         gram = unit[start : start + block] @ unit[start:].T
         left = 1 - gram.square()
         bi, bj = b[start : start + block, None], b[start:]

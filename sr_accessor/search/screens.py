@@ -24,6 +24,7 @@ from sr_accessor.refinement.levenberg_marquardt import solve_normal
 from sr_accessor.search.library import least_points
 from sr_accessor.search.pursuit import best_pairs, chains, pair_share
 from sr_accessor.search.targets import LEAST_LEFT, Rows, Target, basis, unexplained
+from sr_accessor.stopping import look
 
 __all__ = [
     "screen_chain",
@@ -131,6 +132,7 @@ def screen_product(target: Target, bases: Sequence[Rows], first: Rows, second: R
     symbols_u, symbols_v = first.expressions.complexity, second.expressions.complexity
     for base in bases:
         for column in q32[done : len(base)]:  # base rows
+            look()
             across = (u32 * column) @ v32.T
             left -= across.square_()
         done = len(base)
@@ -267,6 +269,7 @@ def eliminate(
 
     beta, diagonal, rest = solve(used)
     for _ in range(terms - 1):
+        look()
         growth = torch.where(used, beta.square() / diagonal.clamp(min=1e-300), torch.inf)
         least = growth.min(1)
         loses = 0.5 * points * torch.log((rest + least.values + floor) / (rest + floor))

@@ -39,6 +39,7 @@ __all__ = [
     "Data",
     "Scored",
     "best_front",
+    "in_exponent",
     "refit",
     "rough_bits",
     "score",
@@ -210,7 +211,7 @@ SNAP_SIGMAS, SNAP_RELATIVE = 3.0, 1e-9
 EVIDENCE = 4.0
 
 
-def _in_exponent(e: Expressions) -> torch.Tensor:
+def in_exponent(e: Expressions) -> torch.Tensor:
     """(B, K) numbers that are exponents: these snap to fractions, never to multiples of √2 or π."""
     if "pow" not in e.vocabulary:
         return torch.zeros_like(e.constants, dtype=torch.bool)
@@ -240,7 +241,7 @@ def _snap_targets(scored: Scored) -> tuple[torch.Tensor, torch.Tensor]:
     distance = moved / width[:, :, None]
     close = (distance < SNAP_SIGMAS) | (moved < SNAP_RELATIVE * c.abs()[:, :, None])
     irrational = torch.nn.functional.pad(SNAP_IRRATIONAL.to(c.device), (0, MOST_DIGITS))
-    close &= ~(irrational & _in_exponent(scored.expressions)[:, :, None])
+    close &= ~(irrational & in_exponent(scored.expressions)[:, :, None])
     price = torch.where(close, bits + 0.72 * distance.clamp(max=SNAP_SIGMAS).square(), torch.inf)
     free = constant_bits(c, se)
     dense = torch.nn.functional.pad(SNAP_IRRATIONAL.to(c.device), (0, MOST_DIGITS), value=True)

@@ -7,13 +7,14 @@ device as in generalised linear models [McCullagh & Nelder 1989, §2.5].
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
 from sr_accessor.expressions.batch import Expressions, concatenate
 from sr_accessor.search.library import effective_points, least_points
 from sr_accessor.search.views import View
+from sr_accessor.stopping import look
 
 __all__ = ["Rows", "Target", "basis", "join_rows", "unexplained"]
 
@@ -68,6 +69,11 @@ class Target:
         return Target(view, values + move, _capped(weight, MOST_WEIGHT), logs, _capped(weight * size, MOST_LOG_WEIGHT))
 
     @property
+    def logarithm(self) -> Target:
+        """log|T| as the target itself."""
+        return replace(self, values=self.logs, weight=self.log_weight)
+
+    @property
     def sound(self) -> bool:
         """Whether every value and weight is finite and the weights rest on more than 2 % of the points."""
         finite = all(bool(part.isfinite().all()) for part in (self.values, self.weight, self.logs, self.log_weight))
@@ -116,6 +122,7 @@ def unexplained(rows: torch.Tensor, weight: torch.Tensor, q: torch.Tensor, resid
 
     rows (R, N) unweighted; residual (N, V) weighted, projected and of unit norm.
     """
+    look()
     rows = rows * weight
     before = torch.linalg.vecdot(rows, rows)
     rows = rows - (rows @ q) @ q.T

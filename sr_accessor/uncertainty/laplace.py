@@ -60,9 +60,9 @@ class Laplace:
     root: torch.Tensor
     null: torch.Tensor
 
-    def __getitem__(self, row: int) -> Laplace:
-        """One expression, its batch axis kept."""
-        at = slice(row, row + 1)
+    def __getitem__(self, rows: int | torch.Tensor) -> Laplace:
+        """One expression, its batch axis kept; or several."""
+        at = slice(rows, rows + 1) if isinstance(rows, int) else rows
         return Laplace(
             self.covariance[at], self.stderr[at], self.identifiable[at], self.variance[at], self.degrees[at],
             self.absolute, self.root[at], self.null[at],
@@ -108,7 +108,7 @@ def covariance(
     Parameters
     ----------
     expressions : Expressions, F rows at their optimum
-    x : Tensor (N, D)
+    x : Tensor (N, D), or (F, N, D) where expressions have points of their own
     y : Tensor (N,), or (F, N) where expressions have targets of their own
     sigma : Tensor (N,) or (F, N), optional, standard deviations of y; None weighs all points alike
     absolute_sigma : bool, optional
@@ -140,7 +140,7 @@ def covariance(
     squares, finite = y.new_zeros(rows), torch.ones(rows, dtype=torch.bool, device=y.device)
     for start in range(0, points, POINTS):  # pieces of the points, all expressions in each
         at = slice(start, start + POINTS)
-        values, columns, valid = jacobian(expressions, x[at])
+        values, columns, valid = jacobian(expressions, x[..., at, :])
         residual = (values - y[..., at]) * weight[:, at]
         finite &= valid.all(1) & columns.isfinite().all(2).all(1)
         squares += residual.square().sum(1)

@@ -100,7 +100,17 @@ def test_page_escapes_and_says_what_is_missing():
     made = page()
     assert "$$y = 2 &lt; 3$$" in made and "W: &lt;why&gt;" in made and "pip install" in made
     assert "<svg" not in made and "<style" not in made and "<script" not in made
-    assert "pip install" not in page(images={"Parity": b"png"}) and 'alt="Parity"' in page(images={"Parity": b"png"})
+    drawn = page(images={"Pareto front": b"png", "Parity <b>": b"png"})
+    assert (
+        "pip install" not in drawn and 'alt="Pareto front"' in drawn and "<summary>Parity &lt;b&gt;</summary>" in drawn
+    )
+
+
+def test_copies_are_folded_whole_and_escaped():
+    code = {"Python": 'def law(a):\n    return a<b & "$x$"', "C": "x" * 10_000}
+    made = html.page("", "", "", FRONT, PARAMS, pd.DataFrame(), {}, [], {}, {}, code)
+    assert "<summary>Copy as Python</summary>" in made and "return a&lt;b &amp; &quot;<span>&#36;</span>x" in made
+    assert "10,000 characters are too many" in made and "xxx" not in made
 
 
 def test_page_stays_small_whatever_the_front():

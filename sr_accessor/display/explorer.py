@@ -1,0 +1,313 @@
+"""Explorer: the laws of a front to be clicked, moved, drawn and copied, in ipywidgets; it knows functions, not fits.
+
+Every part is kept under a name, so that a program can press and move what a hand would: `explorer.front.value = 2`.
+What a callback raises is told in the panel.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial, wraps
+from typing import Any
+
+import ipywidgets as widgets
+import numpy as np
+import pandas as pd
+
+from sr_accessor.display import figure
+from sr_accessor.display.html import escape
+from sr_accessor.display.progress import close, front_svg
+from sr_accessor.display.text import measured, number
+from sr_accessor.errors import SymRegError
+
+__all__ = ["Explorer", "Laws"]
+
+#: What a callback may meet: our own errors, and numbers that the law or a drawing cannot take.
+TOLD = (SymRegError, ArithmeticError, ValueError, LookupError, RuntimeError)
+#: A slider reaches so many standard errors to both sides; without one, so large a share of the value.
+REACH, SHARE = 8.0, 1.0
+
+
+@dataclass(frozen=True)
+class Laws:
+    """What is explored.
+
+    Parameters
+    ----------
+    front : columns complexity, rmse, loss, selected, equation; a row for each law
+    inputs : label -> (N,) its values; target : label; y : (N,)
+    inputs_of : row -> labels of the inputs that its law reads
+    params : row -> columns value, stderr, unit, index names
+    latex : (row, {constant: value}) -> text
+    predict : (row, {constant: value}) -> (N,) at the rows of the data
+    curve : (row, label, {label: value}, level) -> (grid, mean, lower, upper) and where the others are held
+    what_if : (row, {label: value}, level) -> rows confidence and prediction, columns mean, lower, upper; and remarks
+    copies : row -> {name of a form: text}
+    use : row -> what `Explorer.result` is then
+    """
+
+    front: pd.DataFrame
+    inputs: Mapping[Hashable, np.ndarray]
+    target: Hashable
+    y: np.ndarray
+    inputs_of: Callable[[int], Sequence[Hashable]]
+    params: Callable[[int], pd.DataFrame]
+    latex: Callable[[int, Mapping[str, float]], str]
+    predict: Callable[[int, Mapping[str, float]], np.ndarray]
+    curve: Callable[[int, Hashable, Mapping[Hashable, float], float], tuple]
+    what_if: Callable[[int, Mapping[Hashable, float], float], tuple[pd.DataFrame, list[str]]]
+    copies: Callable[[int], Mapping[str, str]]
+    use: Callable[[int], Any]
+
+
+def _told(callback: Callable[..., None]) -> Callable[..., None]:
+    """The callback; what it raises is told in the panel, and what was told before is cleared."""
+
+    @wraps(callback)
+    def guarded(self: Explorer, *arguments: Any) -> None:
+        try:
+            callback(self, *arguments)
+            self.message.value = ""
+        except TOLD as error:
+            self.message.value = f'<div role="alert">⚠ <b>{type(error).__name__}</b>: {escape(error)}</div>'
+
+    return guarded
+
+
+class Explorer:
+    """The panel; `.result` is the result with the law that was chosen last with "Use this one".
+
+    Parts: front, simpler, richer, use, law, picture, message, tabs; sliders {constant: slider}, reset, moved;
+    over, held {label: slider}, level, profile; against, residuals; given {label: field}, answer; form, code.
+    """
+
+    TABS = ("Constants", "Profile", "Residuals", "What if", "Export")
+
+    def __init__(self, laws: Laws, result: Any):
+        self.laws, self.result = laws, result
+        table = laws.front
+        labels = [
+            f"{'▸ ' if selected else ''}{complexity}: {_line(equation)}  (rms error {number(float(rmse))})"
+            for complexity, equation, rmse, selected in zip(
+                table["complexity"], table["equation"], table["rmse"], table["selected"], strict=True
+            )
+        ]
+        start = int(np.flatnonzero(table["selected"])[0])
+        self.message, self.picture = widgets.HTML(), widgets.HTML()
+        self.front = widgets.Select(
+            options=[(label, i) for i, label in enumerate(labels)], value=start, rows=min(8, len(labels)),
+            description="Front", layout={"width": "700px"},
+        )  # fmt: skip
+        self.simpler = widgets.Button(description="◀ Simpler", tooltip="The next simpler law")
+        self.richer = widgets.Button(description="Closer ▶", tooltip="The next more complex law, closer to the data")
+        self.use = widgets.Button(description="Use this one", button_style="primary", tooltip="Sets .result")
+        self.law = widgets.HTMLMath(layout={"overflow": "auto", "min_height": "3.5em"})
+        self.tabs = widgets.Tab()
+        self.front.observe(self._choose, "value")
+        self.simpler.on_click(lambda button: self._step(-1))
+        self.richer.on_click(lambda button: self._step(1))
+        self.use.on_click(self._use)
+        self.tabs.observe(self._draw, "selected_index")
+        row = widgets.HBox([self.simpler, self.richer, self.use])
+        self.box = widgets.VBox([self.front, row, self.law, self.message, self.picture, self.tabs])
+        self._choose()
+
+    def _repr_mimebundle_(self, **keywords: Any) -> Any:
+        return self.box._repr_mimebundle_(**keywords)
+
+    @property
+    def row(self) -> int:
+        """The law that is shown."""
+        return self.front.value
+
+    # ------------------------------------------------------------------ choosing
+    def _step(self, by: int) -> None:
+        self.front.value = min(max(self.row + by, 0), len(self.laws.front) - 1)
+
+    @_told
+    def _use(self, button: Any = None) -> None:
+        self.result = self.laws.use(self.row)
+        self.use.description = f"Row {self.row} in use"
+
+    @_told
+    def _choose(self, change: Any = None) -> None:
+        """Another law: the views are made anew, and the visible one is drawn."""
+        table, laws = self.laws.front, self.laws
+        self.picture.value = front_svg(table["complexity"].tolist(), table["loss"].tolist(), self.row)
+        self.use.description = "Use this one"
+        self.params = laws.params(self.row)
+        used = list(laws.inputs_of(self.row)) or list(laws.inputs)
+        views = (self._constants(), self._profile(used), self._residuals(), self._what_if(used), self._export())
+        before, self.tabs.children = self.tabs.children, views
+        for view in before:
+            close(view)
+        self.tabs.titles = self.TABS
+        if self.tabs.selected_index is None:
+            self.tabs.selected_index = 0
+        self._typeset({})
+        self._draw()
+
+    def _typeset(self, values: Mapping[str, float]) -> None:
+        self.law.value = f"<div>$${html.escape(self.laws.latex(self.row, values), quote=False)}$$</div>"
+
+    @_told
+    def _draw(self, change: Any = None) -> None:
+        """The visible view."""
+        draw = (self._draw_moved, self._draw_profile, self._draw_residuals, self._answer, self._write)
+        draw[self.tabs.selected_index or 0]()
+
+    # ------------------------------------------------------------------ the views
+    def _constants(self) -> Any:
+        self.sliders, lines = {}, []
+        for name, row in self.params.iterrows():
+            low, high = _reach(row["value"], row["stderr"])
+            slider = widgets.FloatSlider(
+                value=row["value"], min=low, max=high, step=(high - low) / 400, description=name,
+                readout_format=".4g", layout={"width": "440px"},
+            )  # fmt: skip
+            slider.observe(self._move, "value")
+            value, stderr = measured(row["value"], row["stderr"])
+            unit = f" {escape(row['unit'])}" if row["unit"] else ""
+            words = widgets.HTML(f"{escape(value)} ± {escape(stderr)}{unit} {_mark(row['value'], row['stderr'])}")
+            self.sliders[name] = slider
+            lines.append(widgets.HBox([slider, words]))
+        self.reset = widgets.Button(description="Back to the fit", tooltip="All constants at their fitted values")
+        self.reset.on_click(self._reset)
+        self.moved = widgets.Image(format="png")
+        nothing = [] if lines else [widgets.HTML("no free constants")]
+        return widgets.VBox([*lines, *nothing, self.reset, self.moved])
+
+    def _profile(self, used: Sequence[Hashable]) -> Any:
+        self.over = widgets.Dropdown(options=_options(used), description="Over")
+        self.level = widgets.ToggleButtons(options=[("68 %", 0.68), ("95 %", 0.95)], value=0.95, description="Band")
+        self.held = {}
+        for label in used:
+            values = self.laws.inputs[label]
+            low, high = float(values.min()), float(values.max())
+            self.held[label] = widgets.FloatSlider(
+                value=float(np.median(values)), min=low, max=high if high > low else low + 1, description=_line(label),
+                step=(high - low) / 200 or 1, readout_format=".4g", layout={"width": "440px"},
+            )  # fmt: skip
+        self.profile = widgets.Image(format="png")
+        for part in (self.over, self.level, *self.held.values()):
+            part.observe(self._draw, "value")
+        return widgets.VBox([widgets.HBox([self.over, self.level]), *self.held.values(), self.profile])
+
+    def _residuals(self) -> Any:
+        self.against = widgets.Dropdown(options=[*_options(self.laws.inputs), ("the law", -1)], description="Against")
+        self.against.observe(self._draw, "value")
+        self.residuals = widgets.Image(format="png")
+        return widgets.VBox([self.against, self.residuals])
+
+    def _what_if(self, used: Sequence[Hashable]) -> Any:
+        self.given = {
+            label: widgets.FloatText(value=_rounded(np.median(self.laws.inputs[label])), description=_line(label))
+            for label in used
+        }
+        self.answer = widgets.HTML()
+        for part in self.given.values():
+            part.observe(self._draw, "value")
+        return widgets.VBox([*self.given.values(), self.answer])
+
+    def _export(self) -> Any:
+        self.copies = self.laws.copies(self.row)
+        self.form = widgets.ToggleButtons(options=list(self.copies), description="As")
+        self.code = widgets.Textarea(layout={"width": "700px", "height": "180px"}, description="Text")
+        self.form.observe(self._draw, "value")
+        return widgets.VBox([self.form, self.code])
+
+    # ------------------------------------------------------------------ what they show
+    @property
+    def constants(self) -> dict[str, float]:
+        """Where the sliders of moved constants stand."""
+        return {n: s.value for n, s in self.sliders.items() if s.value != self.params.loc[n, "value"]}
+
+    @_told
+    def _move(self, change: Any = None) -> None:
+        self._typeset(self.constants)
+        self._draw_moved()
+
+    @_told
+    def _reset(self, button: Any = None) -> None:
+        for name, slider in self.sliders.items():
+            slider.unobserve(self._move, "value")
+            slider.value = self.params.loc[name, "value"]
+            slider.observe(self._move, "value")
+        self._move()
+
+    def _draw_moved(self) -> None:
+        label = next(iter(self.laws.inputs_of(self.row)), next(iter(self.laws.inputs)))
+        x = self.laws.inputs[label]
+        order = np.argsort(x)
+        curve = (x[order], self.laws.predict(self.row, self.constants)[order])
+        self.moved.value = _png(figure.fit, x, self.laws.y, None, curve, label, self.laws.target)
+
+    def _draw_profile(self) -> None:
+        label = list(self.held)[self.over.value]
+        for name, slider in self.held.items():
+            slider.disabled = name == label
+        at = {name: slider.value for name, slider in self.held.items() if name != label}
+        curve, others = self.laws.curve(self.row, label, at, self.level.value)
+        points = None if others else (self.laws.inputs[label], self.laws.y)
+        draw = partial(figure.profile, points=points, level=self.level.label)
+        self.profile.value = _png(draw, curve, label, self.laws.target)
+
+    def _draw_residuals(self) -> None:
+        law = self.laws.predict(self.row, {})
+        x, label = law, "law"
+        if self.against.value >= 0:
+            label, x = list(self.laws.inputs.items())[self.against.value]
+        self.residuals.value = _png(figure.residuals, x, self.laws.y - law, label, self.laws.target)
+
+    def _answer(self) -> None:
+        at = {label: field.value for label, field in self.given.items()}
+        found, remarks = self.laws.what_if(self.row, at, 0.95)
+        lines = [f"<b>{escape(self.laws.target)} = {number(float(found['mean'].iloc[0]))}</b>"]
+        for band, words in (("confidence", "the law, 95 %"), ("prediction", "a new measurement, 95 %")):
+            low, high = (number(float(found.loc[band, side])) for side in ("lower", "upper"))
+            lines.append(f"{words}: {low} … {high}")
+        self.answer.value = "<br>".join([*lines, *(f"⚠ {escape(text)}" for text in remarks)])
+
+    def _write(self) -> None:
+        self.code.value = self.copies[self.form.value]
+
+
+def _png(draw: Callable[..., Any], *arguments: Any) -> bytes:
+    return figure.png(lambda ax: draw(ax, *arguments))
+
+
+def _line(text: Any, most: int = 90) -> str:
+    """One line of plain text."""
+    text = " ".join(str(text).split())
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def _options(labels: Any) -> list[tuple[str, int]]:
+    """Texts of labels with their numbers: two labels may read the same."""
+    return [(_line(label), i) for i, label in enumerate(labels)]
+
+
+def _rounded(value: Any) -> float:
+    return float(f"{float(value):.4g}")
+
+
+def _reach(value: float, stderr: float) -> tuple[float, float]:
+    """Where a slider ends."""
+    half = REACH * stderr if np.isfinite(stderr) and stderr > 0 else SHARE * abs(value) or 1.0
+    half = max(half, 1e-9 * abs(value))
+    return value - half, value + half
+
+
+def _mark(value: float, stderr: float) -> str:
+    """A strip as long as the slider's way: a line at the fitted value, a bar over ± one standard error."""
+    low, high = _reach(value, stderr)
+    share = 100 * stderr / (high - low) if np.isfinite(stderr) and stderr > 0 else 0.0
+    bar = f"position:absolute;top:4px;height:6px;left:{50 - share:.1f}%;width:{2 * share:.1f}%;background:#0072B2"
+    line = "position:absolute;top:0;height:14px;left:50%;width:2px;background:#D55E00"
+    return (
+        f'<span role="img" aria-label="fitted value and one standard error" style="display:inline-block;width:200px;'
+        f'height:14px;position:relative;border-bottom:1px solid #808080"><span style="{bar}"></span>'
+        f'<span style="{line}"></span></span>'
+    )

@@ -1,0 +1,80 @@
+"""Lazy tables: predictions on Dask arrays and Dask DataFrames, computed chunk by chunk when somebody asks."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from sr_accessor.observations import conversion, inputs_of
+from sr_accessor.tables import is_xarray, label_problems, raise_all, variables_of
+
+__all__ = ["is_dask_frame", "is_lazy", "lazily"]
+
+
+def is_dask_frame(table: Any) -> bool:
+    """Whether it is a Dask DataFrame; Dask is not imported to find out."""
+    module = sys.modules.get("dask.dataframe")
+    return module is not None and isinstance(table, module.DataFrame)
+
+
+def is_lazy(table: Any, names: Sequence[Hashable]) -> bool:
+    """Whether the values of these columns are not computed yet."""
+    if is_xarray(table):
+        variables = variables_of(table)
+        return any(hasattr(variables[name].data, "dask") for name in names if name in variables)
+    return is_dask_frame(table)
+
+
+def lazily(
+    table: Any,
+    names: Sequence[Hashable],
+    target: Hashable,
+    units: Mapping[Hashable, str | None],
+    law: Callable[..., np.ndarray],
+) -> Any:
+    """A law of columns, to be computed when somebody asks; nothing is warned about, since no value is known.
+
+    Parameters
+    ----------
+    names : the columns that the law reads, in its order
+    target : what the prediction is called; dimensions come in the order of this variable where there is one
+    units : {label: unit that the law was fitted in}
+    law : values of one array for each name, which broadcast
+
+    Returns
+    -------
+    DataArray, or Dask Series
+
+    Raises
+    ------
+    ColumnError : labels that are missing.
+    """
+    if not is_xarray(table):
+        raise_all(label_problems(names, list(table.columns)))
+
+        def part(frame: pd.DataFrame) -> pd.Series:
+            read = inputs_of(frame, tuple(names), target, units)
+            return read.like(law(*read.x.T))
+
+        meta = pd.Series([], dtype=np.float64, name=target, index=table._meta.index[:0])
+        return table.map_partitions(part, meta=meta)
+    import xarray as xr
+
+    variables = variables_of(table)
+    raise_all(label_problems(names, list(variables)))
+    factors = {name: conversion(name, variables[name].attrs.get("units"), units) for name in names}
+    raise_all([factor for factor in factors.values() if isinstance(factor, Exception)])
+
+    def scaled(*columns: np.ndarray) -> np.ndarray:
+        return law(*(c if f == 1.0 else c * f for c, f in zip(columns, factors.values(), strict=True)))
+
+    given = [variables[name] for name in names]
+    out = xr.apply_ufunc(scaled, *given, dask="parallelized", output_dtypes=[np.float64], join="exact")
+    first = [dim for dim in variables[target].dims if dim in out.dims] if target in variables else []
+    unit = units.get(target)
+    out = out.transpose(*first, *(dim for dim in out.dims if dim not in first)).rename(target)
+    return out.assign_attrs({} if unit is None else {"units": unit})

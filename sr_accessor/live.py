@@ -1,0 +1,93 @@
+"""Live: a law as plain functions, for the explorer: constants moved, curves with bands, single predictions, copies."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Hashable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from sr_accessor.equation import Equation
+from sr_accessor.errors import OperatorError, SymRegWarning
+
+__all__ = ["COPIES", "copies", "moved", "over_one_input", "what_if"]
+
+#: Forms of a law that are held ready to be pasted: how they are called, and the exporter.
+COPIES = {
+    "LaTeX": "latex", "sympy": "sympy", "Python": "python", "NumPy": "numpy", "pandas eval": "pandas",
+    "Excel": "excel", "C": "c",
+}  # fmt: skip
+#: Points of a curve.
+POINTS = 200
+
+
+def copies(law: Equation) -> dict[str, str]:
+    """The law in the forms that people paste, or why a form has no word for it."""
+    found = {}
+    for name, form in COPIES.items():
+        try:
+            found[name] = _as_text(law.to(form))
+        except OperatorError as error:
+            found[name] = str(error)
+    return found
+
+
+def _as_text(written: Any) -> str:
+    if isinstance(written, str):
+        return written
+    import sympy
+
+    return sympy.srepr(written)  # code that makes the expression, whatever the labels
+
+
+def moved(law: Equation, values: Mapping[str, float]) -> Equation:
+    """The same form with some constants elsewhere; its error bars are still those of the fit."""
+    numbers = law._numbers
+    constants = law.expression.constants.clone()
+    for name, value in values.items():
+        constants[0, numbers.index == numbers.names.index(name)] = value
+    return replace(law, expression=law.expression.with_constants(constants))
+
+
+def over_one_input(
+    law: Equation, label: Hashable, at: Mapping[Hashable, float] | None = None, level: float = 0.95
+) -> tuple[tuple[np.ndarray, ...], dict[Hashable, float]]:
+    """The law over the range of one input, the others held.
+
+    Parameters
+    ----------
+    at : {label: value} of other inputs; those that are not named are at their medians
+    level : of the band, which holds the law
+
+    Returns
+    -------
+    (grid, mean, lower, upper), each (M,), and where the other inputs of the law are held
+    """
+    seen = law.observations
+    names = list(seen.names)
+    column = names.index(label)
+    held = dict(zip(names, np.median(seen.x, axis=0).tolist(), strict=True)) | dict(at or {})
+    grid = np.tile([held[name] for name in names], (POINTS, 1))
+    grid[:, column] = np.linspace(seen.x[:, column].min(), seen.x[:, column].max(), POINTS)
+    others = {name: held[name] for name in law.names if name != label}
+    return (grid[:, column], *law.band_array(grid, level)), others
+
+
+def what_if(law: Equation, at: Mapping[Hashable, float], level: float = 0.95) -> tuple[pd.DataFrame, list[str]]:
+    """The law's value at one point with its two bands, and what there is to remark.
+
+    Returns
+    -------
+    DataFrame of rows "confidence" and "prediction", columns mean, lower, upper; and texts
+    """
+    labels = law.names or law.observations.names
+    table = pd.DataFrame([[at[label] for label in labels]])
+    table.columns = pd.Index(list(labels), dtype=object, tupleize_cols=False)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", SymRegWarning)
+        found = [law.predict(table, band, level=level) for band in ("confidence", "prediction")]
+    texts = list(dict.fromkeys(str(warning.message) for warning in told))
+    return pd.concat(found).set_axis(["confidence", "prediction"]), texts

@@ -1,0 +1,133 @@
+"""The explorer without a browser: what is set or pressed by a program answers as to a hand, within 200 ms."""
+
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import sr_accessor as sr
+from sr_accessor.display import explorer as module
+
+LABELS = ["T [K]", "<b>$z$</b>"]
+
+
+@pytest.fixture(scope="module")
+def result():
+    random = np.random.default_rng(0)
+    frame = pd.DataFrame(random.uniform(0.5, 3, (80, 2)), columns=LABELS)
+    frame["y"] = 2.5 * frame["T [K]"] + 1.3 * frame["<b>$z$</b>"] ** 2 + 0.1 * random.normal(size=80)
+    return sr.fit(frame, "y", max_rounds=2, random_state=0, progress=False)
+
+
+@pytest.fixture
+def panel(result):
+    return result.explore()
+
+
+def png(image):
+    value = bytes(image.value)
+    assert value.startswith(b"\x89PNG")
+    return value
+
+
+def test_it_opens_at_the_chosen_law(panel, result):
+    assert panel.row == list(result.front["selected"]).index(True) and panel.message.value == ""
+    assert panel.law.value == f"<div>$${result.to_latex()}$$</div>".replace("<b>", "&lt;b&gt;").replace(
+        "</b>", "&lt;/b&gt;"
+    ).replace("{<}", "{&lt;}").replace("{>}", "{&gt;}")
+    assert panel.tabs.titles == panel.TABS and len(panel.front.options) == len(result)
+    assert "application/vnd.jupyter.widget-view+json" in panel._repr_mimebundle_()
+
+
+def test_another_law_is_chosen_by_list_and_by_buttons(panel, result):
+    panel.front.value = 0
+    assert list(panel.sliders) == list(result[0].params.index)
+    panel.simpler.click()
+    assert panel.row == 0
+    panel.richer.click()
+    assert panel.row == 1 and list(panel.sliders) == list(result[1].params.index)
+    panel.use.click()
+    assert panel.result.rule == 1 and str(panel.result.best) == str(result[1]) and "in use" in panel.use.description
+    assert str(result.best) != str(result[1]) and "chosen by hand" in repr(panel.result)
+    assert str(result.select(-1).best) == str(result[len(result) - 1])
+    with pytest.raises(IndexError, match="no law 99"):
+        result.select(99)
+
+
+def test_moving_a_constant_moves_law_and_plot(panel, result):
+    law, before = panel.law.value, png(panel.moved)
+    name, slider = next(iter(panel.sliders.items()))
+    fitted = result.best.params.loc[name]
+    assert slider.min < fitted["value"] - fitted["stderr"] and fitted["value"] + fitted["stderr"] < slider.max
+    slider.value = slider.max
+    assert panel.law.value != law and png(panel.moved) != before and list(panel.constants) == [name]
+    panel.reset.click()
+    assert panel.law.value == law and png(panel.moved) == before and panel.constants == {}
+
+
+def test_profile_with_the_others_held(panel):
+    panel.tabs.selected_index = 1
+    first = png(panel.profile)
+    assert panel.held["T [K]"].disabled and not panel.held["<b>$z$</b>"].disabled
+    panel.held["<b>$z$</b>"].value = 2.9
+    second = png(panel.profile)
+    panel.level.value = 0.68
+    third = png(panel.profile)
+    panel.over.value = 1
+    assert len({first, second, third, png(panel.profile)}) == 4 and panel.held["<b>$z$</b>"].disabled
+
+
+def test_residuals_against_each_input_and_the_law(panel):
+    panel.tabs.selected_index = 2
+    pictures = set()
+    for value in (0, 1, -1):
+        panel.against.value = value
+        pictures.add(png(panel.residuals))
+    assert len(pictures) == 3
+
+
+def test_what_if(panel, result):
+    panel.tabs.selected_index = 3
+    for field, value in zip(panel.given.values(), (1.0, 2.0), strict=True):
+        field.value = value
+    expected = result.predict(pd.DataFrame([[1.0, 2.0]], columns=LABELS))[0]
+    assert f"y = {expected:.4g}" in panel.answer.value and "EXTRAPOLATION" not in panel.answer.value
+    panel.given["T [K]"].value = 99.0
+    assert "EXTRAPOLATION" in panel.answer.value and "a new measurement, 95 %" in panel.answer.value
+
+
+def test_export_tabs(panel, result):
+    panel.tabs.selected_index = 4
+    for name, form in (("Python", "python"), ("Excel", "excel"), ("LaTeX", "latex")):
+        panel.form.value = name
+        assert panel.code.value == result.best.to(form)
+
+
+def test_errors_are_told_in_the_panel_until_the_next_answer(panel, monkeypatch):
+    def broken(*arguments):
+        raise ValueError("no <such> plot")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "_png", broken)
+        panel.tabs.selected_index = 2
+        assert "ValueError" in panel.message.value and "no &lt;such&gt; plot" in panel.message.value
+    panel.tabs.selected_index = 1
+    assert panel.message.value == "" and png(panel.profile)
+
+
+def test_a_click_is_answered_at_once(panel):
+    panel.front.value = 0  # fonts are loaded with the first picture
+    began = time.thread_time()
+    for row in (1, 0, 1, 0):
+        panel.front.value = row
+    assert (time.thread_time() - began) / 4 < 0.2
+
+
+def test_a_law_without_constants_or_inputs_can_be_explored():
+    constant = pd.DataFrame({"x": np.arange(9.0), "y": 4.0})
+    with pytest.warns(sr.errors.SymRegWarning):
+        panel = sr.fit(constant, "y", progress=False).explore()
+    for tab in range(len(panel.TABS)):
+        panel.tabs.selected_index = tab
+        assert panel.message.value == ""

@@ -1,0 +1,102 @@
+"""In a kernel: the panel gives way to the result, Stop and interrupts work, and no dead widget is left in the notebook.
+
+Runs over the ipykernel that is installed. Over others, each in an environment of its own:
+
+    for v in 6.31.0 7.3.0; do python -m venv --system-site-packages /tmp/k$v &&
+        /tmp/k$v/bin/pip install -q ipykernel==$v && /tmp/k$v/bin/python -m pytest tests/notebooks/test_kernel.py; done
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+#: Executes a notebook; in a process of its own, since sockets that nbclient leaves open would warn in later tests.
+EXECUTE = """
+import sys, nbformat
+from nbclient import NotebookClient
+notebook = nbformat.read(sys.argv[1], 4)
+NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
+nbformat.write(notebook, sys.argv[1])
+"""
+SETUP = """
+import signal, sys, threading, time, warnings
+warnings.filterwarnings("error", module="sr_accessor")
+import numpy as np, pandas as pd
+import sr_accessor as sr
+random = np.random.default_rng(0)
+frame = pd.DataFrame(random.uniform(0.5, 3, (60, 2)), columns=["x", "<b>z</b>"])
+frame["y"] = np.sin(frame.x * frame["<b>z</b>"]) + frame.x ** 1.7 + 0.05 * random.normal(size=60)
+
+def press():  # what the kernel does when a front end sends a click
+    from ipywidgets.widgets.widget import _instances
+    (button,) = [w for w in _instances.values() if getattr(w, "description", "") == "Stop"]
+    click = {"method": "custom", "content": {"event": "click"}}
+    button.comm.handle_msg({"content": {"comm_id": button.comm.comm_id, "data": click}, "buffers": []})
+"""
+
+
+FIT = 'frame.symreg.fit("y", max_rounds=2, random_state={})'
+
+CELLS = {
+    "shown": f"result = {FIT.format(0)}",
+    "loop": f"for seed in (0, 1): result = {FIT.format('seed')}",
+    "value": FIT.format(0),
+    "left": "from ipywidgets.widgets.widget import _instances; print(len(_instances))",
+    "failed": "try: frame.symreg.fit('y', noise='gausian')\nexcept sr.errors.UnknownNameError: print('told')",
+    "background": 'handle = frame.symreg.fit("y", timeout=600, random_state=0, background=True)',
+    "pressed": "while handle.best_so_far is None: time.sleep(0.05)\npress()\n"
+    "began = time.time(); result = handle.result(); took = time.time() - began",
+    "stopped": "print(result.status, len(result) > 1, took < 10)",
+    "interrupted": "threading.Timer(3, signal.raise_signal, [signal.SIGINT]).start()\n"
+    'result = frame.symreg.fit("y", timeout=600, random_state=0)',
+    "kept": "print(result.status, result.provenance['rounds'] > 0)",
+    "threads": "print([t.name for t in threading.enumerate() if 'symreg' in t.name])",
+    "awaited": f"print((await {FIT.format(0).replace('max', 'background=True, max')}).status)",
+}
+
+
+@pytest.fixture(scope="module")
+def outputs(tmp_path_factory):
+    """The outputs of each cell after one run of a notebook."""
+    path = tmp_path_factory.mktemp("notebook") / "fits.ipynb"
+    cells = [nbformat.v4.new_code_cell(cell) for cell in (SETUP, *CELLS.values())]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
+    subprocess.run([sys.executable, "-c", EXECUTE, path], check=True, timeout=240, cwd=ROOT)
+    made = nbformat.read(path, 4).cells
+    return dict(zip(CELLS, (cell.outputs for cell in made[1:]), strict=True))
+
+
+RESULT = {"text/html", "text/latex", "text/plain"}
+
+
+def test_the_panel_gives_way_to_the_result(outputs):
+    for cell in ("shown", "loop", "background", "interrupted"):
+        (output,) = outputs[cell]
+        assert output.output_type == "display_data" and set(output.data) == RESULT
+        assert "<details" in output.data["text/html"] and "<b>z</b>" not in output.data["text/html"]
+    assert "widget-view" not in json.dumps(outputs) and outputs["left"][0].text == "0\n"
+
+
+def test_a_result_that_is_the_cells_value_is_shown_once(outputs):
+    first, second = outputs["value"]
+    assert first.data["text/html"] == "" and second.output_type == "execute_result" and set(second.data) == RESULT
+
+
+def test_a_failed_fit_says_so_in_place(outputs):
+    panel, printed = outputs["failed"]
+    assert "did you mean 'gaussian'" in panel.data["text/plain"] and printed.text == "told\n"
+
+
+def test_stopping(outputs):
+    assert outputs["stopped"][0].text == "interrupted True True\n" and outputs["pressed"] == []
+    assert outputs["kept"][0].text == "interrupted True\n" and outputs["threads"][0].text == "[]\n"
+
+
+def test_a_handle_is_awaited_in_a_cell(outputs):
+    assert outputs["awaited"][-1].text == "rounds\n"
