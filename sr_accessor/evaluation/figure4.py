@@ -109,8 +109,10 @@ def figure4(
 
     The rows without noise are those of `in-domain`: with the same options and --out none is measured twice.
     """
-    some, by_name = prepared(functions, weights, skeleton, refinement, product, seed)
-    rows = measure(some, by_name, out, sizes=sizes, noises=NOISES, seconds=seconds, seed=seed, minutes=minutes)
+    asked = prepared(functions, weights, skeleton, refinement, product, seed)
+    rows = measure(
+        asked.functions, asked.ways, out, sizes=sizes, noises=NOISES, seconds=seconds, seed=seed, minutes=minutes
+    )
     lines = curves(rows)
     lines.to_csv(table, index=False)
     draw(lines).savefig(plot, dpi=150)
@@ -118,7 +120,8 @@ def figure4(
     for panel, title in _TITLES.items():
         part = wide[wide["panel"] == panel].pivot(index="method", columns="at", values="cell").fillna("-")
         click.echo(f"{panel}  {_ACCURACY} by {title}\n{part.rename_axis(None).to_string()}")
-    for line in checks(rows):
-        click.echo(line)
+    for line in (*checks(rows), asked.missing):
+        if line:
+            click.echo(line)
     counted = int(np.sum(lines["n"][lines["panel"] == "D"]))
     click.echo(provenance(functions=functions, refinement=refinement, seed=seed, laws=counted, rows=out, plot=plot))

@@ -19,7 +19,7 @@ import torch
 
 import sr_accessor as sr
 from sr_accessor.device import generator
-from sr_accessor.errors import SymRegWarning
+from sr_accessor.errors import ModelNotFoundError, SymRegWarning
 from sr_accessor.evaluation.intervals import sign_test, wilson
 from sr_accessor.evaluation.machine import provenance
 from sr_accessor.evaluation.modes import REFINEMENTS, TOLERANCES, Mode, modes_of, scores, values_of
@@ -32,7 +32,7 @@ from sr_accessor.plugins.manager import vocabulary
 from sr_accessor.prior.examples import PAPER_LARGEST, sample_examples
 from sr_accessor.prior.inputs import POINTS, paper_clusters
 from sr_accessor.training.stream import HELD_OUT_SEED
-from sr_accessor.transformer.checkpoint import load
+from sr_accessor.transformer.checkpoint import find, load
 
 __all__ = [
     "NOISES",
@@ -41,6 +41,7 @@ __all__ = [
     "SCALES",
     "SIZES",
     "PaperFunction",
+    "Prepared",
     "checks",
     "in_domain",
     "measure",
@@ -306,11 +307,37 @@ def _sizes(context: click.Context, parameter: click.Parameter, value: str) -> li
     return found
 
 
-def prepared(functions: int, weights: str, skeleton: str, refinement: str, product: bool, seed: int):
-    """The functions and the ways; operators are those that both networks write."""
-    modes, known = modes_of(weights, skeleton, refinement), vocabulary()
+@dataclass(frozen=True)
+class Prepared:
+    """What the options ask for.
+
+    Parameters
+    ----------
+    missing : what is not measured and why; "" where nothing is missing
+    networks : names or files of those that are measured
+    """
+
+    functions: list[PaperFunction]
+    ways: dict[str, Way]
+    networks: tuple[str, ...]
+    missing: str = ""
+
+
+def prepared(functions: int, weights: str, skeleton: str, refinement: str, product: bool, seed: int) -> Prepared:
+    """The functions and the ways; without a skeleton network the three that need none.
+
+    Operators are those that both networks write.
+    """
+    known, networks, missing = vocabulary(), (weights, skeleton), ""
+    try:
+        modes = modes_of(weights, find(skeleton), refinement)
+    except ModelNotFoundError as error:
+        find(weights)  # without which there is nothing to measure
+        modes, networks = modes_of(weights, None, refinement), (weights,)
+        missing = f"not measured: the skeleton model: {error}"
     common = [n for n in modes[0].model.config.operators if n in modes[-1].model.config.operators]
-    return paper_functions(functions, known.restricted(common), seed=seed), ways(modes, known, product)
+    some = paper_functions(functions, known.restricted(common), seed=seed)
+    return Prepared(some, ways(modes, known, product), networks, missing)
 
 
 @click.command("in-domain")
@@ -318,14 +345,15 @@ def prepared(functions: int, weights: str, skeleton: str, refinement: str, produ
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), default="in-domain.csv", show_default=True)
 def in_domain(functions, weights, skeleton, refinement, sizes, product, seconds, minutes, seed, out) -> None:
     """Print the paper's Table 2 for functions of its prior, beside the published numbers, and which findings hold."""
-    some, by_name = prepared(functions, weights, skeleton, refinement, product, seed)
-    rows = measure(some, by_name, out, sizes=sizes, seconds=seconds, seed=seed, minutes=minutes)
+    asked = prepared(functions, weights, skeleton, refinement, product, seed)
+    rows = measure(asked.functions, asked.ways, out, sizes=sizes, seconds=seconds, seed=seed, minutes=minutes)
     click.echo(table_2(rows).to_string(index=False))
     click.echo(
         "R2: mean of max(0, R²); Acc t: error at most t·|y| at 95 % of 200 fresh points (95 % Wilson intervals); "
         "a law\nthat is missing or not finite counts as 0; n: functions × numbers of points"
     )
-    for line in (*checks(rows), *(spent(name) for name in (weights, skeleton))):
-        click.echo(line)
+    for line in (*checks(rows), *map(spent, asked.networks), asked.missing):
+        if line:
+            click.echo(line)
     click.echo(provenance(functions=functions, points=",".join(map(str, sizes)), refinement=refinement,
                           budget=f"{seconds:g} s for {PRODUCT}", seed=seed, rows=out))  # fmt: skip

@@ -36,7 +36,7 @@ from sr_accessor.training.stream import BATCH_POINTS, Batch, Position, Source, b
 from sr_accessor.training.validation import Validation, validate
 from sr_accessor.transformer import checkpoint
 from sr_accessor.transformer.config import preset
-from sr_accessor.transformer.model import Transformer, build, cross_entropy, with_operators
+from sr_accessor.transformer.model import Transformer, build, cross_entropy, with_operators, with_targets
 from sr_accessor.transformer.tokenizer import Tokenizer, layout
 from sr_accessor.version import __version__
 
@@ -231,10 +231,10 @@ def begin(
         raise InputError(f"{world.size} processes cannot share {plan.shards} shards evenly; give --shards {world.size}")
     config = preset(plan.preset, targets=plan.targets)
     if start_from is not None:
-        model = checkpoint.load(start_from, device=world.device).model
+        model = with_targets(checkpoint.load(start_from, device=world.device).model, plan.targets)
         if model.config.replace(operators=config.operators) != config:
             raise InputError(
-                f"the weights {start_from!r} are not of preset {plan.preset!r} with targets {plan.targets!r}; "
+                f"the weights {start_from!r} are not of preset {plan.preset!r}; "
                 "leave --preset out, or begin without --from"
             )
     else:

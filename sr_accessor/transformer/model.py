@@ -24,7 +24,7 @@ from sr_accessor.transformer.embedder import Embedder
 from sr_accessor.transformer.encoder import Encoder
 from sr_accessor.transformer.tokenizer import Points, layout
 
-__all__ = ["Transformer", "build", "cross_entropy", "initialise", "with_operators"]
+__all__ = ["Transformer", "build", "cross_entropy", "initialise", "with_operators", "with_targets"]
 
 
 class Transformer(nn.Module):
@@ -124,3 +124,11 @@ def with_operators(model: Transformer, names: tuple[str, ...], generator: torch.
             tensor[len(known) :] = known[place].mean(0) + 0.1 * tensor[len(known) :]
         tensor[: len(known)] = known
     return grown
+
+
+def with_targets(model: Transformer, targets: str) -> Transformer:
+    """The same network and numbers with other `TransformerConfig.targets`, which it has yet to learn; same tokens."""
+    with torch.device("meta"):
+        changed = Transformer(model.config.replace(targets=targets))
+    changed.load_state_dict(model.state_dict(), assign=True)
+    return changed

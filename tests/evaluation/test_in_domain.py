@@ -9,6 +9,7 @@ import torch
 from click.testing import CliRunner
 
 from sr_accessor.device import generator
+from sr_accessor.errors import ModelNotFoundError
 from sr_accessor.evaluation import in_domain
 from sr_accessor.evaluation.__main__ import commands
 from sr_accessor.evaluation.figure3 import reach
@@ -138,7 +139,8 @@ def options_of(weights, folder, command):
 def test_both_commands_share_their_rows(weights, some, tmp_path, monkeypatch):
     def prepared(functions, first, second, refinement, product, seed):
         assert (functions, refinement, product, seed) == (2, "lm", False, 0)
-        return some[:functions], {"E2E, no LM": lambda *given: None, "skeleton + LM": knows(some)}
+        both = {"E2E, no LM": lambda *given: None, "skeleton + LM": knows(some)}
+        return in_domain.Prepared(some[:functions], both, (first, second))
 
     for module in ("in_domain", "figure4"):
         monkeypatch.setattr(f"sr_accessor.evaluation.{module}.prepared", prepared)
@@ -158,13 +160,15 @@ def test_both_commands_share_their_rows(weights, some, tmp_path, monkeypatch):
 
 
 def test_four_ways_and_the_product(weights):
-    found, ways = in_domain.prepared(
-        1, weights / "e2e.safetensors", weights / "skeleton.safetensors", "lm", True, seed=0
-    )
-    assert len(found) == 1 and [in_domain.kind(name) for name in ways] == ["skeleton", "raw", "random", "own", None]
-    x, y = found[0].x[:20], found[0].y[:20]
-    predict = ways["E2E, no LM"](x, y, 1.0, 0)
-    assert predict is None or predict(found[0].fresh_x).shape == (200,)
+    e2e, skeleton = (str(weights / f"{name}.safetensors") for name in ("e2e", "skeleton"))
+    asked = in_domain.prepared(1, e2e, skeleton, "lm", True, seed=0)
+    assert len(asked.functions) == 1 and asked.networks == (e2e, skeleton) and not asked.missing
+    assert [in_domain.kind(name) for name in asked.ways] == ["skeleton", "raw", "random", "own", None]
+    without = in_domain.prepared(1, e2e, "nobody", "lm", False, seed=0)
+    assert [in_domain.kind(name) for name in without.ways] == ["raw", "random", "own"]
+    assert "the skeleton model: no network 'nobody'" in without.missing and without.networks == (e2e,)
+    with pytest.raises(ModelNotFoundError, match="nobody"):
+        in_domain.prepared(1, "nobody", skeleton, "lm", False, seed=0)
 
 
 def test_the_product_is_the_public_fit(weights, some):

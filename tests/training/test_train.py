@@ -172,8 +172,12 @@ def test_from_weights(tmp_path):
     train(again, tmp_path / "again", Budget(steps=1), start_from=str(first), device="cpu", intervals=OFTEN)
     assert same(parameters(tmp_path / "first"), parameters(tmp_path / "again"), atol=1e-3)
     skeleton = plan(start_from=str(first), targets="skeleton")
-    with pytest.raises(InputError, match="skeleton"):
-        train(skeleton, tmp_path / "other", Budget(steps=1), start_from=str(first), device="cpu")
+    train(skeleton, tmp_path / "skeleton", Budget(steps=1), start_from=str(first), device="cpu", intervals=OFTEN)
+    assert same(parameters(tmp_path / "first"), parameters(tmp_path / "skeleton"), atol=1e-3)
+    assert checkpoint.read_header(tmp_path / "skeleton" / "network.safetensors")[1].targets == "skeleton"
+    with pytest.raises(InputError, match="not of preset 'small'"):
+        other = plan(start_from=str(first), preset_name="small")
+        train(other, tmp_path / "other", Budget(steps=1), start_from=str(first), device="cpu")
 
 
 def test_an_operator_more(tmp_path):
