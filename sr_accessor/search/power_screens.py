@@ -90,6 +90,20 @@ class Regression:
         along = (self.q[view].transpose(1, 2) @ rest[:, :, None])[:, :, 0]
         return torch.linalg.solve_triangular(self.r[view], along[:, :, None], upper=True)[:, 1:, 0]
 
+    def without(
+        self, own: torch.Tensor, view: torch.Tensor, rows: torch.Tensor, p: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Coefficients of weighted rows (B, N) in view (B,), or as given, and exponents (B, d), 0 where `own`."""
+        base = torch.cat([torch.ones_like(self.logs[:1]), self.logs]) * self.weight[view][:, None]
+        base[:, 1:] = torch.where(own[:, :, None], 0.0, base[:, 1:])
+        goal = self.whole[view] if p is None else self.whole[view] - rows * p[:, None]
+        columns = base if p is not None else torch.cat([base, rows[:, None]], 1)
+        columns = columns / (size := columns.norm(dim=2).clamp(min=1e-300))[:, :, None]
+        gram = torch.linalg.pinv(columns @ columns.transpose(1, 2), hermitian=True)
+        solved = (gram @ (columns @ goal[:, :, None]))[:, :, 0] / size
+        last = 1 + len(self.logs)
+        return (solved[:, last] if p is None else p), torch.where(own, 0.0, solved[:, 1:last])
+
     def project(self, rows: torch.Tensor, view: torch.Tensor) -> torch.Tensor:
         """(B, N) weighted rows without what the base of view (B,) holds."""
         q = self.q[view]
@@ -232,7 +246,7 @@ def _written(
     kind: Feature | None, groups: Library, here: _Ranked, fit: Regression, vocabulary: Vocabulary, *, several: bool
 ) -> tuple[Expressions, torch.Tensor, torch.Tensor]:
     """Regress with one feature row each, round the exponents, write T: the laws, their views and lengths in bits."""
-    device, view, inner, p = here.view.device, here.view, here.inner, None
+    view, inner, p = here.view, here.inner, None
     exponential = kind is not None and kind.exponential
     if several and not exponential:
         choice, inner, p = _several_powers(kind, groups.values, inner, fit, view)
@@ -245,6 +259,32 @@ def _written(
         projected = fit.project(weighted, view)
         p = torch.linalg.vecdot(projected, whole) / torch.linalg.vecdot(projected, projected)
     beta = fit.exponents(view, whole - weighted * p[:, None])
+    laws = [_power_law(kind, groups, inner, p, beta, weighted, fit, view, vocabulary)]
+    own = torch.stack([groups.expressions.uses(d) for d in fit.columns.tolist()] or [view < 0], 1)
+    # Under noise x^β beside F(c·g(x)) is anything: the same law once more without it, as chemists write Arrhenius'.
+    twice = (own & (halves(beta) != 0)).any(1).nonzero()[:, 0] if len(fit.columns) else view[:0]
+    if len(twice):
+        given = p[twice] if several and not exponential else None
+        p, beta = fit.without(own[twice], view[twice], weighted[twice], given)
+        inner = None if inner is None else inner[twice]
+        laws.append(_power_law(kind, groups[twice], inner, p, beta, weighted[twice], fit, view[twice], vocabulary))
+    law, view, length = zip(*laws, strict=True)
+    return concatenate(law), torch.cat(view), torch.cat(length)
+
+
+def _power_law(
+    kind: Feature | None,
+    groups: Library,
+    inner: torch.Tensor | None,
+    p: torch.Tensor,
+    beta: torch.Tensor,
+    weighted: torch.Tensor,
+    fit: Regression,
+    view: torch.Tensor,
+    vocabulary: Vocabulary,
+) -> tuple[Expressions, torch.Tensor, torch.Tensor]:
+    """K·Π x^β·F(c·g)^p with exponents rounded: the sound laws, their views and lengths in bits."""
+    device, whole, exponential = view.device, fit.whole[view], kind is not None and kind.exponential
     rounded = halves(beta)
     exponents = spread(rounded, fit.columns, fit.dimensions)
     sound = (exponents.abs() <= MOST_EXPONENT).all(1) & beta.isfinite().all(1) & p.isfinite()
