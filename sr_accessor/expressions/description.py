@@ -35,7 +35,7 @@ FACTORS: tuple[tuple[float, float], ...] = (
     (math.pi, 3.0),
     (1 / math.pi, 3.0),
     (math.pi**2, 6.0),
-    (math.sqrt(2), 1.5),
+    (math.sqrt(2), 4.0),  # near 0.7 and 1.4, which laboratories mean more often
     (math.sqrt(2 * math.pi) ** -1, 9.0),
 )
 DENOMINATORS = (1, 2, 3, 4, 5, 6, 8)

@@ -166,7 +166,7 @@ def build_library(x: torch.Tensor, vocabulary: Vocabulary, *, count: int = 2500)
     exponents = monomial_exponents(dimensions, max(count // 2, 2 * dimensions), largest=largest)
     if "sqrt" in vocabulary:
         few = monomial_exponents(dimensions, 4 * dimensions * dimensions, largest=3 if dimensions < 3 else 1)
-        mixed = monomial_exponents(dimensions, 12 * dimensions * dimensions, largest=2)  # t·√(k/m)
+        mixed = monomial_exponents(dimensions, min(count // 8, 12 * dimensions * dimensions), largest=2)  # t·√(k/m)
         mixed = mixed[(mixed.abs().sum(1) <= 4) & (mixed.remainder(2) == 1).any(1)]
         exponents = torch.cat([exponents, few[few.abs().sum(1) <= 3] / 2, mixed / 2])
     exponents = torch.cat([exponents, monomial_exponents(dimensions, count // 2, largest=1)])

@@ -71,7 +71,7 @@ def test_order_of_prices(vocabulary):
         (2 * math.pi, 6),
         (1 / math.pi, 4),
         (math.pi**2 / 6, 1 + 2 * math.log2(6) + 6),
-        (math.sqrt(2), 2.5),
+        (math.sqrt(2), 5.0),
         (1 / math.sqrt(2 * math.pi), 10),
         (1000.0, 3 + math.log2(10)),
         (0.3127, 3 + 4 * math.log2(10)),
