@@ -74,8 +74,8 @@ ONE_SIGMA = 0.6826894921370859
 CHI2_RANGE = (0.1, 10.0)
 
 
-#: Inputs over which the display shows residuals: each picture is 10 kB of the notebook.
-MOST_RESIDUALS = 2
+#: Inputs over which the display shows residuals, and bytes of pictures beyond which it shows no more of them.
+MOST_RESIDUALS, MOST_PICTURES = 2, 55_000
 
 
 class FitResult:
@@ -360,7 +360,9 @@ class FitResult:
         if figure.available():
             images = {"Pareto front": figure.png(plot.pareto), "Parity": figure.png(plot.parity)}
             for name in (best.names or self.names)[:MOST_RESIDUALS]:
-                images[f"Residuals over {name}"] = figure.png(partial(plot.residuals, name))
+                drawn = figure.png(partial(plot.residuals, name))
+                if sum(map(len, (*images.values(), drawn))) < MOST_PICTURES:
+                    images[f"Residuals over {name}"] = drawn
         latex = best.to_latex()
         page = html.page(
             latex, repr(best), self._headline, self._table, best.params, best.correlation, self._statistics,
