@@ -20,6 +20,7 @@ from sr_accessor.version import __version__
 _ON_FIRST_USE = {
     "Equation": "sr_accessor.equation:Equation",
     "Exporter": "sr_accessor.exports.exporter:Exporter",
+    "FitHandle": "sr_accessor.handle:FitHandle",
     "FitResult": "sr_accessor.result:FitResult",
     "NoiseModel": "sr_accessor.noise.model:NoiseModel",
     "Operator": "sr_accessor.expressions.operator:Operator",
@@ -38,6 +39,7 @@ __all__ = [
     "Constraints",
     "Equation",
     "Exporter",
+    "FitHandle",
     "FitResult",
     "NoiseModel",
     "Operator",

@@ -87,8 +87,8 @@ SAVED = ("front", "noise", "parameters", "status", "rounds", "seconds", "provena
 ROWS_FOR_MEANS = 10_000
 
 
-#: Inputs over which the display shows residuals: each picture is 10 kB of the notebook.
-MOST_RESIDUALS = 2
+#: Inputs over which the display shows residuals, and bytes of pictures beyond which it shows no more of them.
+MOST_RESIDUALS, MOST_PICTURES = 2, 55_000
 
 
 class FitResult:
@@ -413,7 +413,9 @@ class FitResult:
             if isinstance(self._observations, Observations):
                 images["Parity"] = figure.png(plot.parity)
                 for name in (best.names or self.names)[:MOST_RESIDUALS]:
-                    images[f"Residuals over {name}"] = figure.png(partial(plot.residuals, name))
+                    drawn = figure.png(partial(plot.residuals, name))
+                    if sum(map(len, (*images.values(), drawn))) < MOST_PICTURES:
+                        images[f"Residuals over {name}"] = drawn
         latex = best.to_latex()
         page = html.page(
             latex, repr(best), self._headline, self._table, best.params, best.correlation, self._statistics,

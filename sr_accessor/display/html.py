@@ -19,7 +19,7 @@ from sr_accessor.display.text import front_columns, measured, number, split_sour
 __all__ = ["escape", "page"]
 
 #: Rows and characters shown, so that a page stays below 150 kB whatever the front.
-_MOST_ROWS, _MOST_CHARACTERS, _MOST_CODE = 60, 240, 4000
+_MOST_ROWS, _MOST_CHARACTERS, _MOST_CODE = 60, 240, 2000
 _CELL = 'style="text-align:right;padding:2px 8px"'
 _LEFT = 'style="text-align:left;padding:2px 8px"'
 
