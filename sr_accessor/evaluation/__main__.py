@@ -14,6 +14,7 @@ from sr_accessor.evaluation.groups import groups
 from sr_accessor.evaluation.in_domain import in_domain
 from sr_accessor.evaluation.network import network
 from sr_accessor.evaluation.new_operators import new_operators
+from sr_accessor.evaluation.outliers import outliers
 from sr_accessor.evaluation.peers import peers
 from sr_accessor.evaluation.pure_noise import noise
 from sr_accessor.evaluation.scaling import scaling
@@ -32,7 +33,7 @@ def commands() -> None:
 
 for command in (
     visible, srbench, peers, control, scaling, in_domain, figure3, figure4, network, new_operators, noise, coverage,
-    groups, chunks, wide, speed,
+    groups, chunks, outliers, wide, speed,
 ):  # fmt: skip
     commands.add_command(command)
 
