@@ -15,6 +15,7 @@ from sr_accessor.evaluation.groups import groups
 from sr_accessor.evaluation.in_domain import in_domain
 from sr_accessor.evaluation.network import network
 from sr_accessor.evaluation.new_operators import new_operators
+from sr_accessor.evaluation.outliers import outliers
 from sr_accessor.evaluation.peers import peers
 from sr_accessor.evaluation.pure_noise import noise
 from sr_accessor.evaluation.scaling import scaling
@@ -33,7 +34,7 @@ def commands() -> None:
 
 for command in (
     visible, srbench, peers, control, scaling, in_domain, figure3, figure4, network, new_operators, noise, coverage,
-    groups, chunks, wide, speed, exports,
+    groups, chunks, outliers, wide, speed, exports,
 ):  # fmt: skip
     commands.add_command(command)
 
