@@ -419,7 +419,7 @@ class FitResult:
         latex = best.to_latex()
         page = html.page(
             latex, repr(best), self._headline, self._table, best.params, best.correlation, self._statistics,
-            [str(w) for w in self.warnings], self.provenance, images, copies(best),
+            [str(w) for w in self.warnings], self.provenance, images, copies(best) | {"JSON": self.to_json()},
         )  # fmt: skip
         return {"text/html": page, "text/latex": f"$${latex}$$", "text/plain": repr(self)}
 
@@ -472,7 +472,8 @@ class FitResult:
         if data:
             _ = (seen.y, held_out and held_out.y)  # says what is missing
         else:
-            seen, held_out = Summary.of(seen), None if held_out is None else Summary.of(held_out)
+            seen = dataclasses.replace(Summary.of(seen), count=self._rows)
+            held_out = None if held_out is None else Summary.of(held_out)
         return Record(
             observations=seen,
             held_out=held_out,

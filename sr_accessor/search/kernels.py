@@ -132,9 +132,10 @@ class Kernels:
         return self[(self.about[:, 1] < self.variables).nonzero()[:, 0]]
 
     def of(self, d: int) -> Kernels:
-        """Those of variable d alone."""
-        exponents = self.groups.exponents[: self.variables]
-        return self[(self.about[:, 1] == int(exponents[:, d].abs().argmax())).nonzero()[:, 0]]
+        """Those of variable d alone; none where it does not vary."""
+        is_d = torch.zeros(len(self.groups), dtype=torch.bool, device=self.about.device)
+        is_d[: self.variables] = self.groups.exponents[: self.variables, d] == 1
+        return self[is_d[self.about[:, 1]].nonzero()[:, 0]]
 
     @property
     def waves(self) -> Kernels:

@@ -102,3 +102,10 @@ def test_no_positive_variable_no_powers():
     found = build_kernels(build_library(x, VOCABULARY, count=100), features(VOCABULARY), VOCABULARY)
     assert bool(found.values.isfinite().all())
     assert not any("**" in t and "(" not in t for t in to_text(written(found.rates).expressions, ["a", "b"], digits=3))
+
+
+def test_a_variable_that_does_not_vary_has_none():
+    x = X.index_fill(1, torch.tensor([1]), 3.0)
+    found = build_kernels(build_library(x, VOCABULARY, count=100), features(VOCABULARY), VOCABULARY)
+    assert not len(found.of(1)) and len(found.of(0))
+    assert len(sharp_kernels(found, target(X[:, 0].sin()), x, log=False))
