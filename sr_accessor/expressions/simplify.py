@@ -110,20 +110,34 @@ def equal_values(expected: Expressions, candidate: Expressions) -> bool:
 
 @contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
-    """Python code inside is ended by `TimeUp` at the next Python call after `seconds`; for this thread."""
+    """Python code inside is ended by `TimeUp` at the next Python call after `seconds`; for this thread.
+
+    A trace function that raises is forgotten, and code in C may swallow what it raised (seen once: a simplification
+    that never ended). So each of the two functions arms the other before it raises.
+    """
     until = time.monotonic() + seconds
 
-    def look_at_clock(frame: FrameType, event: str, argument: object) -> None:
+    def is_over(frame: FrameType) -> bool:
         # Only in sympy's own functions: what garbage collection runs cannot raise, it would be printed and lost.
-        if time.monotonic() > until and frame.f_globals.get("__name__", "").startswith("sympy."):
+        return time.monotonic() > until and frame.f_globals.get("__name__", "").startswith("sympy.")
+
+    def look_at_clock(frame: FrameType, event: str, argument: object) -> None:
+        if is_over(frame):
+            sys.setprofile(look_again)
             raise TimeUp
 
-    before = sys.gettrace()
+    def look_again(frame: FrameType, event: str, argument: object) -> None:
+        if event == "call" and is_over(frame):
+            sys.settrace(look_at_clock)
+            raise TimeUp
+
+    before = sys.gettrace(), sys.getprofile()
     sys.settrace(look_at_clock)
     try:
         yield
     finally:
-        sys.settrace(before)
+        sys.settrace(before[0])
+        sys.setprofile(before[1])
 
 
 def _sympy_failures() -> tuple[type[Exception], ...]:

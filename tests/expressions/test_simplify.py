@@ -3,13 +3,14 @@
 import sys
 import threading
 import time
+import types
 
 import pytest
 
 from sr_accessor.errors import InputError
 from sr_accessor.expressions.batch import concatenate
 from sr_accessor.expressions.parse import parse
-from sr_accessor.expressions.simplify import equal_values, simplify, time_limit
+from sr_accessor.expressions.simplify import TimeUp, equal_values, simplify, time_limit
 from sr_accessor.expressions.text import to_text
 
 NAMES = ["x", "y", "z"]
@@ -94,6 +95,25 @@ def test_the_limit_leaves_no_trace(vocabulary):
     with pytest.raises(KeyError), time_limit(10):
         raise KeyError("passes through")
     assert sys.gettrace() is before
+
+
+def test_the_limit_holds_where_its_exception_is_swallowed():
+    def stubborn(inner, times):
+        while times:
+            try:
+                while True:
+                    inner()
+            except BaseException:
+                times -= 1
+        while True:
+            inner()
+
+    named = {"__name__": "sympy.stubborn", "__builtins__": __builtins__}
+    inner = types.FunctionType((lambda: None).__code__, named)
+    start = time.monotonic()
+    with pytest.raises(TimeUp), time_limit(0.1):
+        types.FunctionType(stubborn.__code__, named)(inner, 5)
+    assert time.monotonic() - start < 1 and sys.gettrace() is None and sys.getprofile() is None
 
 
 def test_one_row_at_a_time(vocabulary):
