@@ -117,6 +117,8 @@ CHAINED = ("y", "y²", "1/y", "1/y²")
 FEW_VARIABLES, MOST_TIMES = 1, 5
 #: Up to so many variables the rest of a separable law is searched for kernels.
 MOST_CURVES = 2
+#: Simple rows that are paired with the sharpest kernels.
+MOST_BESIDE_KERNELS = 800
 #: Monomials that waves are multiplied with, beside exponentials and peaks.
 MOST_ENVELOPES = 40
 #: Pairs of exponentials that are proposed.
@@ -212,9 +214,13 @@ class Workspace:
 
     def sharp(self, target: Target, log: bool) -> Rows:
         """`sharp_rows` of a target, for sums or (log) for products."""
-        x = self.screen.x
-        rows = sharp_rows(target, x, self.small, self.features, self.vocabulary, log=log)
-        return join_rows(rows, sharp_kernels(self.kernels, target, x, log=log))
+        return sharp_rows(target, self.screen.x, self.small, self.features, self.vocabulary, log=log)
+
+    def sharp_kernels(self, target: Target, log: bool) -> Rows:
+        """`sharp_kernels` of a target and some simple rows. They are screened apart from the others: two of them come
+        close to anything smooth, and crowd out pairs of simpler rows.
+        """
+        return join_rows(sharp_kernels(self.kernels, target, self.screen.x, log=log), self.rows[:MOST_BESIDE_KERNELS])
 
     def target(self, view: View, relative: bool, data: Data | None = None) -> Target | None:
         """A view of y at the screening points; weights relative to |y|, or from sigma (equal without)."""
@@ -369,9 +375,11 @@ def _plan(work: Workspace) -> list[tuple[str, Callable[[SearchState, torch.Gener
     ]
     more = ("kernels of residuals", _propose_kernels_of_residuals)
     kernels = [("kernels", _kernels(("y", "1/y", "log y"))), ("pairs of kernels", _pairs_of_kernels), more]
-    # Curves: peaks, waves and decays are what laboratories measure. Many variables: groups come first.
+    # Curves: ratios, peaks, waves and decays are what laboratories measure. Many variables: groups come first.
     first, others = {1: (2, 7), 2: (5, 14)}.get(work.dimensions, (13, 14))
     plan[first:first], plan[others:others] = kernels[:1], kernels[1:]
+    if work.dimensions == 1:
+        plan.insert(2, plan.pop([name for name, _ in plan].index("ratios")))
     plan += [(f"products, {v}", _products(v, False)) for v in sums[1:2]]
     plan += [(f"factors, {v}", _factors(v, False)) for v in sums[1:]]
     plan += [(f"pairs, {v}", _pairs(v, False)) for v in LINEAR_VIEWS[2:]]
@@ -528,8 +536,10 @@ def _pairs(view: str, relative: bool):
         bases = _bases(work)
         if _terms(work.dimensions, 3) <= MOST_BASE:
             bases.append(_dictionary(work.screen.x, work.vocabulary, 3))
+        kernels = work.sharp_kernels(target, False, rows)
         for base in (bases[0], bases[-1]):
             found.append((f"screen pair, {view}", screen_pair(target, base, rows[:MOST_SECOND])))
+            found.append((f"screen pair, {view}", screen_pair(target, base, kernels, keep=2 * MOST_KERNELS)))
         return found
 
     return propose
@@ -642,8 +652,10 @@ def _log_pairs(around: bool):
         if target is None:
             return []
         rows, x = join_rows(work.sharp(target, True), work.rows)[:MOST_SECOND], work.screen.x
+        kernels = work.sharp_kernels(target, True, rows)
         return [
             ("screen log pair", screen_log_pair(target, x, rows, work.vocabulary)),
+            ("screen log pair", screen_log_pair(target, x, kernels, work.vocabulary, keep=2 * MOST_KERNELS)),
             ("screen log chain", screen_log_chain(target, x, rows, work.vocabulary)),
         ]
 
