@@ -216,11 +216,11 @@ class Workspace:
         """`sharp_rows` of a target, for sums or (log) for products."""
         return sharp_rows(target, self.screen.x, self.small, self.features, self.vocabulary, log=log)
 
-    def sharp_kernels(self, target: Target, log: bool) -> Rows:
-        """`sharp_kernels` of a target and some simple rows. They are screened apart from the others: two of them come
-        close to anything smooth, and crowd out pairs of simpler rows.
+    def sharp_kernels(self, target: Target, log: bool, others: Rows) -> Rows:
+        """`sharp_kernels` of a target and the first of other rows. They are screened apart: two kernels come close to
+        anything smooth, and crowd out pairs of simpler rows.
         """
-        return join_rows(sharp_kernels(self.kernels, target, self.screen.x, log=log), self.rows[:MOST_BESIDE_KERNELS])
+        return join_rows(sharp_kernels(self.kernels, target, self.screen.x, log=log), others[:MOST_BESIDE_KERNELS])
 
     def target(self, view: View, relative: bool, data: Data | None = None) -> Target | None:
         """A view of y at the screening points; weights relative to |y|, or from sigma (equal without)."""
