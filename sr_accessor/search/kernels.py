@@ -48,6 +48,10 @@ POWERS = (-4.0, -3.0, -2.0, -1.5, -1.0, -0.67, -0.5, -0.33, 0.33, 0.5, 0.67, 1.5
 MOST_GROUPS = 8
 #: Degree of the polynomials that stand for the other variables meanwhile; kernels of one variable that suit it best.
 SMOOTH_DEGREE, MOST_SHARP = 4, 8
+#: Rows of this correlation are the same.
+SAME = 1 - 1e-8
+#: Gauss–Newton steps that the sharpest are given, and by what part of c and w derivatives are taken.
+POLISHING, NUDGE = 5, 1e-6
 #: In single precision a row counts when the base leaves more than this share of its squared norm.
 LEAST_LEFT_SINGLE = 1e-5
 #: Rows larger than this, or that vary by less than this share of it, are dropped.
@@ -232,17 +236,61 @@ def build_kernels(
 def written(kernels: Kernels) -> Rows:
     """The rows as expressions, c and w free, with their values in double precision."""
     groups = kernels.groups
-    found, values, order = [empty(groups.expressions.vocabulary, groups.values.device)], [groups.values[:0]], []
+    found, order = [empty(groups.expressions.vocabulary, groups.values.device)], [kernels.about[:0, 0]]
     for number in kernels.about[:, 0].unique().tolist():  # over families, not rows
         here = (kernels.about[:, 0] == number).nonzero()[:, 0]
         group, (place, width) = kernels.about[here, 1], kernels.inner[here].T
         found.append(kernels.families[number].build(groups.expressions[group], place, width))
-        values.append(kernels.families[number].values(groups.values[group], place, width))
         order.append(here)
-    if not order:
-        return Rows(found[0], values[0])
-    back = torch.argsort(torch.cat(order))
-    return Rows(concatenate(found)[back], torch.cat(values)[back])
+    return Rows(concatenate(found)[torch.argsort(torch.cat(order))], exact(kernels, kernels.inner))
+
+
+def exact(kernels: Kernels, inner: torch.Tensor) -> torch.Tensor:
+    """(R, N) the rows in double precision, with c and w (R, 2) instead of their own."""
+    groups, order, values = kernels.groups, [kernels.about[:0, 0]], [kernels.groups.values[:0]]
+    for number in kernels.about[:, 0].unique().tolist():  # over families, not rows
+        here = (kernels.about[:, 0] == number).nonzero()[:, 0]
+        values.append(kernels.families[number].values(groups.values[kernels.about[here, 1]], *inner[here].T))
+        order.append(here)
+    return torch.cat(values)[torch.argsort(torch.cat(order))]
+
+
+def polished(kernels: Kernels, target: Target, base: torch.Tensor, *, log: bool) -> Kernels:
+    """The rows with the c and w that explain most of the target, by Gauss–Newton with the linear part projected out
+    [Kaufman 1975]; a row whose step explains less stays as it is.
+    """
+    q, _ = basis(base, target.weight)
+    whole = target.values * target.weight
+    goal = whole - q @ (q.T @ whole)
+
+    def projected(inner: torch.Tensor) -> torch.Tensor:
+        rows = exact(kernels, inner)
+        rows = (rows.abs().clamp(min=1e-300).log() if log else rows) * target.weight
+        return rows - (rows @ q) @ q.T
+
+    def share(rows: torch.Tensor) -> torch.Tensor:
+        along = (rows @ goal).square() / torch.linalg.vecdot(rows, rows).clamp(min=1e-300)
+        return torch.where(along.isfinite(), along, -1.0)
+
+    inner = kernels.inner.clone()
+    rows = projected(inner)
+    explained = share(rows)
+    step = NUDGE * torch.maximum(inner.abs(), 1e-3 * inner.abs().amax(1, keepdim=True)).clamp(min=1e-300)
+    for _ in range(POLISHING):
+        nudged = [projected(inner + step * torch.eye(2, dtype=step.dtype, device=step.device)[k]) for k in range(2)]
+        slopes = [(n - rows) / step[:, k : k + 1] for k, n in enumerate(nudged)]
+        columns = torch.stack([rows, *slopes], 1).nan_to_num(posinf=0.0, neginf=0.0)  # (R, 3, N)
+        size = columns.norm(dim=2).clamp(min=1e-300)
+        columns = columns / size[:, :, None]
+        gram = torch.linalg.pinv(columns @ columns.transpose(1, 2), rtol=1e-9, hermitian=True)
+        solved = (gram @ (columns @ goal)[:, :, None])[:, :, 0] / size
+        moved = inner + (solved[:, 1:] / solved[:, :1]).nan_to_num(posinf=0.0, neginf=0.0)
+        again = projected(moved)
+        better = share(again) > explained
+        inner = torch.where(better[:, None], moved, inner)
+        rows = torch.where(better[:, None], again, rows)
+        explained = torch.where(better, share(again), explained)
+    return replace(kernels, inner=inner)
 
 
 def sharp_kernels(kernels: Kernels, target: Target, x: torch.Tensor, *, log: bool) -> Rows:
@@ -254,20 +302,29 @@ def sharp_kernels(kernels: Kernels, target: Target, x: torch.Tensor, *, log: boo
     scaled = x / x.abs().amax(0).clamp(min=1e-300)
     powers = torch.stack([scaled**k for k in range(1, SMOOTH_DEGREE + 1)], 2)  # (N, D, degree)
     rows = kernels.logarithms if log else kernels
+    usable = (x != 0).all(0) & log
     for d in range(x.shape[1]):  # variables
-        own = rows.of(d)
-        others = torch.cat([powers[:, :d], powers[:, d + 1 :]], 1).flatten(1).T
-        base = [torch.ones_like(x[:, :1]).T, others]
-        if log and bool((x[:, d] != 0).all()):
-            base.append(x[:, d : d + 1].abs().log().T)
-        base = torch.cat(base)
-        if len(base) > len(x) / 4:
-            continue
-        found.append(own[own.best(own.shares(goal, base), 1, MOST_SHARP)])
+        own, others = rows.of(d), torch.cat([powers[:, :d], powers[:, d + 1 :]], 1).flatten(1).T
+        without = usable & (torch.arange(x.shape[1], device=x.device) != d)
+        for logs in (usable, without) if bool(usable[d]) else (usable,):  # beside a power of its own, and alone
+            base = torch.cat([torch.ones_like(x[:, :1]).T, others, x.T[logs].abs().log()])
+            best = own[own.best(own.shares(goal, base), 1, 2 * MOST_SHARP)]
+            if len(base) <= len(x) / 4 and len(best):
+                best = polished(best, goal, base, log=log)
+                values = exact(best, best.inner)
+                found.append(best[_different(values.abs().clamp(min=1e-300).log() if log else values)[:MOST_SHARP]])
     chosen = [written(part) for part in found]
     if not chosen:
         return Rows(empty(kernels.groups.expressions.vocabulary, x.device), x.new_zeros(0, len(x)))
     return Rows(concatenate([r.expressions for r in chosen]), torch.cat([r.values for r in chosen]))
+
+
+def _different(rows: torch.Tensor) -> torch.Tensor:
+    """Indices of the rows (R, N) that are no multiple of an earlier one, up to a constant."""
+    rows = rows - rows.mean(1, keepdim=True)
+    unit = rows / rows.norm(dim=1, keepdim=True).clamp(min=1e-300)
+    alike = torch.triu((unit @ unit.T).abs() > SAME, diagonal=1)
+    return (~alike.any(0)).nonzero()[:, 0]
 
 
 def _groups(library: Library) -> tuple[Library, int]:

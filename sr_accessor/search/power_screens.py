@@ -48,7 +48,7 @@ FEWER = 3
 #: So many times more choices are zoomed than laws are proposed.
 RANKED = 3
 #: Pairs of factors that are proposed with free exponents too.
-FREE_PAIRS = 60
+FREE_PAIRS = 120
 #: Shares below this are rounding: then the simplest is the best.
 LEAST_SHARE = 1e-12
 #: An exponent is known when it lies this close to a half.
