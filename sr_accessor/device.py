@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ctypes
-from functools import cache
+import sys
+from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -61,16 +62,20 @@ def alone() -> bool:
     whether an OpenMP runtime was found; torch.get_num_threads() in this thread tells the effect
     """
     torch.get_num_threads()  # torch sets a new thread's number on first use, and would undo what comes before that
-    runtime = _openmp()
-    if runtime is None:
-        return False
-    runtime.omp_set_num_threads(1)
-    return True
+    runtimes = _openmp(len(sys.modules))
+    for runtime in runtimes:
+        runtime.omp_set_num_threads(1)
+    return bool(runtimes)
 
 
-@cache
-def _openmp() -> ctypes.CDLL | None:
-    """The OpenMP runtime that torch has loaded, or None where it uses another kind of threads."""
+@lru_cache(maxsize=1)
+def _openmp(modules: int) -> tuple[ctypes.CDLL, ...]:
+    """The OpenMP runtimes of this process, none where torch uses another kind of threads.
+
+    There may be several: scikit-learn's wheels bring one of their own, and nothing says which is torch's. They are
+    looked for again when more `modules` are loaded.
+    """
+    found = []
     maps = Path("/proc/self/maps")
     torch_libraries = Path(torch.__file__).parent / "lib"
     names = [line.split()[-1] for line in maps.read_text().splitlines() if "/" in line] if maps.is_file() else []
@@ -79,5 +84,5 @@ def _openmp() -> ctypes.CDLL | None:
         if Path(name).name.startswith(("libgomp", "libiomp5", "libomp")):
             library = ctypes.CDLL(name)
             if hasattr(library, "omp_set_num_threads"):
-                return library
-    return None
+                found.append(library)
+    return tuple(found)
