@@ -117,8 +117,8 @@ CHAINED = ("y", "y²", "1/y", "1/y²")
 FEW_VARIABLES, MOST_TIMES = 1, 5
 #: Up to so many variables the rest of a separable law is searched for kernels.
 MOST_CURVES = 2
-#: Simple rows that are paired with the sharpest kernels.
-MOST_BESIDE_KERNELS = 800
+#: Simple rows that are paired with the sharpest kernels, and variables up to which kernels are sharpened.
+MOST_BESIDE_KERNELS, MOST_SHARPENED = 800, 3
 #: Monomials that waves are multiplied with, beside exponentials and peaks.
 MOST_ENVELOPES = 40
 #: Pairs of exponentials that are proposed.
@@ -220,6 +220,8 @@ class Workspace:
         """`sharp_kernels` of a target and the first of other rows. They are screened apart: two kernels come close to
         anything smooth, and crowd out pairs of simpler rows.
         """
+        if self.dimensions > MOST_SHARPENED:  # of five variables they take a second, and groups are likelier
+            return others[:0]
         return join_rows(sharp_kernels(self.kernels, target, self.screen.x, log=log), others[:MOST_BESIDE_KERNELS])
 
     def target(self, view: View, relative: bool, data: Data | None = None) -> Target | None:
