@@ -368,38 +368,41 @@ def _entry(state: SearchState) -> tuple[str, Callable[[SearchState, torch.Genera
 
 # ------------------------------------------------------------------------------------------------ proposals
 def _plan(work: Workspace) -> list[tuple[str, Callable[[SearchState, torch.Generator], Sequence[Proposal]]]]:
-    """The rounds before the moves, cheap and often successful ones first."""
+    """The rounds before the moves, cheap and often successful ones first.
+
+    Two and two of them run beside each other (`rounds.py`): neither of a pair waits for what the other finds, they
+    take about as long, and what is built for many rounds, as kernels are, is built in the first.
+    """
     usable = {v.name for v in VIEWS if v.usable(work.screen.y, work.vocabulary)}
     sums = [v for v in ("y", "y²", "1/y") if v in usable]
+    separable = work.dimensions > 1
     plan = [
         ("linear and power laws", _propose_simple),
         ("dictionaries", _dictionaries(("y", "1/y", "y²", "log y"))),
         ("power × feature, small library", _power("small", False)),
-        ("power × feature, small library, around the best fit", _power("small", True)),
-        ("without separable variables: small library", _separated(SMALL_ROUNDS)),
-        ("pairs, y", _pairs("y", False)),
         ("pairs of factors", _log_pairs(False)),
+        ("power × feature, small library, around the best fit", _power("small", True)),
+        *[("without separable variables: small library", _separated(SMALL_ROUNDS))] * separable,
+        ("pairs, y", _pairs("y", False)),
         ("chains", _chains),
         ("products, y", _products("y", False)),
         ("factors, y", _factors("y", False)),
-        ("ratios", _ratios(("y", "y²"), MOST_RATIO // 4)),
         ("power × feature, large library, first half", _power("large", False, 0)),
         ("power × feature, large library, second half", _power("large", False, 1)),
         ("pairs, 1/y", _pairs("1/y", False)),
-        ("without separable variables: pairs", _separated(PAIR_ROUNDS)),
-        ("without separable variables: products, factors, ratios", _separated(PRODUCT_ROUNDS)),
+        *[("without separable variables: pairs", _separated(PAIR_ROUNDS))] * separable,
+        *[("without separable variables: products, factors, ratios", _separated(PRODUCT_ROUNDS))] * separable,
         ("power × feature, large library, around the best fit, first half", _power("large", True, 0)),
         ("power × feature, large library, around the best fit, second half", _power("large", True, 1)),
         ("pairs of factors, around the best fit", _log_pairs(True)),
         ("network", _drafts),  # easy laws are found by now, noisy ones too: it costs 0.3 s and finds other kinds
     ]
-    more = ("kernels of residuals", _propose_kernels_of_residuals)
-    kernels = [("kernels", _kernels(("y", "1/y", "log y"))), ("pairs of kernels", _pairs_of_kernels), more]
+    single = [("kernels", _kernels(("y", "1/y", "log y"))), ("ratios", _ratios(("y", "y²"), MOST_RATIO // 4))]
+    double = [("pairs of kernels", _pairs_of_kernels), ("kernels of residuals", _propose_kernels_of_residuals)]
     # Curves: ratios, peaks, waves and decays are what laboratories measure. Many variables: groups come first.
-    first, others = {1: (2, 7), 2: (5, 14)}.get(work.dimensions, (13, 14))
-    plan[first:first], plan[others:others] = kernels[:1], kernels[1:]
-    if work.dimensions == 1:
-        plan.insert(2, plan.pop([name for name, _ in plan].index("ratios")))
+    first, then = {1: (2, 8), 2: (6, 14)}.get(work.dimensions, (12, 14))
+    for place, pair in ((first, single), (then, double)):
+        plan[place:place] = pair
     plan += [(f"products, {v}", _products(v, False)) for v in sums[1:2]]
     plan += [(f"factors, {v}", _factors(v, False)) for v in sums[1:]]
     plan += [(f"pairs, {v}", _pairs(v, False)) for v in LINEAR_VIEWS[2:]]
