@@ -48,6 +48,7 @@ from sr_accessor.transformer.checkpoint import load
 from sr_accessor.uncertainty.bands import band as limits_of
 from sr_accessor.uncertainty.forms import form_weights, spread_of_forms
 from sr_accessor.uncertainty.laplace import Laplace, covariance
+from sr_accessor.writing import write_whole
 
 if TYPE_CHECKING:
     import sympy
@@ -451,7 +452,7 @@ class FitResult:
 
     def save(self, path: str | os.PathLike, *, data: bool = False, time: bool = True, if_changed: bool = False) -> None:
         """Write `to_json` to a file, whole or not at all; with `if_changed` not where the file holds just that."""
-        envelope.write_bytes(path, self.to_json(data=data, time=time).encode(), if_changed=if_changed)
+        write_whole(path, self.to_json(data=data, time=time).encode(), if_changed=if_changed)
 
     @classmethod
     def from_json(cls, text: str, go_on: Callable[..., FitResult] | None = None) -> FitResult:
