@@ -25,7 +25,6 @@ from sr_accessor.errors import (
     ColumnError,
     InputError,
     LoadError,
-    MissingDependencyError,
     SymRegWarning,
     UnknownNameError,
     nearest,
@@ -362,10 +361,7 @@ class FitResult:
         ------
         MissingDependencyError : matplotlib is not installed.
         """
-        if not figure.available():
-            raise MissingDependencyError(
-                f"the explorer draws with matplotlib, which is not installed; {figure.INSTALL}"
-            )
+        figure.require("the explorer's plots")
         from sr_accessor.display.explorer import Explorer, Laws
 
         seen, laws = self._observations, list(self)
@@ -740,8 +736,7 @@ class Plots:
         result, used = self._result, network or self._result.provenance.get("network")
         if used is None:
             raise InputError('this fit used no network; name one: .plot.attention(network="default")')
-        if not figure.available():
-            raise MissingDependencyError(f"plots need matplotlib, which is not installed; {figure.INSTALL}")
+        figure.require()
         model, seen = load(used).model, result._observations
         at = 0 if label is None else self._column(label)
         maps = maps_of(model, torch.tensor(seen.x), torch.tensor(seen.y), vocabulary(), at)

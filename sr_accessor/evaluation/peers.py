@@ -175,11 +175,7 @@ def draw(rows: pd.DataFrame) -> Figure:
     ------
     MissingDependencyError : matplotlib is not installed.
     """
-    if not figure.available():
-        raise MissingDependencyError(f"the plot needs matplotlib, which is not installed; {figure.INSTALL}")
-    from matplotlib.figure import Figure
-
-    page = Figure(figsize=(9, 4), layout="constrained")
+    page = figure.page(9, 4)
     exact, close = page.subplots(1, 2)
     methods, noises = list(dict.fromkeys(rows["method"])), sorted(set(rows["noise"]))
     for i, method in enumerate(methods):

@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 
 from sr_accessor.display import figure
-from sr_accessor.errors import MissingDependencyError
 from sr_accessor.evaluation.intervals import wilson
 from sr_accessor.evaluation.machine import provenance
 from sr_accessor.evaluation.metrics import SOLVED_R2
@@ -60,11 +59,7 @@ def draw(table: pd.DataFrame) -> Figure:
     ------
     MissingDependencyError : matplotlib is not installed.
     """
-    if not figure.available():
-        raise MissingDependencyError(f"the plot needs matplotlib, which is not installed; {figure.INSTALL}")
-    from matplotlib.figure import Figure
-
-    page = Figure(figsize=(6.5, 4), layout="constrained")
+    page = figure.page(6.5, 4)
     ax = page.add_subplot()
     noises, scores = sorted(set(table["noise"])), list(dict.fromkeys(table["score"]))
     for i, score in enumerate(scores):
