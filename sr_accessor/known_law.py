@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import platform
 import time
 import warnings
 from collections.abc import Hashable, Mapping, Sequence
@@ -35,7 +34,7 @@ from sr_accessor.scatter import likeliest, measured
 from sr_accessor.search.front import Front
 from sr_accessor.search.guesses import unknown_names
 from sr_accessor.search.selection import Data, score
-from sr_accessor.version import __version__
+from sr_accessor.version import versions
 
 __all__ = ["KnownLaw", "read_law", "refine_law", "starts_of"]
 
@@ -224,9 +223,7 @@ def refine_law(
         seconds=time.perf_counter() - began,
         remarks=remarks,
         provenance={
-            "sr_accessor": __version__,
-            "python": platform.python_version(),
-            "torch": torch.__version__,
+            **versions(),
             "device": "cpu",
             "random_state": seed,
             "starts": len(starts),

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import platform
 import time
 import warnings
 from collections import deque
@@ -54,7 +53,7 @@ from sr_accessor.search.units import demanded, with_units
 from sr_accessor.stopping import Stopped, until
 from sr_accessor.transformer.checkpoint import find, load, read_header
 from sr_accessor.transformer.model import Transformer
-from sr_accessor.version import __version__
+from sr_accessor.version import versions
 
 __all__ = ["fit", "launch", "resume"]
 
@@ -584,9 +583,7 @@ def _provenance(
     """Everything needed to do it again."""
     network = None if options.network is None else read_header(find(options.network))[1].operators
     return {
-        "sr_accessor": __version__,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
+        **versions(),
         "device": str(device),
         "threads": torch.get_num_threads(),
         "random_state": seed,

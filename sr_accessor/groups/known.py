@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 import time
 from collections.abc import Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +22,7 @@ from sr_accessor.known_law import KnownLaw, starts_of
 from sr_accessor.noise.model import NoiseModel
 from sr_accessor.observations import FEWEST_ROWS
 from sr_accessor.scatter import likeliest
-from sr_accessor.version import __version__
+from sr_accessor.version import versions
 
 __all__ = ["refine_groups"]
 
@@ -86,9 +85,7 @@ def refine_groups(
         seconds=time.perf_counter() - began,
         remarks=[*([] if remark is None else [remark]), *told_status(groups, status)],
         provenance={
-            "sr_accessor": __version__,
-            "python": platform.python_version(),
-            "torch": torch.__version__,
+            **versions(),
             "device": "cpu",
             "random_state": seed,
             "starts": len(starts),

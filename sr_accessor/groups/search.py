@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import platform
 import time
 import warnings
 from collections.abc import Hashable, Mapping, Sequence
@@ -33,7 +32,7 @@ from sr_accessor.refinement.solution import Reason
 from sr_accessor.result import FitResult
 from sr_accessor.scatter import noises_of
 from sr_accessor.search.selection import in_exponent
-from sr_accessor.version import __version__
+from sr_accessor.version import versions
 
 __all__ = ["fit_groups", "report_groups", "status_of", "told_status"]
 
@@ -205,7 +204,7 @@ def status_of(groups: Groups, fitted: np.ndarray, reason: np.ndarray, needed: in
 
 def _provenance(options: FitOptions, device: torch.device) -> dict[str, Any]:
     return {
-        "sr_accessor": __version__, "python": platform.python_version(), "torch": torch.__version__,
+        **versions(),
         "device": str(device), "random_state": options.random_state, "timeout": options.timeout,
         "max_rounds": options.max_rounds,
     }  # fmt: skip
