@@ -14,10 +14,9 @@ from collections.abc import Hashable, Mapping, Sequence
 from numbers import Real
 from typing import Any
 
-import numpy as np
 import torch
 
-from sr_accessor.device import DTYPE
+from sr_accessor.device import DTYPE, seed_of
 from sr_accessor.errors import InputError, OptionError, SymRegWarning, UnknownNameError, nearest
 from sr_accessor.expressions.batch import Expressions
 from sr_accessor.expressions.evaluate import evaluate
@@ -201,7 +200,7 @@ def refine_law(
     InputError : the law has no finite value, or no likelihood, on these rows from any start.
     """
     began = time.perf_counter()
-    seed = int(np.random.SeedSequence().entropy % 2**31) if random_state is None else int(random_state)
+    seed = seed_of(random_state)
     starts = starts_of(law, restarts, torch.Generator().manual_seed(seed))
     x, y, sigma, errors = measured(observations)
     optima = {noise.name: _optimum(law, starts, Data(x, y, sigma, noise, errors)) for noise in noises}

@@ -21,7 +21,7 @@ import torch
 
 from sr_accessor.constraints import Constraints
 from sr_accessor.decoding.draft import rank_features
-from sr_accessor.device import alone, resolve
+from sr_accessor.device import alone, resolve, seed_of
 from sr_accessor.display.progress import Snapshot, Watcher, watch
 from sr_accessor.errors import InputError, SymRegWarning
 from sr_accessor.expressions.batch import Expressions
@@ -171,7 +171,7 @@ def _recipe(observations: Observations, options: FitOptions, watcher: Watcher, h
     noises, operators = noises_of(options.noise, observations), vocabulary(options.operators)
     check_rule(options.select)
     resolve(options.device)
-    seed = int(np.random.SeedSequence().entropy % 2**31) if options.random_state is None else int(options.random_state)
+    seed = seed_of(options.random_state)
     constraints = options.constraints or Constraints()
     operators = constrained(operators, constraints, observations.names)
     observations = _without(with_units(observations, options.units), constraints.forbid)

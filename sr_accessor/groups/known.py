@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from sr_accessor.device import alone
+from sr_accessor.device import alone, seed_of
 from sr_accessor.errors import InputError
 from sr_accessor.groups.common import Shared, share
 from sr_accessor.groups.refine import refine_each
@@ -57,7 +57,7 @@ def refine_groups(
     InputError : no group has enough rows, or the law has no finite value in any.
     """
     began = time.perf_counter()
-    seed = int(np.random.SeedSequence().entropy % 2**31) if random_state is None else int(random_state)
+    seed = seed_of(random_state)
     needed = max(FEWEST_ROWS, int(law.numbers.free.sum()))
     enough = np.flatnonzero(groups.counts >= needed)
     if not len(enough):

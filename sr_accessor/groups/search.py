@@ -14,7 +14,7 @@ import pandas as pd
 import torch
 
 from sr_accessor import regression
-from sr_accessor.device import DTYPE, alone, resolve
+from sr_accessor.device import DTYPE, alone, resolve, seed_of
 from sr_accessor.errors import InputError, SymRegWarning
 from sr_accessor.expressions.batch import Expressions, concatenate, constant
 from sr_accessor.expressions.description import constant_bits, literal_bits, structure_bits
@@ -75,7 +75,7 @@ def fit_groups(
     if not len(large):
         most = int(groups.counts.max(initial=0))
         raise InputError(f"no group has {FEWEST_ROWS} rows or more (the largest has {most}); a law needs that many")
-    seed = int(np.random.SeedSequence().entropy % 2**31) if options.random_state is None else int(options.random_state)
+    seed = seed_of(options.random_state)
     options = dataclasses.replace(options, random_state=seed)
     if not shared:
         return _apart(groups, options, sizes, began, errors)
