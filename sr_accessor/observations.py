@@ -84,6 +84,7 @@ class Observations:
     sigma_sides : (N, 2) standard errors downwards and upwards, or None where they are equal
     sigma_x : (N, D) standard errors of x, 0 where x is exact, or None
     absolute_sigma : whether sigma is in units of y, or only its ratios count; True exactly if sigma is given
+    sample_of : rows of the table that these are a sample of, where laws were refined on all of it; None: these are all
     """
 
     x: np.ndarray
@@ -100,6 +101,7 @@ class Observations:
     sigma_sides: np.ndarray | None = None
     sigma_x: np.ndarray | None = None
     absolute_sigma: bool = False
+    sample_of: int | None = None
 
     def __post_init__(self) -> None:
         for array in (self.x, self.y, self.sigma, self.sample_weight, self.rows, self.sigma_sides, self.sigma_x):
@@ -113,6 +115,11 @@ class Observations:
     def count(self) -> int:
         """N"""
         return len(self.y)
+
+    @property
+    def total(self) -> int:
+        """Rows that the laws were refined on: N, or those of the whole table."""
+        return self.count if self.sample_of is None else self.sample_of
 
     @property
     def has_sigma(self) -> bool:
