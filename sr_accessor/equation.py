@@ -43,7 +43,7 @@ from sr_accessor.uncertainty.profile import profile_limits
 if TYPE_CHECKING:
     import sympy
 
-__all__ = ["Equation"]
+__all__ = ["Equation", "constant_names"]
 
 #: A rounded number stands for the refined one if χ² moves by less than this (1 is one standard error) ...
 NOTICEABLE = 0.05
@@ -53,6 +53,12 @@ EXACT = 1e-10
 MOST_DIGITS = 12
 #: How far outside the training range, as a share of it, still counts as inside (rounding of a stored table).
 MARGIN = 1e-9
+
+
+def constant_names(free: torch.Tensor) -> tuple[str, ...]:
+    """Names of the K numbers of a law that was found: c0, c1 … for those that are free (K,), "" for written ones."""
+    places = free.cumsum(0) - 1
+    return tuple(f"c{i}" if own else "" for i, own in zip(places.tolist(), free.tolist(), strict=True))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -111,8 +117,7 @@ class Equation:
             return self.parameters
         free = self.expression.free
         count = free.shape[1]
-        places = free[0].cumsum(0) - 1
-        names = tuple(f"c{i}" if own else "" for i, own in zip(places.tolist(), free[0].tolist(), strict=True))
+        names = constant_names(free[0])
         infinite = torch.full((count,), torch.inf, dtype=DTYPE)
         return Parameters(torch.arange(count), -infinite, infinite, free, names)
 

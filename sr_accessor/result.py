@@ -359,6 +359,7 @@ class FitResult:
         Raises
         ------
         MissingDependencyError : matplotlib is not installed.
+        InputError : the rows are not here: a file without data.
         """
         figure.require("the explorer's plots")
         from sr_accessor.display.explorer import Explorer, Laws

@@ -28,6 +28,7 @@ from sr_accessor.groups.split import Groups, Stack, told_groups
 from sr_accessor.noise.model import NoiseModel
 from sr_accessor.observations import FEWEST_ROWS, Observations
 from sr_accessor.options import FitOptions
+from sr_accessor.plugins.manager import vocabulary
 from sr_accessor.refinement.solution import Reason
 from sr_accessor.result import FitResult
 from sr_accessor.scatter import noises_of
@@ -206,7 +207,8 @@ def _provenance(options: FitOptions, device: torch.device) -> dict[str, Any]:
     return {
         **versions(),
         "device": str(device), "random_state": options.random_state, "timeout": options.timeout,
-        "max_rounds": options.max_rounds,
+        "max_rounds": options.max_rounds, "network": None if options.network is None else str(options.network),
+        "operators": [o.name for o in vocabulary(options.operators)], **options.asked,
     }  # fmt: skip
 
 
@@ -275,11 +277,7 @@ def _searches(
 def _varying(observations: Observations) -> Observations | None:
     """The observations without features that are constant in them; None if there is no other."""
     kept = [i for i in range(len(observations.names)) if np.ptp(observations.x[:, i]) > 0]
-    if not kept:
-        return None
-    names, units = (tuple(given[i] for i in kept) for given in (observations.names, observations.units))
-    x, of_x = (a if a is None else np.ascontiguousarray(a[:, kept]) for a in (observations.x, observations.sigma_x))
-    return dataclasses.replace(observations, x=x, sigma_x=of_x, names=names, units=units)
+    return observations.with_features(kept) if kept else None
 
 
 def _quietly(observations: Observations | None, options: FitOptions) -> FitResult | None:
