@@ -45,7 +45,8 @@ from sr_accessor.search.constraints import Admission, constrained
 from sr_accessor.search.front import Front
 from sr_accessor.search.given import Given
 from sr_accessor.search.guesses import read_guesses
-from sr_accessor.search.loop import SearchState, start, step
+from sr_accessor.search.loop import SearchState, start
+from sr_accessor.search.rounds import Rounds
 from sr_accessor.search.rules import check_rule
 from sr_accessor.search.selection import MOST_ROWS, Data
 from sr_accessor.search.template import read_template
@@ -150,7 +151,7 @@ def _launched(
 
 @dataclasses.dataclass(frozen=True)
 class _Task:
-    """What a search is about, with everything looked up and checked."""
+    """What a search is about, with everything looked up and checked; `beside`: it may use a second process."""
 
     training: Observations
     held_out: Observations | None
@@ -161,12 +162,20 @@ class _Task:
     seed: int
     offered: int
     remarks: tuple[SymRegWarning, ...]
+    beside: bool
     pause: Pause | None = None
+
+
+def _on_one_thread() -> bool:
+    """Let this thread compute alone; whether torch was set to use more than one, and so a second process may run."""
+    several = torch.get_num_threads() > 1
+    alone()
+    return several
 
 
 def _recipe(observations: Observations, options: FitOptions, watcher: Watcher, handle: FitHandle) -> Found:
     """From observations to a result, and the remarks to warn of."""
-    alone()
+    beside = _on_one_thread()
     began = time.perf_counter()
     noises, operators = noises_of(options.noise, observations), vocabulary(options.operators)
     check_rule(options.select)
@@ -179,7 +188,7 @@ def _recipe(observations: Observations, options: FitOptions, watcher: Watcher, h
     offered = len(observations.names)
     observations, selected = _selected(observations, options, constraints, operators, seed)
     training, held_out = _split(observations, options.rows_held_out(len(observations.y)), seed)
-    task = _Task(training, held_out, options, noises, operators, constraints, seed, offered, selected)
+    task = _Task(training, held_out, options, noises, operators, constraints, seed, offered, selected, beside)
     return _found(task, FitContext(observations, options, seed, operators), began, watcher, handle)
 
 
@@ -192,7 +201,7 @@ def _resumed(
     handle: FitHandle,
 ) -> Found:
     """The same for a search that goes on; what the constraints forbid of the features is gone from its rows."""
-    alone()
+    beside = _on_one_thread()
     began = time.perf_counter()
     operators, constraints = vocabulary(options.operators), options.constraints or Constraints()
     known = [*training.names, *(operator.name for operator in operators.operators)]
@@ -200,7 +209,8 @@ def _resumed(
     operators = constrained(operators, constraints, training.names)
     operators = with_constants(operators, check_constants(options.constants or {}), training.names)
     offered, seed = len(training.names), pause.seed
-    task = _Task(training, held_out, options, (options.noise,), operators, constraints, seed, offered, (), pause)
+    noises = (options.noise,)
+    task = _Task(training, held_out, options, noises, operators, constraints, seed, offered, (), beside, pause)
     return _found(task, FitContext(training, options, seed, operators), began, watcher, handle)
 
 
@@ -241,7 +251,8 @@ def _found(task: _Task, context: FitContext, began: float, watcher: Watcher, han
         watcher.show(partial(_snapshot, state, training, clock))
         keep(state)
 
-    state, status, remarks = _search(states, options, clock, seen, watcher)
+    with Rounds(beside=task.beside) as rounds:
+        state, status, remarks = _search(states, rounds, options, clock, seen, watcher)
     front = state.front
     if len(rows) < len(training.y):
         whole = next(part for part in data if part.noise is state.workspace.data.noise)
@@ -412,6 +423,7 @@ class Clock:
 
 def _search(
     states: Sequence[SearchState],
+    rounds: Rounds,
     options: FitOptions,
     clock: Clock,
     seen: Callable[[SearchState], None],
@@ -439,7 +451,7 @@ def _search(
             before = clock.elapsed
             try:
                 with until(partial(asked, state)):
-                    state = step(state)
+                    state = rounds.step(state)
             except Stopped:
                 return state, "interrupted" if clock.handle.stopping else "timeout"
             recent.append(clock.elapsed - before)
