@@ -18,7 +18,7 @@ import pandas as pd
 import torch
 
 from sr_accessor import regression
-from sr_accessor.device import DTYPE
+from sr_accessor.device import DTYPE, seed_of
 from sr_accessor.errors import InputError, OptionError, SymRegWarning
 from sr_accessor.expressions.batch import Expressions, concatenate
 from sr_accessor.expressions.description import constant_bits, literal_bits, structure_bits
@@ -68,7 +68,7 @@ def fit_chunks(table: Any, target: Hashable | None, about: dict[str, Any], optio
     """
     frame, target = _as_frame(table, target, about["features"])
     _check_labels(about)
-    seed = int(np.random.SeedSequence().entropy % 2**31) if options.random_state is None else int(options.random_state)
+    seed = seed_of(options.random_state)
     options = dataclasses.replace(options, random_state=seed)
     needed = _needed(frame, target, about)
     parts = frame[needed].to_delayed() if needed is not None else frame.to_delayed()

@@ -15,7 +15,7 @@ import pandas as pd
 import torch
 
 from sr_accessor.device import DTYPE
-from sr_accessor.errors import MissingDependencyError, OptionError, SymRegWarning, nearest
+from sr_accessor.errors import InputError, MissingDependencyError, OptionError, SymRegWarning, nearest
 from sr_accessor.exports.exporter import Formula
 from sr_accessor.expressions.batch import Expressions
 from sr_accessor.expressions.dimensions import Dimensions, constant_units
@@ -43,7 +43,7 @@ from sr_accessor.uncertainty.profile import profile_limits
 if TYPE_CHECKING:
     import sympy
 
-__all__ = ["Equation"]
+__all__ = ["Equation", "constant_names"]
 
 #: A rounded number stands for the refined one if χ² moves by less than this (1 is one standard error) ...
 NOTICEABLE = 0.05
@@ -53,6 +53,12 @@ EXACT = 1e-10
 MOST_DIGITS = 12
 #: How far outside the training range, as a share of it, still counts as inside (rounding of a stored table).
 MARGIN = 1e-9
+
+
+def constant_names(free: torch.Tensor) -> tuple[str, ...]:
+    """Names of the K numbers of a law that was found: c0, c1 … for those that are free (K,), "" for written ones."""
+    places = free.cumsum(0) - 1
+    return tuple(f"c{i}" if own else "" for i, own in zip(places.tolist(), free.tolist(), strict=True))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -111,8 +117,7 @@ class Equation:
             return self.parameters
         free = self.expression.free
         count = free.shape[1]
-        places = free[0].cumsum(0) - 1
-        names = tuple(f"c{i}" if own else "" for i, own in zip(places.tolist(), free[0].tolist(), strict=True))
+        names = constant_names(free[0])
         infinite = torch.full((count,), torch.inf, dtype=DTYPE)
         return Parameters(torch.arange(count), -infinite, infinite, free, names)
 
@@ -126,14 +131,15 @@ class Equation:
         return [self._numbers.names[i] for i in self._slots.tolist()]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickling, copying and joblib go through the JSON form, with the rows if they are here."""
+        """Pickling, copying and joblib go through the JSON form, with the rows if all are here."""
+        seen = self.observations
         nothing = torch.full((1,), torch.nan, dtype=DTYPE)
         findings = Findings(
             laplace=self.laplace, squares=(nothing, nothing), held_out_squares=None, rounded=self.rounded.constants,
             own_errors=nothing, form_spread=math.nan, scattered=(self._scattered,),
         )  # fmt: skip
         record = Record(
-            observations=self.observations, held_out=None,
+            observations=seen if seen.count == seen.total else Summary.of(seen), held_out=None,
             front=Front(self.expression, torch.tensor([self.loss], dtype=DTYPE), nothing, (self.origin,)),
             noise=self.noise, parameters=self.parameters, rule="", status="", rounds=0, seconds=math.nan,
             provenance={}, remarks=(), findings=findings, pause=None,
@@ -228,6 +234,10 @@ class Equation:
         Returns
         -------
         DataFrame lower, upper; NaN where a constant is not identifiable
+
+        Raises
+        ------
+        InputError : a profile, which needs all rows, of a law whose rows are not here.
         """
         if method not in ("profile", "curvature"):
             raise OptionError(f"method={method!r} is not known; {nearest(method, ('profile', 'curvature'))}")
@@ -237,7 +247,13 @@ class Equation:
             params = self.params.loc[names]
             half = quantile * params["stderr"]
             return pd.DataFrame({"lower": params["value"] - half, "upper": params["value"] + half}, index=names)
-        x, y, sigma, errors = measured(self.observations)
+        seen = self.observations
+        if seen.count < seen.total:
+            raise InputError(
+                f"a profile needs all {seen.total} rows that the law was refined on, and only a sample of {seen.count} "
+                'is here; use interval(method="curvature"), or sr.refine the law on rows that fit in memory'
+            )
+        x, y, sigma, errors = measured(seen)
         given = {"sigma": sigma, "errors": errors, "quantile": quantile}
         lower, upper = profile_limits(self.expression, x, y, self.noise, self.laplace, self._numbers, **given)
         slots = self._slots
@@ -256,7 +272,7 @@ class Equation:
         if bound:
             why = f"{', '.join(bound)} at the bound: the likelihood still rises beyond it; widen the bound, or fix it"
             return (SymRegWarning("SINGULAR", f"no error bars for {', '.join(lost)}: {why}"),)
-        n, k = self.observations.count, len(self._slots)
+        n, k = self.observations.total, len(self._slots)
         if self.laplace.degrees[0] <= 0 and not self.laplace.absolute:
             why = f"{n} rows leave no residual to estimate them from ({k} constants); add rows or pass sigma="
         elif self.laplace.variance[0].isnan():

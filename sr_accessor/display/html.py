@@ -16,11 +16,12 @@ import pandas as pd
 from sr_accessor.display.figure import INSTALL
 from sr_accessor.display.text import front_columns, measured, number, split_sources, strongest, unit_of
 
-__all__ = ["escape", "page"]
+__all__ = ["CELL", "escape", "folded", "page"]
 
 #: Rows and characters shown, so that a page stays below 150 kB whatever the front.
 _MOST_ROWS, _MOST_CHARACTERS, _MOST_CODE = 60, 240, 2000
-_CELL = 'style="text-align:right;padding:2px 8px"'
+#: Style of a cell with a number.
+CELL = 'style="text-align:right;padding:2px 8px"'
 _LEFT = 'style="text-align:left;padding:2px 8px"'
 
 
@@ -39,14 +40,15 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table of cells that are already HTML; the last column is text, to the left."""
 
     def line(cells: Sequence[str], tag: str) -> str:
-        styles = [_CELL] * (len(cells) - 1) + [_LEFT]
+        styles = [CELL] * (len(cells) - 1) + [_LEFT]
         return "<tr>" + "".join(f"<{tag} {s}>{c}</{tag}>" for s, c in zip(styles, cells, strict=True)) + "</tr>"
 
     body = "".join(line(row, "td") for row in rows)
     return f'<table style="border-collapse:collapse"><thead>{line(head, "th")}</thead><tbody>{body}</tbody></table>'
 
 
-def _folded(title: str, body: str, *, is_open: bool = False) -> str:
+def folded(title: str, body: str, *, is_open: bool = False) -> str:
+    """HTML that a click on its title shows or hides."""
     return f"<details{' open' if is_open else ''}><summary>{escape(title)}</summary>{body}</details>"
 
 
@@ -126,13 +128,13 @@ def page(
         f"<div>$${html.escape(latex, quote=False)}$$</div>",
         f"<p>{escape(headline)}</p>",
         f"<ul>{notes}</ul>" if notes else "",
-        _folded(f"Front ({len(front)} laws)", drawn[0] + _front(front), is_open=True),
-        _folded(f"Constants ({len(params)})", _constants(params) + correlations, is_open=True),
-        _folded("Statistics", _pairs(statistics)),
-        _folded(", ".join([*images][1:]), "".join(drawn[1:])) if drawn[1:] else "",
-        _folded("Law as text", f"<pre>{_short(law)}</pre>"),
-        *(_folded(f"Copy as {name}", _pre(code)) for name, code in (copies or {}).items()),
-        _folded("Sources", _pairs(sources)) if sources else "",
-        _folded("Provenance", _pairs(facts)),
+        folded(f"Front ({len(front)} laws)", drawn[0] + _front(front), is_open=True),
+        folded(f"Constants ({len(params)})", _constants(params) + correlations, is_open=True),
+        folded("Statistics", _pairs(statistics)),
+        folded(", ".join([*images][1:]), "".join(drawn[1:])) if drawn[1:] else "",
+        folded("Law as text", f"<pre>{_short(law)}</pre>"),
+        *(folded(f"Copy as {name}", _pre(code)) for name, code in (copies or {}).items()),
+        folded("Sources", _pairs(sources)) if sources else "",
+        folded("Provenance", _pairs(facts)),
     ]
     return f"<div>{''.join(part for part in parts if part)}</div>"

@@ -34,7 +34,7 @@ from sr_accessor.files.values import (
     tensor,
 )
 from sr_accessor.noise.model import NoiseModel
-from sr_accessor.observations import Observations
+from sr_accessor.observations import BY_ROW, Observations
 from sr_accessor.options import FitOptions
 from sr_accessor.plugins.catalogue import BUILTIN, NOTEBOOK
 from sr_accessor.plugins.manager import catalogue, vocabulary
@@ -160,12 +160,8 @@ def _from_observations(o: Observations | Summary) -> dict[str, Any]:
         "sha256": o.data_hash,
     }
     if isinstance(o, Observations):
-        said["rows"] = {name: from_array(getattr(o, name)) for name in ROWS}
+        said["rows"] = {name: from_array(getattr(o, name)) for name in BY_ROW}
     return said
-
-
-#: What each row has.
-ROWS = ("x", "y", "sigma", "sample_weight", "rows", "sigma_sides", "sigma_x")
 
 
 def _from_remarks(remarks: Sequence[SymRegWarning]) -> list[list[str]]:
@@ -394,7 +390,7 @@ def _observations(given: Any) -> Observations | Summary:
             data_hash=said,
         )
     shapes = {"x": (count, d), "sigma_sides": (count, 2), "sigma_x": (count, d)}
-    found = {name: array(rows.get(name), *shapes.get(name, (count,))) for name in ROWS}
+    found = {name: array(rows.get(name), *shapes.get(name, (count,))) for name in BY_ROW}
     if any(found[name] is None for name in ("x", "y", "rows")) or count < 1:
         raise LoadError("the file's rows lack x, y or their positions")
     observations = Observations(**about, **found)

@@ -15,7 +15,7 @@ import torch
 from sr_accessor.datasets import curvefit_layout
 from sr_accessor.device import DTYPE
 from sr_accessor.display import grouped
-from sr_accessor.equation import Equation
+from sr_accessor.equation import Equation, constant_names
 from sr_accessor.errors import ColumnError, OptionError, SymRegWarning, nearest
 from sr_accessor.expressions.batch import Expressions
 from sr_accessor.expressions.evaluate import evaluate
@@ -23,6 +23,7 @@ from sr_accessor.expressions.latex import label_latex, to_latex
 from sr_accessor.expressions.text import to_text
 from sr_accessor.expressions.vocabulary import CONSTANT, LITERAL, VARIABLE
 from sr_accessor.groups.split import Groups, keys_of
+from sr_accessor.lazy import like_target
 from sr_accessor.noise.model import NoiseModel
 from sr_accessor.observations import inputs_of
 from sr_accessor.refinement.likelihood import Parameters
@@ -73,10 +74,7 @@ class SharedForm:
     @property
     def names(self) -> list[str]:
         """P names, as `Equation.params` has them; "" for numbers that are written."""
-        if self.parameters is not None:
-            return list(self.parameters.names)
-        places = self.free.cumsum(0) - 1
-        return [f"c{i}" if own else "" for i, own in zip(places.tolist(), self.free.tolist(), strict=True)]
+        return list(constant_names(self.free) if self.parameters is None else self.parameters.names)
 
     @property
     def named(self) -> list[int]:
@@ -383,10 +381,7 @@ class GroupedResult:
         fitted = self.to_dataset()[f"{self.target}_symreg_status"].isin(["ok", "no_convergence"])
         given = [*(variables[name] for name in used), *constants, fitted.astype(float)]
         out = xr.apply_ufunc(law, *given, dask="parallelized", output_dtypes=[np.float64], join="left")
-        unit = self._groups.observations.target_unit
-        first = [dim for dim in variables[self.target].dims if dim in out.dims] if self.target in variables else []
-        out = out.transpose(*first, *(dim for dim in out.dims if dim not in first))
-        return out.rename(self.target).assign_attrs({} if unit is None else {"units": unit})
+        return like_target(out, variables, self.target, self._groups.observations.target_unit)
 
     def _cell(self, key: Hashable) -> tuple[Hashable, ...]:
         """Labels of a group, one for each of `by`."""

@@ -21,7 +21,7 @@ from sr_accessor.tables import as_labels, column, variables_of
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["Groups", "Stack", "keys_of", "keys_over", "take", "told_groups"]
+__all__ = ["Groups", "Stack", "keys_of", "keys_over", "told_groups"]
 
 #: Group labels that a message shows.
 SHOWN = 5
@@ -91,8 +91,8 @@ class Groups:
         return self._order[stop - self.counts[group] : stop]
 
     def observed(self, group: int) -> Observations:
-        """The rows of one group."""
-        return take(self.observations, self.rows(group))
+        """The rows of one group, without remarks: these were told of all rows."""
+        return dataclasses.replace(self.observations.take(self.rows(group)), dropped={}, remarks=())
 
     def stacks(self, groups: Sequence[int] | np.ndarray, device: torch.device | str = "cpu") -> list[Stack]:
         """These groups, those of equal size together, in pieces that fit the memory."""
@@ -179,14 +179,6 @@ def keys_over(
     indexes = list(found.values())
     keys = indexes[0].set_names([labels[0]]) if len(labels) == 1 else pd.MultiIndex.from_product(indexes, names=labels)
     return tuple(labels), keys, code, found
-
-
-def take(observations: Observations, rows: np.ndarray) -> Observations:
-    """Some rows of observations, without remarks: these were told of all rows."""
-    columns = ("x", "y", "sigma", "sigma_sides", "sigma_x", "sample_weight", "rows")
-    given = {name: getattr(observations, name) for name in columns}
-    some = {name: None if v is None else v[rows] for name, v in given.items()}
-    return dataclasses.replace(observations, **some, dropped={}, remarks=())
 
 
 def told_groups(code: str, keys: pd.Index, which: np.ndarray, what: str) -> list[SymRegWarning]:

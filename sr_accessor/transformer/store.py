@@ -18,9 +18,9 @@ from sr_accessor.transformer.checkpoint import (
     folders,
     read_header,
     read_sums,
-    write_whole,
 )
 from sr_accessor.transformer.checkpoint import load as load_checkpoint
+from sr_accessor.writing import write_whole
 
 __all__ = ["add", "list", "load"]
 
@@ -71,9 +71,9 @@ def add(path: str | Path, name: str | None = None) -> Path:
     (folder,) = own
     folder.mkdir(parents=True, exist_ok=True)
     place = folder / f"{name}.safetensors"
-    write_whole(place, [path.read_bytes()])
+    write_whole(place, path.read_bytes())
     sums = read_sums(folder) | {place.name: file_sha256(place)}
-    write_whole(folder / SUMS, ["".join(f"{sums[file]}  {file}\n" for file in sorted(sums)).encode()])
+    write_whole(folder / SUMS, "".join(f"{sums[file]}  {file}\n" for file in sorted(sums)).encode())
     return place
 
 
