@@ -22,6 +22,8 @@ __all__ = ["Projection", "best_inner", "feature_rows", "grid_inner", "share_left
 PIECE_ROWS = 2000
 #: In single precision a row counts when the base leaves more than this share of its squared norm.
 LEAST_LEFT_SINGLE = 1e-4
+#: A row on few points that leaves less than this, all that single precision can tell, is no accident.
+NO_ACCIDENT_SINGLE = 1e-4
 #: Of a piece this share of rows, those of the best scores, are tested for resting on a few points only.
 TESTED = 0.1
 #: Widths in log c of the rounds of zooming: nine factors each, from 60 % to 0.01 %.
@@ -108,7 +110,8 @@ def _shares(rows: torch.Tensor, fit: _Coarse) -> torch.Tensor:
     squares = (tested - (tested @ fit.q) @ fit.q.transpose(1, 2)).square_()
     rests_on = squares.sum(2).square() / squares.square_().sum(2).clamp(min=1e-37)
     thin = ~(rests_on > least_points(points, FEW_POINTS))
-    share[at] = torch.where(thin[fit.which].T, 1.0, share[at])
+    thin = thin[fit.which].T & ~(share[at] < NO_ACCIDENT_SINGLE)
+    share[at] = torch.where(thin, 1.0, share[at])
     return share
 
 

@@ -1068,9 +1068,11 @@ def _polish(proposals: Sequence[Proposal], work: Workspace, known: float) -> Sco
     hopeful = scored.description_length - snap_savings(scored) < known
     close = order[hopeful[order]][:MOST_SNAPPED]
     if len(close) and given.template is None:
-        absorbed = simplify_batch(scored.expressions[close], absorb=True)
-        scaled = score(absorbed, data, tuple(scored.origins[i] for i in close.tolist()))
-        final = stack([snap(stack([scored[close], scaled]), data), scored[order]])
+        ways = concatenate([simplify_batch(scored.expressions[close], scales=way) for way in ("outward", "inward")])
+        every = concatenate([scored.expressions[close], ways])
+        kept = _distinct(every)
+        tried = score(every[kept], data, tuple(scored.origins[i] for i in close.repeat(3)[kept].tolist()))
+        final = stack([snap(tried, data), scored[order]])
     elif len(close):
         final = stack([snap(scored[close], data), scored[order]])
     else:
