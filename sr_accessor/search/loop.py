@@ -113,7 +113,7 @@ MOST_FACTORS, MOST_SECOND, MOST_SPAN, MOST_BASE = 1000, 2500, 60, 30
 #: Kernels of one family that are proposed, alone and in pairs, and of all.
 EACH_KERNEL, MOST_KERNELS, EACH_PAIRED, MOST_PAIRED = 6, 60, 60, 2500
 #: Views in which chains are joined.
-CHAINED = ("y", "y²", "1/y", "1/y²")
+CHAINED = ("y", "y²", "1/y", "1/y²", "log y", "log(1/y−1)")
 #: Up to so many variables the grids of kernels are fine; and kernels are tried times each variable.
 FEW_VARIABLES, MOST_TIMES = 1, 5
 #: Up to so many variables the rest of a separable law is searched for kernels.
@@ -384,7 +384,7 @@ def _plan(work: Workspace) -> list[tuple[str, Callable[[SearchState, torch.Gener
     rounds = {
         "linear and power laws": _propose_simple,
         "dictionaries and ratios": _together(
-            _dictionaries(("y", "1/y", "y²", "log y")), _ratios(("y", "y²"), MOST_RATIO // 4)
+            _dictionaries(("y", "1/y", "y²", "log y", "log(1/y−1)")), _ratios(("y", "y²"), MOST_RATIO // 4)
         ),
         "power × feature, small library": _power("small", False),
         "power × feature, small library, around the best fit": _power("small", True),
