@@ -1,5 +1,7 @@
 """FitResult and Equation: the table of the front, choice, constants, predictions, forms and warnings."""
 
+import html
+import re
 from html.parser import HTMLParser
 
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 import torch
 from scipy import stats
 
+import sr_accessor as sr
 from sr_accessor.display import figure
 from sr_accessor.errors import (
     ColumnError,
@@ -373,6 +376,20 @@ def test_bundle_is_static_escaped_and_small(line):
     assert set(alone) <= {"$", "\\"} and len(alone) == page.tags.count("span")
     for form in ("LaTeX", "sympy", "Python", "NumPy", "pandas eval", "Excel", "C"):
         assert f"Copy as {form}" in page.text
+
+
+def test_json_to_be_copied_is_the_chosen_law_alone(line):
+    page = line._repr_mimebundle_()["text/html"]
+    folded = re.search(r"Copy as JSON</summary><pre[^>]*>(.*?)</pre>", page, re.DOTALL)[1]
+    law = sr.load(html.unescape(re.sub(r"<[^>]*>", "", folded)))
+    assert len(law) == 1 and len(line) > 1
+    pd.testing.assert_frame_equal(law.best.params, line.best.params)
+    kept = ["complexity", "loss", "mse", "chi2_red", "mdl", "equation", "selected"]
+    pd.testing.assert_frame_equal(
+        law.front[kept], line.front[line.front["selected"]][kept].reset_index(drop=True), check_exact=True
+    )
+    by_hand = line.select(0)
+    assert sr.load(by_hand._json_of(0)).best.to_text() == by_hand.best.to_text()
 
 
 def test_page_says_what_to_install_without_matplotlib(line, monkeypatch):

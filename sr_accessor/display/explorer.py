@@ -25,7 +25,7 @@ from sr_accessor.errors import SymRegError
 __all__ = ["Explorer", "Laws"]
 
 #: What a callback may meet: our own errors, and numbers that the law or a drawing cannot take.
-TOLD = (SymRegError, ArithmeticError, ValueError, LookupError, RuntimeError)
+TOLD = (SymRegError, ArithmeticError, ValueError, LookupError, RuntimeError, TypeError)
 #: A slider reaches so many standard errors to both sides; without one, so large a share of the value.
 REACH, SHARE = 8.0, 1.0
 
@@ -175,7 +175,7 @@ class Explorer:
             lines.append(widgets.HBox([slider, words]))
         self.reset = widgets.Button(description="Back to the fit", tooltip="All constants at their fitted values")
         self.reset.on_click(self._reset)
-        self.moved = widgets.Image(format="png")
+        self.moved = _picture("measurements, and the law with the constants above")
         nothing = [] if lines else [widgets.HTML("no free constants")]
         return widgets.VBox([*lines, *nothing, self.reset, self.moved])
 
@@ -190,7 +190,7 @@ class Explorer:
                 value=float(np.median(values)), min=low, max=high if high > low else low + 1, description=_line(label),
                 step=(high - low) / 200 or 1, readout_format=".4g", layout={"width": "440px"},
             )  # fmt: skip
-        self.profile = widgets.Image(format="png")
+        self.profile = _picture("the law over one input, with its band")
         for part in (self.over, self.level, *self.held.values()):
             part.observe(self._draw, "value")
         return widgets.VBox([widgets.HBox([self.over, self.level]), *self.held.values(), self.profile])
@@ -198,7 +198,7 @@ class Explorer:
     def _residuals(self) -> Any:
         self.against = widgets.Dropdown(options=[*_options(self.laws.inputs), ("the law", -1)], description="Against")
         self.against.observe(self._draw, "value")
-        self.residuals = widgets.Image(format="png")
+        self.residuals = _picture("residuals")
         return widgets.VBox([self.against, self.residuals])
 
     def _what_if(self, used: Sequence[Hashable]) -> Any:
@@ -272,6 +272,11 @@ class Explorer:
 
     def _write(self) -> None:
         self.code.value = self.copies[self.form.value]
+
+
+def _picture(words: str) -> widgets.Image:
+    """A place for a picture; the words are for who cannot see it."""
+    return widgets.Image(format="png", tooltip=words)
 
 
 def _png(draw: Callable[..., Any], *arguments: Any) -> bytes:
