@@ -387,8 +387,8 @@ class Searched(NamedTuple):
 
 #: Rounds of each noise model before "auto" chooses: simple laws, power laws and dictionaries, not yet the slow screens.
 PILOT_ROUNDS = 3
-#: No round begins that would end, if it takes as long as one of the last three, beyond this many times the timeout;
-#: and none but the first goes on so long, or this many seconds beyond the timeout.
+#: No round begins that would end, if it takes as long as the shortest of the last three, beyond this many times the
+#: timeout; and none but the first goes on so long, or this many seconds beyond the timeout.
 OVERTIME, MOST_OVERTIME = 1.1, 0.8
 
 
@@ -445,7 +445,7 @@ def _search(
     def advanced(state: SearchState, most: float) -> tuple[SearchState, str | None]:
         """The state after at most so many rounds, and why the search must end, None if it need not."""
         while not state.finished:
-            why = clock.ends(state, max(recent))
+            why = clock.ends(state, min(recent))
             if why is not None or state.round >= most:
                 return state, why
             before = clock.elapsed

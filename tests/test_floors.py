@@ -31,7 +31,7 @@ FLOORS = [
     (
         "search",
         "columns front rules units features unit_forms library views targets inner pursuit power_screens separation "
-        "kernels rows screens moves selection constants constraints guesses template given all_rows loop rounds",
+        "kernels ridges rows screens moves selection constants constraints guesses template given all_rows loop rounds",
     ),
     ("uncertainty", "*"),
     ("files", "envelope values pause record"),
