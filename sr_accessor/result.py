@@ -373,6 +373,7 @@ class FitResult:
             inputs_of=lambda row: laws[row].names,
             params=lambda row: laws[row].params,
             latex=lambda row, at: moved(laws[row], at).to_latex(4) if at else laws[row].to_latex(),
+            symbols=lambda row: laws[row].to_latex("names"),
             predict=lambda row, at: moved(laws[row], at).predict_array(seen.x),
             curve=lambda row, *how: over_one_input(laws[row], *how),
             what_if=lambda row, *how: what_if(laws[row], *how),

@@ -378,6 +378,21 @@ def test_bundle_is_static_escaped_and_small(line):
         assert f"Copy as {form}" in page.text
 
 
+def test_a_law_is_written_with_the_names_of_its_constants():
+    frame = pd.DataFrame({"t": np.linspace(0, 4, 30), "c0": np.tile([1.0, 2.0], 15)})
+    frame["y"] = 3 * np.exp(-0.7 * frame["t"])
+    formula = "a*exp(-k*t) + 0.5*b"
+    known = sr.refine(frame, "y", formula, fix={"k": 0.7}, restarts=0, random_state=0).best
+    assert known.to_text("names") == formula
+    assert [name in known.to_latex("names") for name in "akb"] == [True] * 3
+    found = sr.fit(frame[["t", "y"]], "y", network=None, random_state=0, max_rounds=1, progress=False).best
+    assert all(name in found.to_latex("names").replace("_{", "").replace("}", "") for name in found.params.index)
+    both = sr.fit(frame, "y", network=None, random_state=0, max_rounds=1, progress=False)
+    with_constant = next(law for law in both if len(law.params))
+    with pytest.raises(InputError, match="a column and a constant are called 'c0'"):
+        with_constant.to_text("names")
+
+
 def test_json_to_be_copied_is_the_chosen_law_alone(line):
     page = line._repr_mimebundle_()["text/html"]
     folded = re.search(r"Copy as JSON</summary><pre[^>]*>(.*?)</pre>", page, re.DOTALL)[1]
