@@ -187,7 +187,7 @@ class Explorer:
             lines.append(widgets.HBox([slider, words]))
         self.reset = widgets.Button(description="Back to the fit", tooltip="All constants at their fitted values")
         self.reset.on_click(self._reset)
-        self.moved = _picture("measurements, and the law with the constants above")
+        self.moved = widgets.Image(format="png")
         nothing = [] if lines else [widgets.HTML("no free constants")]
         return widgets.VBox([*lines, *nothing, self.reset, self.moved])
 
@@ -202,7 +202,7 @@ class Explorer:
                 value=float(np.median(values)), min=low, max=high if high > low else low + 1, description=_line(label),
                 step=(high - low) / 200 or 1, readout_format=".4g", layout={"width": "440px"},
             )  # fmt: skip
-        self.profile = _picture("the law over one input, with its band")
+        self.profile = widgets.Image(format="png")
         for part in (self.over, self.level, *self.held.values()):
             part.observe(self._draw, "value")
         return widgets.VBox([widgets.HBox([self.over, self.level]), *self.held.values(), self.profile])
@@ -210,7 +210,7 @@ class Explorer:
     def _residuals(self) -> Any:
         self.against = widgets.Dropdown(options=[*_options(self.laws.inputs), ("the law", -1)], description="Against")
         self.against.observe(self._draw, "value")
-        self.residuals = _picture("residuals")
+        self.residuals = widgets.Image(format="png")
         return widgets.VBox([self.against, self.residuals])
 
     def _what_if(self, used: Sequence[Hashable]) -> Any:
@@ -284,11 +284,6 @@ class Explorer:
 
     def _write(self) -> None:
         self.code.value = self.copies[self.form.value]
-
-
-def _picture(words: str) -> widgets.Image:
-    """A place for a picture; the words are for who cannot see it."""
-    return widgets.Image(format="png", tooltip=words)
 
 
 def _png(draw: Callable[..., Any], *arguments: Any) -> bytes:
