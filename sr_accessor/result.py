@@ -373,10 +373,11 @@ class FitResult:
             inputs_of=lambda row: laws[row].names,
             params=lambda row: laws[row].params,
             latex=lambda row, at: moved(laws[row], at).to_latex(4) if at else laws[row].to_latex(),
+            symbols=lambda row: laws[row].to_latex("names"),
             predict=lambda row, at: moved(laws[row], at).predict_array(seen.x),
             curve=lambda row, *how: over_one_input(laws[row], *how),
             what_if=lambda row, *how: what_if(laws[row], *how),
-            copies=lambda row: copies(laws[row]),
+            copies=lambda row: copies(laws[row]) | {"JSON": self._json_of(row)},
             use=self.select,
         )
         return Explorer(explored, self)
@@ -416,7 +417,7 @@ class FitResult:
         latex = best.to_latex()
         page = html.page(
             latex, repr(best), self._headline, self._table, best.params, best.correlation, self._statistics,
-            [str(w) for w in self.warnings], self.provenance, images, copies(best) | {"JSON": self.to_json()},
+            [str(w) for w in self.warnings], self.provenance, images, copies(best), self._json_of(self._chosen),
         )  # fmt: skip
         return {"text/html": page, "text/latex": f"$${latex}$$", "text/plain": repr(self)}
 
@@ -446,6 +447,10 @@ class FitResult:
         """
         document, times = to_document(self._record(data))
         return envelope.to_text(document, times if time else {})
+
+    def _json_of(self, row: int) -> str:
+        """`to_json` of one law of the front alone: short enough to be copied by hand."""
+        return envelope.to_text(*to_document(self._record(data=False).only(row)))
 
     def save(self, path: str | os.PathLike, *, data: bool = False, time: bool = True, if_changed: bool = False) -> None:
         """Write `to_json` to a file, whole or not at all; with `if_changed` not where the file holds just that."""

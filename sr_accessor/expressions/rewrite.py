@@ -330,13 +330,7 @@ class _Forms:
     def _add(self, at) -> None:
         if not len(at):
             return
-        left, right = self.left[at], self.right[at]
-        for number, other in ((left, right), (right, left)):
-            m = (self.core[number] == NUMBER) & (self.core[other] != NUMBER)
-            n = number[m]
-            self.affine(at[m], other[m], t=self.b[n], t_free=self.b_free[n])
-        m = (self.core[left] != NUMBER) & (self.core[right] != NUMBER)
-        at, left, right = at[m], left[m], right[m]
+        at, left, right = self._without_numbers(at, factor=False)
         t, t_free = self.b[left] + self.b[right], self.b_free[left] | self.b_free[right]
         move = torch.isfinite(t)
         t, t_free = torch.where(move, t, 0.0), t_free & move
@@ -367,19 +361,23 @@ class _Forms:
         self.a_free[at] = factor & free_one
         self.b[at], self.b_free[at] = t, t_free
 
-    def _no_offset(self, j) -> torch.Tensor:
-        return (self.b[j] == 0) & ~self.b_free[j]
-
-    def _mul(self, at) -> None:
-        if not len(at):
-            return
+    def _without_numbers(self, at, *, factor: bool) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """A number on one side becomes a factor, or an offset, of the other; the nodes with none, left and right."""
         left, right = self.left[at], self.right[at]
         for number, other in ((left, right), (right, left)):
             m = (self.core[number] == NUMBER) & (self.core[other] != NUMBER)
             n = number[m]
-            self.affine(at[m], other[m], s=self.b[n], s_free=self.b_free[n])
+            taken = ("s", "s_free") if factor else ("t", "t_free")
+            self.affine(at[m], other[m], **dict(zip(taken, (self.b[n], self.b_free[n]), strict=True)))
         m = (self.core[left] != NUMBER) & (self.core[right] != NUMBER)
-        self._product(at[m], left[m], right[m])
+        return at[m], left[m], right[m]
+
+    def _no_offset(self, j) -> torch.Tensor:
+        return (self.b[j] == 0) & ~self.b_free[j]
+
+    def _mul(self, at) -> None:
+        if len(at):
+            self._product(*self._without_numbers(at, factor=True))
 
     def _div(self, at) -> None:
         if not len(at):

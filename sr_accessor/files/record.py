@@ -80,6 +80,15 @@ class Findings:
         rounded = expression.with_constants(self.rounded[row : row + 1, : expression.constants.shape[1]])
         return {"rounded": rounded, "_scattered": self.scattered[row]}
 
+    def only(self, row: int) -> Findings:
+        """What they say about one law."""
+        at, held_out = slice(row, row + 1), self.held_out_squares
+        return Findings(
+            self.laplace[row], tuple(part[at] for part in self.squares),
+            None if held_out is None else tuple(part[at] for part in held_out), self.rounded[at], self.own_errors[at],
+            self.form_spread, self.scattered[at],
+        )  # fmt: skip
+
 
 @dataclass(frozen=True, eq=False)
 class Record:
@@ -98,6 +107,15 @@ class Record:
     remarks: tuple[SymRegWarning, ...]
     findings: Findings | None
     pause: Pause | None
+
+    def only(self, row: int) -> Record:
+        """The record of a result that found one law of the front alone."""
+        at, front = slice(row, row + 1), self.front
+        return replace(
+            self, front=Front(front.expressions[at], front.loss[at], front.bits[at], front.origins[at]), pause=None,
+            rule=self.rule if isinstance(self.rule, str) else 0,
+            findings=None if self.findings is None else self.findings.only(row),
+        )  # fmt: skip
 
 
 # ---------------------------------------------------------------------- to a document

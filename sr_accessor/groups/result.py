@@ -15,13 +15,13 @@ import torch
 from sr_accessor.datasets import curvefit_layout
 from sr_accessor.device import DTYPE
 from sr_accessor.display import grouped
-from sr_accessor.equation import Equation, constant_names
+from sr_accessor.equation import Equation, numbers_of, with_named_inputs
 from sr_accessor.errors import ColumnError, OptionError, SymRegWarning, nearest
 from sr_accessor.expressions.batch import Expressions
 from sr_accessor.expressions.evaluate import evaluate
 from sr_accessor.expressions.latex import label_latex, to_latex
 from sr_accessor.expressions.text import to_text
-from sr_accessor.expressions.vocabulary import CONSTANT, LITERAL, VARIABLE
+from sr_accessor.expressions.vocabulary import VARIABLE
 from sr_accessor.groups.split import Groups, keys_of
 from sr_accessor.lazy import like_target
 from sr_accessor.noise.model import NoiseModel
@@ -61,10 +61,14 @@ class SharedForm:
     laplace: Laplace
     loss: torch.Tensor
 
+    @cached_property
+    def _numbers(self) -> Parameters:
+        return numbers_of(self.expression, self.parameters)
+
     @property
     def free(self) -> torch.Tensor:
         """(P,) bool"""
-        return self.expression.free[0] if self.parameters is None else self.parameters.free[0]
+        return self._numbers.free[0]
 
     @property
     def values(self) -> torch.Tensor:
@@ -72,9 +76,9 @@ class SharedForm:
         return self.numbers if self.parameters is None else self.parameters.values(self.numbers)
 
     @property
-    def names(self) -> list[str]:
+    def names(self) -> tuple[str, ...]:
         """P names, as `Equation.params` has them; "" for numbers that are written."""
-        return list(constant_names(self.free) if self.parameters is None else self.parameters.names)
+        return self._numbers.names
 
     @property
     def named(self) -> list[int]:
@@ -83,17 +87,7 @@ class SharedForm:
 
     def with_inputs(self, inputs: int) -> Expressions:
         """The form with its named parameters as further inputs, after the first ones."""
-        e, names = self.expression.trimmed(), self.names
-        index = range(e.constants.shape[1]) if self.parameters is None else self.parameters.index.tolist()
-        place = {p: VARIABLE + inputs + i for i, p in enumerate(self.named)}
-        codes, kept = e.codes.clone(), []
-        for at in ((e.codes == CONSTANT) | (e.codes == LITERAL))[0].nonzero()[:, 0].tolist():
-            slot = int(e.number_slot[0, at])
-            if names[index[slot]]:
-                codes[0, at] = place[index[slot]]
-            else:
-                kept.append(float(e.constants[0, slot]))
-        return Expressions(codes, torch.tensor([kept], dtype=DTYPE), e.vocabulary)
+        return with_named_inputs(self.expression, self._numbers, inputs)
 
 
 @dataclass(frozen=True)

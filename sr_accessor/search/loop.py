@@ -22,12 +22,14 @@ import torch
 from sr_accessor.decoding.draft import draft, subexpressions
 from sr_accessor.expressions.batch import Expressions, concatenate, constant, literal, variable
 from sr_accessor.expressions.build import linear_combination, monomials, writable
+from sr_accessor.expressions.definitions import lifted, unlifted
 from sr_accessor.expressions.description import structure_bits
 from sr_accessor.expressions.evaluate import evaluate
 from sr_accessor.expressions.jacobian import jacobian
 from sr_accessor.expressions.rewrite import simplify_batch
 from sr_accessor.expressions.vocabulary import Vocabulary
 from sr_accessor.noise.gaussian import GAUSSIAN
+from sr_accessor.plugins.manager import routes
 from sr_accessor.prior.examples import sample_expressions
 from sr_accessor.refinement.solution import Refined
 from sr_accessor.search.constants import name_numbers
@@ -834,10 +836,16 @@ def _drafts(state: SearchState, generator: torch.Generator) -> list[Proposal]:
 def _drafted(
     work: Workspace, x: torch.Tensor, y: torch.Tensor, samples: int, generator: torch.Generator
 ) -> Expressions:
+    """What the network writes for x; and for x beside columns of the operators that it can neither write nor spell."""
     model = work.network()
     own = torch.Generator(device=model.device).manual_seed(int(torch.randint(2**31, (1,), generator=generator)))
-    written = draft(model, x, y, vocabulary=work.vocabulary, generator=own, samples=samples)
-    return written.expressions.to(work.data.y.device)
+    asked = {"vocabulary": work.vocabulary, "generator": own, "samples": samples}
+    written = draft(model, x, y, **asked).expressions
+    ways, room = routes(work.vocabulary, model.config.operators), model.config.variables - x.shape[1]
+    wide, columns = lifted(x, work.vocabulary, [name for name in ways if "lifted" in ways[name]], max(0, room))
+    if len(columns):
+        written = concatenate([written, unlifted(draft(model, wide, y, **asked).expressions, columns, x.shape[1])])
+    return written.to(work.data.y.device)
 
 
 def _propose_drafts_of_residuals(state: SearchState, generator: torch.Generator) -> list[Proposal]:

@@ -8,7 +8,6 @@ executed. Operators are stored by name; `tokenizer.Tokenizer` maps them to the i
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
 import math
 import os
@@ -161,17 +160,15 @@ def load(
     return Checkpoint(model.eval(), header["provenance"], found)
 
 
-def folders() -> tuple[Path, ...]:
+def folders() -> tuple[Path, Path]:
     """Where names are looked for: the bundled networks, then the user's.
 
     The user's are in `$SR_ACCESSOR_MODELS` where that is set; else in the folder for data of programs that the
-    operating system has, e.g. ~/.local/share/sr_accessor/models, if platformdirs is installed.
+    operating system has, e.g. ~/.local/share/sr_accessor/models.
     """
     stated = os.environ.get(ENVIRONMENT)
     if stated:
         return _WEIGHTS, Path(stated)
-    if importlib.util.find_spec("platformdirs") is None:
-        return (_WEIGHTS,)
     from platformdirs import user_data_path
 
     return _WEIGHTS, user_data_path("sr_accessor", appauthor=False) / "models"

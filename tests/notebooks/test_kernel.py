@@ -123,6 +123,18 @@ def test_the_panel_gives_way_to_the_result(outputs):
     assert "widget-view" not in json.dumps(outputs) and outputs["left"][0].text == "0\n"
 
 
+def test_nbconvert_keeps_the_result(outputs, tmp_path):
+    path = tmp_path / "shown.ipynb"
+    cell = nbformat.v4.new_code_cell(CELLS["shown"], outputs=outputs["shown"])
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), path)
+    command = [sys.executable, "-m", "nbconvert", "--to", "html", str(path)]
+    subprocess.run(command, check=True, timeout=120, capture_output=True)
+    made, shown = path.with_suffix(".html").read_text(encoding="utf-8"), outputs["shown"][0].data["text/html"]
+    for part in ("<details", "<table", "data:image/png;base64,", "$$"):
+        assert made.count(part) >= shown.count(part) > 0
+    assert "<b>z</b>" not in made
+
+
 def test_a_result_that_is_the_cells_value_is_shown_once(outputs):
     first, second = outputs["value"]
     assert first.data["text/html"] == "" and second.output_type == "execute_result" and set(second.data) == RESULT
