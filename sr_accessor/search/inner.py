@@ -28,8 +28,8 @@ NO_ACCIDENT_SINGLE = 1e-4
 LEAST_POWER, MOST_POWER = 0.15, 6.0
 #: Of a piece this share of rows, those of the best scores, are tested for resting on a few points only.
 TESTED = 0.1
-#: Widths in log c of the rounds of zooming: nine factors each, from 60 % to 0.01 %.
-WIDTHS, FACTORS = (0.5, 0.15, 0.04, 0.01, 0.0025, 0.0006), 9
+#: Widths in log c of the rounds of zooming, nine factors each: from the gaps of a grid over decades to 0.01 %.
+WIDTHS, FACTORS = (1.0, 0.35, 0.1, 0.03, 0.008, 0.002, 0.0005), 9
 #: A row whose share of points is smaller rests on too few.
 FEW_POINTS = 0.03
 

@@ -366,7 +366,7 @@ def _several_powers(
         share = share_left(rows, fit.projection, view, powers.expand(len(groups), -1))[:, :, 0]
     else:
         c = grid_inner(kind, groups, fit.projection, view, True, powers.expand(len(groups), -1)).flatten()
-        c, share = zoom(kind, groups[choice], c, fit.projection, view[choice], True, p[:, None], rounds=3)
+        c, share = zoom(kind, groups[choice], c, fit.projection, view[choice], True, p[:, None], rounds=4)
     best = share.view(-1, len(powers)).topk(KEPT_POWERS, dim=1, largest=False)
     at = (best.indices + len(powers) * every[:, None])[best.values.isfinite()]
     return choice[at], c[at], p[at]
