@@ -461,10 +461,10 @@ ORDER = {
     3: (
         *_FIRST,
         *("power × feature, small library", "pairs of factors"),
-        *("power × feature, small library, around the best fit", "separated: small library"),
-        *("pairs, y", "chains"),
-        *("products, y", "factors, y"),
+        *("separated: small library", "chains"),
         *_LARGE[:2],
+        *("pairs, y", "power × feature, small library, around the best fit"),
+        *("products, y", "factors, y"),
         *("separated: pairs", "separated: products and factors"),
         *("kernels", "pairs, 1/y"),
         *("network", "pairs of factors, around the best fit"),
