@@ -122,6 +122,8 @@ FEW_VARIABLES, MOST_TIMES = 1, 5
 MOST_CURVES = 2
 #: Simple rows that are paired with the sharpest kernels, and variables up to which kernels are sharpened.
 MOST_BESIDE_KERNELS, MOST_SHARPENED = 800, 3
+#: Rows, each alone and times every variable, of the pairs of products; those of them with inner constants of their own.
+MOST_PRODUCTS, MOST_SHARP = 6000, 60
 #: Monomials that waves are multiplied with, beside exponentials and peaks.
 MOST_ENVELOPES = 40
 #: Pairs of exponentials that are proposed.
@@ -397,6 +399,7 @@ def _plan(work: Workspace) -> list[tuple[str, Callable[[SearchState, torch.Gener
         "separated: products and factors": _separated(PRODUCT_ROUNDS),
         "pairs, y": _pairs("y", False),
         "pairs, 1/y": _pairs("1/y", False),
+        "pairs of products": _pairs_of_products,
         "chains": _chains,
         "products, y": _products("y", False),
         "factors, y": _factors("y", False),
@@ -455,8 +458,9 @@ ORDER = {
         *_LARGE[:2],
         *("pairs of kernels", "kernels of residuals"),
         *("network", "pairs, 1/y"),
-        *("pairs of factors, around the best fit", "separated: products and factors"),
+        *("pairs of products", "separated: products and factors"),
         *_LARGE[2:],
+        "pairs of factors, around the best fit",
     ),
     3: (
         *_FIRST,
@@ -467,9 +471,10 @@ ORDER = {
         *("products, y", "factors, y"),
         *("separated: pairs", "separated: products and factors"),
         *("kernels", "pairs, 1/y"),
-        *("network", "pairs of factors, around the best fit"),
+        *("network", "pairs of products"),
         *("pairs of kernels", "kernels of residuals"),
         *_LARGE[2:],
+        "pairs of factors, around the best fit",
     ),
 }
 
@@ -633,6 +638,23 @@ def _pairs(view: str, relative: bool):
     return propose
 
 
+def _pairs_of_products(state: SearchState, generator: torch.Generator) -> list[Proposal]:
+    """Two rows, each alone or times a variable: a·sin(b) + c·exp(d), and what is straight in one of the variables."""
+    work = state.workspace
+    target = _around(state, _view("y"), work.screen)
+    if target is None or "mul" not in work.vocabulary:
+        return []
+    times = min(work.dimensions, MOST_TIMES)
+    dressed = work.rows[work.rows.expressions.free.any(1).nonzero()[:, 0]]
+    rows = join_rows(work.sharp(target, False)[:MOST_SHARP], dressed)[: MOST_PRODUCTS // (1 + times)]
+    several = join_rows(work.monomials[1:MOST_SHARP], rows)
+    for d in range(times):  # variables
+        x = work.screen.x[:, d]
+        more = Rows(variable([d], work.vocabulary, x.device) * rows.expressions, x * rows.values)
+        several = join_rows(several, more)
+    return [("screen pair of products", screen_pair(target, _bases(work)[1], several))]
+
+
 def _kernels(views: Sequence[str]):
     """One row with two inner constants, in a sum or times a power law."""
 
@@ -764,7 +786,7 @@ def _chains(state: SearchState, generator: torch.Generator) -> list[Proposal]:
 
 #: Rounds of the plan that are repeated without the separable variables, by their names.
 SMALL_ROUNDS = (*_FIRST, "power × feature, small library", "kernels")
-PAIR_ROUNDS = ("linear and power laws", "pairs, y", "pairs of kernels", "pairs of factors", "chains")
+PAIR_ROUNDS = ("linear and power laws", "pairs, y", "pairs of products", "pairs of factors", "chains")
 PRODUCT_ROUNDS = ("linear and power laws", "products, y", "factors, y")
 
 
