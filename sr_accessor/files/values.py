@@ -151,12 +151,13 @@ def from_array(values: np.ndarray | None) -> dict[str, Any] | None:
     return {"type": kind, "shape": list(values.shape), "base64": base64.b64encode(content).decode()}
 
 
-def array(given: Any, *shape: int) -> np.ndarray | None:
+def array(given: Any, *shape: int, finite: bool = True) -> np.ndarray | None:
     """An array of rows; None where there is none.
 
     Parameters
     ----------
     shape : that it must have
+    finite : whether missing and infinite values are refused
     """
     if given is None:
         return None
@@ -170,7 +171,7 @@ def array(given: Any, *shape: int) -> np.ndarray | None:
     if len(raw) != 8 * math.prod(shape):
         raise LoadError(f"rows of {len(raw)} bytes, and their shape {shape} needs {8 * math.prod(shape)}")
     values = np.frombuffer(raw, kind).reshape(shape).astype("f8" if kind == "<f8" else "i8")
-    if not np.isfinite(values).all():
+    if finite and not np.isfinite(values).all():
         raise LoadError("rows with missing or infinite values")
     return values
 

@@ -282,9 +282,13 @@ def predict(law: str, table: str, out: str, band: str | None, level: float, keep
     """What the law in the file LAW says for the rows of TABLE."""
     if as_json and out == "-":
         raise InputError("--json tells about the file that is written; give --out")
-    result, rows = _loaded(law, select), read_table(table)
+    rows = read_table(table)
     with _telling() as remarks:
-        found = result.predict(rows, band, level=level)
+        result = functions.load(law)  # may tell of plugins that fail
+        if hasattr(result, "best") or band or select:
+            found = _single(law, result, select).predict(rows, band, level=level)
+        else:  # a law for each group
+            found = result.predict(rows)
     if is_xarray(rows):
         found = found.to_dataset() if hasattr(found, "dims") and not hasattr(found, "data_vars") else found
         found = rows.merge(found, compat="override") if keep else found
@@ -300,7 +304,16 @@ def predict(law: str, table: str, out: str, band: str | None, level: float, keep
 
 def _loaded(path: str, select: str | None = None) -> FitResult:
     with _telling():  # plugins that fail
-        result = functions.load(path)
+        return _single(path, functions.load(path), select)
+
+
+def _single(path: str, result: Any, select: str | None) -> FitResult:
+    """A result about one law, not about groups."""
+    if not hasattr(result, "best"):
+        raise InputError(
+            f"{path} holds a law for each of {len(result)} groups, and this is about one law; `symreg predict` without "
+            f"--band and --select reads it, and so does sr_accessor.load({path!r})"
+        )
     return result if select is None else result.select(select)
 
 

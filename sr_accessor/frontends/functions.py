@@ -234,8 +234,8 @@ def refine(
     return known_law.refine_law(observations, law, chosen, **seed)
 
 
-def load(source: str | os.PathLike) -> FitResult:
-    """The result that `FitResult.save` wrote to a file, or the text of `FitResult.to_json`.
+def load(source: str | os.PathLike) -> FitResult | GroupedResult:
+    """The result that its `save` wrote to a file, or the text of its `to_json`.
 
     Parameters
     ----------
@@ -247,11 +247,15 @@ def load(source: str | os.PathLike) -> FitResult:
     LoadError : what is not ours, or was changed, or needs an operator or noise model of a plugin that is not here.
     """
     from sr_accessor import regression
-    from sr_accessor.files.envelope import read_text
+    from sr_accessor.files.envelope import from_text, read_text
+    from sr_accessor.groups.result import GroupedResult
     from sr_accessor.result import FitResult
 
     text = isinstance(source, str) and source.lstrip()[:1] == "{"
-    return FitResult.from_json(source if text else read_text(source), regression.resume)
+    document, time = from_text(source if text else read_text(source))
+    if "groups" in document:
+        return GroupedResult.from_document(document, time)
+    return FitResult.from_document(document, time, regression.resume)
 
 
 def predict(table: pd.DataFrame | xr.Dataset | xr.DataArray, law: FitResult | Equation) -> pd.Series | xr.DataArray:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
+import os
 import warnings
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -16,93 +18,27 @@ from sr_accessor.datasets import curvefit_layout
 from sr_accessor.device import DTYPE
 from sr_accessor.display import grouped
 from sr_accessor.equation import Equation
-from sr_accessor.errors import ColumnError, OptionError, SymRegWarning, nearest
-from sr_accessor.expressions.batch import Expressions
+from sr_accessor.errors import ColumnError, InputError, OptionError, SymRegWarning, nearest
 from sr_accessor.expressions.evaluate import evaluate
 from sr_accessor.expressions.latex import label_latex, to_latex
 from sr_accessor.expressions.text import to_text
-from sr_accessor.expressions.vocabulary import CONSTANT, LITERAL, VARIABLE
+from sr_accessor.expressions.vocabulary import VARIABLE
+from sr_accessor.files import envelope
+from sr_accessor.groups.document import GroupedRecord, from_document, to_document
+from sr_accessor.groups.forms import Laws, SharedForm
 from sr_accessor.groups.split import Groups, keys_of
 from sr_accessor.noise.model import NoiseModel
 from sr_accessor.observations import inputs_of
-from sr_accessor.refinement.likelihood import Parameters
 from sr_accessor.result import FitResult
 from sr_accessor.tables import is_xarray, variables_of
-from sr_accessor.uncertainty.laplace import Laplace
 
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["GroupedResult", "Laws", "SharedForm"]
+__all__ = ["GroupedResult"]
 
 #: Laws that the short form shows.
 SHOWN = 20
-
-
-@dataclass(frozen=True)
-class SharedForm:
-    """One form in all groups.
-
-    Parameters
-    ----------
-    expression : Expressions, one row
-    parameters : names, ties and bounds of its numbers where the user gave the law; None: every constant is alone
-    numbers : (G, K); NaN for groups without a fit
-    common : (P,) which constants have one value for all groups
-    laplace : their covariance, one row for each group
-    loss : (G,) nats
-    """
-
-    expression: Expressions
-    parameters: Parameters | None
-    numbers: torch.Tensor
-    common: torch.Tensor
-    laplace: Laplace
-    loss: torch.Tensor
-
-    @property
-    def free(self) -> torch.Tensor:
-        """(P,) bool"""
-        return self.expression.free[0] if self.parameters is None else self.parameters.free[0]
-
-    @property
-    def values(self) -> torch.Tensor:
-        """(G, P) parameters."""
-        return self.numbers if self.parameters is None else self.parameters.values(self.numbers)
-
-    @property
-    def names(self) -> list[str]:
-        """P names, as `Equation.params` has them; "" for numbers that are written."""
-        if self.parameters is not None:
-            return list(self.parameters.names)
-        places = self.free.cumsum(0) - 1
-        return [f"c{i}" if own else "" for i, own in zip(places.tolist(), self.free.tolist(), strict=True)]
-
-    @property
-    def named(self) -> list[int]:
-        """Numbers of the parameters that have a name."""
-        return [i for i, name in enumerate(self.names) if name]
-
-    def with_inputs(self, inputs: int) -> Expressions:
-        """The form with its named parameters as further inputs, after the first ones."""
-        e, names = self.expression.trimmed(), self.names
-        index = range(e.constants.shape[1]) if self.parameters is None else self.parameters.index.tolist()
-        place = {p: VARIABLE + inputs + i for i, p in enumerate(self.named)}
-        codes, kept = e.codes.clone(), []
-        for at in ((e.codes == CONSTANT) | (e.codes == LITERAL))[0].nonzero()[:, 0].tolist():
-            slot = int(e.number_slot[0, at])
-            if names[index[slot]]:
-                codes[0, at] = place[index[slot]]
-            else:
-                kept.append(float(e.constants[0, slot]))
-        return Expressions(codes, torch.tensor([kept], dtype=DTYPE), e.vocabulary)
-
-
-@dataclass(frozen=True)
-class Laws:
-    """A law for each group, found by itself: {label: FitResult}."""
-
-    results: Mapping[Hashable, FitResult]
 
 
 class GroupedResult:
@@ -453,6 +389,63 @@ class GroupedResult:
                 "aic": 2 * loss + 2 * own, "bic": 2 * loss + own * np.log(n),
             }  # fmt: skip
         return {name: np.where(self._fitted | (name == "nobs"), values, np.nan) for name, values in table.items()}
+
+    # ------------------------------------------------------------------ files
+    def to_dict(self) -> dict[str, Any]:
+        """The document of `to_json` as plain dictionaries, lists, texts and numbers."""
+        return json.loads(self.to_json())
+
+    def to_json(self, *, time: bool = True) -> str:
+        """Everything about the result as JSON text that `sr_accessor.load` reads, on any machine.
+
+        The rows are in it, about 11 bytes for each number of theirs: the law of a group is about the group's own.
+
+        Parameters
+        ----------
+        time : whether it says how long the fit took, the only thing in which two equal fits differ
+
+        Raises
+        ------
+        InputError : a label that no file can hold, or more independent laws than one file holds.
+        """
+        document, times = to_document(
+            GroupedRecord(
+                groups=self._groups, found=self._found, noise=self._noise, status=self._status.tolist(),
+                forms=self._forms, sizes=self._sizes, seconds=self._seconds, provenance=self._provenance,
+                remarks=self._remarks,
+            )
+        )  # fmt: skip
+        text = envelope.to_text(document, times if time else {})
+        if (count := envelope.values_in(text)) > envelope.MOST_VALUES:
+            raise InputError(
+                f"{len(self)} groups with laws of their own make {count} values, and a file holds "
+                f"{envelope.MOST_VALUES}; save them one by one: result.results[group].save(path)"
+            )
+        return text
+
+    def save(self, path: str | os.PathLike, *, time: bool = True, if_changed: bool = False) -> None:
+        """Write `to_json` to a file, whole or not at all; with `if_changed` not where the file holds just that."""
+        envelope.write_bytes(path, self.to_json(time=time).encode(), if_changed=if_changed)
+
+    @classmethod
+    def from_json(cls, text: str) -> GroupedResult:
+        """The result that `to_json` wrote.
+
+        Raises
+        ------
+        LoadError : text that is not ours, changed since, hostile, or that needs what is not installed.
+        """
+        return cls.from_document(*envelope.from_text(text))
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any], time: Mapping[str, Any]) -> GroupedResult:
+        """The result of a document, as `groups.document` has it, and its times."""
+        record = from_document(document, time)
+        return cls(**{field.name: getattr(record, field.name) for field in dataclasses.fields(record)})
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickling, copying and joblib go through the JSON form."""
+        return GroupedResult.from_json, (self.to_json(),)
 
     # ------------------------------------------------------------------ how it looks
     def to_latex(self) -> str:

@@ -23,8 +23,9 @@ from sr_accessor.expressions.rewrite import simplify_batch
 from sr_accessor.expressions.text import to_text
 from sr_accessor.expressions.vocabulary import VARIABLE, Vocabulary
 from sr_accessor.groups.common import BITS, Shared, promised_savings, share
+from sr_accessor.groups.forms import Laws, SharedForm
 from sr_accessor.groups.refine import Each, laplace_each, losses_each, refine_each
-from sr_accessor.groups.result import GroupedResult, Laws, SharedForm
+from sr_accessor.groups.result import GroupedResult
 from sr_accessor.groups.split import Groups, Stack, told_groups
 from sr_accessor.noise.model import NoiseModel
 from sr_accessor.observations import FEWEST_ROWS, Observations

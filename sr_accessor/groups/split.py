@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
@@ -21,7 +21,7 @@ from sr_accessor.tables import as_labels, column, variables_of
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["Groups", "Stack", "keys_of", "keys_over", "take", "told_groups"]
+__all__ = ["Groups", "Stack", "keys_along", "keys_of", "keys_over", "take", "told_groups"]
 
 #: Group labels that a message shows.
 SHOWN = 5
@@ -176,9 +176,15 @@ def keys_over(
     shape = tuple(sizes[dim] for dim in order)
     places = np.unravel_index(np.arange(int(np.prod(shape))), shape)
     code = np.ravel_multi_index([places[order.index(dim)] for dim in labels], [sizes[dim] for dim in labels])
-    indexes = list(found.values())
-    keys = indexes[0].set_names([labels[0]]) if len(labels) == 1 else pd.MultiIndex.from_product(indexes, names=labels)
-    return tuple(labels), keys, code, found
+    return tuple(labels), keys_along(found), code, found
+
+
+def keys_along(sizes: Mapping[Hashable, pd.Index]) -> pd.Index:
+    """The label of every cell of dimensions, {dimension: its labels}."""
+    if len(sizes) == 1:
+        ((dim, index),) = sizes.items()
+        return index.set_names([dim])
+    return pd.MultiIndex.from_product(list(sizes.values()), names=list(sizes))
 
 
 def take(observations: Observations, rows: np.ndarray) -> Observations:

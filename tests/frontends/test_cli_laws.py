@@ -175,6 +175,17 @@ def test_predict(symreg, law):
         assert {"mean", "lower", "upper", "m"} <= set(made) and made["mean"].dims == ("run",)
 
 
+def test_laws_of_groups(symreg, tmp_path):
+    frame = table().assign(run=lambda f: np.arange(len(f)) % 3)
+    result = frame.symreg.refine("F", "c*m*`a b`", by="run", restarts=0)
+    result.save(tmp_path / "groups.json")
+    frame.to_csv(tmp_path / "rows.csv", index=False)
+    symreg("predict", tmp_path / "groups.json", tmp_path / "rows.csv", "--out", tmp_path / "out.csv")
+    np.testing.assert_allclose(pd.read_csv(tmp_path / "out.csv")["F"], result.predict(frame), rtol=1e-12)
+    done = symreg("report", tmp_path / "groups.json", code=BAD_INPUT)
+    assert "holds a law for each of 3 groups, and this is about one law" in done.stderr
+
+
 def test_reports(symreg, law):
     text = symreg("report", law).stdout
     assert text == sr.load(law).report() + "\n"
