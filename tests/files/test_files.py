@@ -347,7 +347,7 @@ WRONG = (None, True, -1, 10**20, 1.5, "x", "__import__('os')", [], [[]], {}, {"t
 
 
 def refused(document, read):
-    """How many wrong values in a document `read` refuses, and at how many places; anything but a LoadError is raised."""
+    """How many wrong values in a document `read` refuses with a LoadError, and at how many places."""
     paths, count = [path for path in leaves(document) if path], 0
     for i, path in enumerate(paths):
         for wrong in (WRONG[i % len(WRONG)], WRONG[(5 * i + 3) % len(WRONG)], ...):
