@@ -50,7 +50,18 @@ from sr_accessor.units import parse_unit
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["FEWEST_ROWS", "Inputs", "Observations", "conversion", "inputs_of"]
+__all__ = [
+    "FEWEST_ROWS",
+    "SIDES",
+    "Inputs",
+    "Observations",
+    "beside_roles",
+    "check_sigma",
+    "conversion",
+    "inputs_of",
+    "read_beside",
+    "role_of",
+]
 
 #: Fewer points than this fit a straight line whatever was measured.
 FEWEST_ROWS = 3
@@ -186,7 +197,7 @@ class Observations:
         frame, sigma, sigma_x = _with_own_errors(frame, target, features, sigma, sigma_x, sample_weight)
         known = list(frame.columns)
         _check_errors(sigma, sigma_x, absolute_sigma, sample_weight)
-        beside = _beside_roles(sigma, sigma_x, sample_weight, known)
+        beside = beside_roles(sigma, sigma_x, sample_weight, known)
         for role, given in beside.items():
             if isinstance(given, Real) and _label_in(given, known):
                 told = f"{role}={given!r} is a number and also a column; give df[{given!r}] or {float(given)!r}"
@@ -197,7 +208,7 @@ class Observations:
 
         problems: list[SymRegError] = []
         read = {label: _read(frame, label, problems) for label in (target, *names)}
-        errors = {role: _beside(frame, given, role, problems) for role, given in beside.items()}
+        errors = {role: read_beside(frame, given, role, problems) for role, given in beside.items()}
         weight = errors.pop("sample_weight", None)
         raise_all(problems)
 
@@ -207,13 +218,13 @@ class Observations:
         weight = None if weight is None else weight[rows]
         errors = {role: values[rows] for role, values in errors.items()}
         for role, values in errors.items():
-            _check_sigma(values, frame.index[rows], role, problems)
+            check_sigma(values, frame.index[rows], role, problems)
         _check_weight(weight, frame.index[rows], problems)
         raise_all(problems)
         sides = [errors[role] for role in SIDES if role in errors]
         spread = errors.get("sigma") if not sides else np.mean(sides, axis=0)
         kept = tuple(name for name, values in columns.items() if values.min() < values.max())
-        spread_x = [errors.get(_role_of(name), np.zeros(len(rows))) for name in kept] if sigma_x else None
+        spread_x = [errors.get(role_of(name), np.zeros(len(rows))) for name in kept] if sigma_x else None
         remarks += _remarks(columns, y, target)
         if not kept:
             raise InputError(
@@ -287,7 +298,7 @@ class Observations:
         else:
             wanted = as_labels(features, list(variables))
         _check_errors(sigma, sigma_x, absolute_sigma, sample_weight)
-        roles = _beside_roles(sigma, sigma_x, sample_weight, list(variables))
+        roles = beside_roles(sigma, sigma_x, sample_weight, list(variables))
         beside = {role: a for role, a in roles.items() if is_xarray(a)}
         for role, given in roles.items():
             if role not in beside:
@@ -304,7 +315,7 @@ class Observations:
             target,
             features,
             sigma=tuple(roles[side] for side in SIDES) if SIDES[0] in roles else roles.get("sigma"),
-            sigma_x=None if sigma_x is None else {label: roles[_role_of(label)] for label in sigma_x},
+            sigma_x=None if sigma_x is None else {label: roles[role_of(label)] for label in sigma_x},
             absolute_sigma=absolute_sigma,
             sample_weight=roles.get("sample_weight"),
             nan_policy=nan_policy,
@@ -431,7 +442,7 @@ def _label_in(given: Any, known: list[Hashable]) -> list[Hashable]:
 SIDES = ("sigma (downwards)", "sigma (upwards)")
 
 
-def _role_of(label: Hashable) -> str:
+def role_of(label: Hashable) -> str:
     """What the error bars of a feature are called in messages."""
     return f"sigma_x[{label!r}]"
 
@@ -457,14 +468,14 @@ def _check_errors(sigma: Any, sigma_x: Any, absolute_sigma: Any, sample_weight: 
         )
 
 
-def _beside_roles(sigma: Any, sigma_x: Any, sample_weight: Any, known: list[Hashable]) -> dict[str, Any]:
+def beside_roles(sigma: Any, sigma_x: Any, sample_weight: Any, known: list[Hashable]) -> dict[str, Any]:
     """{what it is called: label, number or array} of all that stands beside the columns of the law."""
     roles: dict[str, Any] = {}
     if isinstance(sigma, tuple) and len(sigma) == 2 and not _label_in(sigma, known):
         roles |= dict(zip(SIDES, sigma, strict=True))
     elif sigma is not None:
         roles["sigma"] = sigma
-    roles |= {_role_of(label): given for label, given in (sigma_x or {}).items()}
+    roles |= {role_of(label): given for label, given in (sigma_x or {}).items()}
     return roles if sample_weight is None else {**roles, "sample_weight": sample_weight}
 
 
@@ -543,7 +554,7 @@ def _read(frame: pd.DataFrame, label: Hashable, problems: list[SymRegError]) -> 
     return values
 
 
-def _beside(frame: pd.DataFrame, given: Any, role: str, problems: list[SymRegError]) -> np.ndarray | None:
+def read_beside(frame: pd.DataFrame, given: Any, role: str, problems: list[SymRegError]) -> np.ndarray | None:
     """What stands beside the columns, from a label, a number or an array, as (N,) float64; checked for shape only."""
     kind, n = InputError if role == "sample_weight" else SigmaError, len(frame)
     if label := _label_in(given, list(frame.columns)):
@@ -596,7 +607,7 @@ def _complete_rows(
     return rows, dropped, [SymRegWarning("DROPPED", text)]
 
 
-def _check_sigma(sigma: np.ndarray, index: pd.Index, role: str, problems: list[SymRegError]) -> None:
+def check_sigma(sigma: np.ndarray, index: pd.Index, role: str, problems: list[SymRegError]) -> None:
     """Errors of y are positive; those of x may be 0."""
     of_x = role.startswith("sigma_x")
     if (good := ((sigma >= 0 if of_x else sigma > 0) & np.isfinite(sigma))).all():
