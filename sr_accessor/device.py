@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import sys
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import torch
@@ -55,7 +55,8 @@ def alone() -> bool:
 
     A search makes thousands of calls of 0.1 ms. Spread over two cores of which one is busy, each waits for a thread
     that is not running: 0.8 s of work took 13 s (two cores, one other process, 2026-11-21), and on idle cores the
-    second thread gained a third. `omp_set_num_threads` sets a variable of the calling thread only (OpenMP 5.2, §2.4).
+    second thread gained a third. `omp_set_num_threads` sets a variable of the calling thread only (OpenMP 5.2, §2.4),
+    and MKL, which takes logarithms of more than a few hundred numbers for torch, has a count of its own beside it.
 
     Returns
     -------
@@ -65,7 +66,19 @@ def alone() -> bool:
     runtimes = _openmp(len(sys.modules))
     for runtime in runtimes:
         runtime.omp_set_num_threads(1)
+    if (mkl := _mkl()) is not None:
+        mkl.MKL_Set_Num_Threads_Local(1)
     return bool(runtimes)
+
+
+@cache
+def _mkl() -> ctypes.CDLL | None:
+    """The library with torch's MKL, where it was built with it."""
+    for path in (Path(torch.__file__).parent / "lib").glob("libtorch_cpu.*"):
+        library = ctypes.CDLL(str(path))
+        if hasattr(library, "MKL_Set_Num_Threads_Local"):
+            return library
+    return None
 
 
 @lru_cache(maxsize=1)

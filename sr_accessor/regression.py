@@ -46,7 +46,8 @@ from sr_accessor.search.constraints import Admission, constrained
 from sr_accessor.search.front import Front
 from sr_accessor.search.given import Given
 from sr_accessor.search.guesses import read_guesses
-from sr_accessor.search.loop import SearchState, start, step
+from sr_accessor.search.loop import SearchState, start
+from sr_accessor.search.rounds import Rounds
 from sr_accessor.search.rules import check_rule
 from sr_accessor.search.selection import MOST_ROWS, Data
 from sr_accessor.search.template import read_template
@@ -151,7 +152,7 @@ def _launched(
 
 @dataclasses.dataclass(frozen=True)
 class _Task:
-    """What a search is about, with everything looked up and checked."""
+    """What a search is about, with everything looked up and checked; `beside`: it may use a second process."""
 
     training: Observations
     held_out: Observations | None
@@ -162,12 +163,20 @@ class _Task:
     seed: int
     offered: int
     remarks: tuple[SymRegWarning, ...]
+    beside: bool
     pause: Pause | None = None
+
+
+def _on_one_thread() -> bool:
+    """Let this thread compute alone; whether torch was set to use more than one, and so a second process may run."""
+    several = torch.get_num_threads() > 1
+    alone()
+    return several
 
 
 def _recipe(observations: Observations, options: FitOptions, watcher: Watcher, handle: FitHandle) -> Found:
     """From observations to a result, and the remarks to warn of."""
-    alone()
+    beside = _on_one_thread()
     began = time.perf_counter()
     noises, operators = noises_of(options.noise, observations), vocabulary(options.operators)
     check_rule(options.select)
@@ -180,7 +189,7 @@ def _recipe(observations: Observations, options: FitOptions, watcher: Watcher, h
     offered = len(observations.names)
     observations, selected = _selected(observations, options, constraints, operators, seed)
     training, held_out = _split(observations, options.rows_held_out(len(observations.y)), seed)
-    task = _Task(training, held_out, options, noises, operators, constraints, seed, offered, selected)
+    task = _Task(training, held_out, options, noises, operators, constraints, seed, offered, selected, beside)
     return _found(task, FitContext(observations, options, seed, operators), began, watcher, handle)
 
 
@@ -193,7 +202,7 @@ def _resumed(
     handle: FitHandle,
 ) -> Found:
     """The same for a search that goes on; what the constraints forbid of the features is gone from its rows."""
-    alone()
+    beside = _on_one_thread()
     began = time.perf_counter()
     operators, constraints = vocabulary(options.operators), options.constraints or Constraints()
     known = [*training.names, *(operator.name for operator in operators.operators)]
@@ -201,7 +210,8 @@ def _resumed(
     operators = constrained(operators, constraints, training.names)
     operators = with_constants(operators, check_constants(options.constants or {}), training.names)
     offered, seed = len(training.names), pause.seed
-    task = _Task(training, held_out, options, (options.noise,), operators, constraints, seed, offered, (), pause)
+    noises = (options.noise,)
+    task = _Task(training, held_out, options, noises, operators, constraints, seed, offered, (), beside, pause)
     return _found(task, FitContext(training, options, seed, operators), began, watcher, handle)
 
 
@@ -242,7 +252,8 @@ def _found(task: _Task, context: FitContext, began: float, watcher: Watcher, han
         watcher.show(partial(_snapshot, state, training, clock))
         keep(state)
 
-    state, status, remarks = _search(states, options, clock, seen, watcher)
+    with Rounds(beside=task.beside) as rounds:
+        state, status, remarks = _search(states, rounds, options, clock, seen, watcher)
     front = state.front
     if len(rows) < len(training.y):
         whole = next(part for part in data if part.noise is state.workspace.data.noise)
@@ -397,8 +408,8 @@ class Searched(NamedTuple):
 
 #: Rounds of each noise model before "auto" chooses: simple laws, power laws and dictionaries, not yet the slow screens.
 PILOT_ROUNDS = 3
-#: No round begins that would end, if it takes as long as one of the last three, beyond this many times the timeout;
-#: and none but the first goes on so long, or this many seconds beyond the timeout.
+#: No round begins that would end, if it takes as long as the shortest of the last three, beyond this many times the
+#: timeout; and none but the first goes on so long, or this many seconds beyond the timeout.
 OVERTIME, MOST_OVERTIME = 1.1, 0.8
 
 
@@ -433,6 +444,7 @@ class Clock:
 
 def _search(
     states: Sequence[SearchState],
+    rounds: Rounds,
     options: FitOptions,
     clock: Clock,
     seen: Callable[[SearchState], None],
@@ -454,13 +466,13 @@ def _search(
     def advanced(state: SearchState, most: float) -> tuple[SearchState, str | None]:
         """The state after at most so many rounds, and why the search must end, None if it need not."""
         while not state.finished:
-            why = clock.ends(state, max(recent))
+            why = clock.ends(state, min(recent))
             if why is not None or state.round >= most:
                 return state, why
             before = clock.elapsed
             try:
                 with until(partial(asked, state)):
-                    state = step(state)
+                    state = rounds.step(state)
             except Stopped:
                 return state, "interrupted" if clock.handle.stopping else "timeout"
             recent.append(clock.elapsed - before)

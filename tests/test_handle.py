@@ -152,14 +152,14 @@ def test_an_interrupt_while_waiting_stops_the_fit():
 
 
 def test_no_round_goes_on_long_after_the_timeout(monkeypatch):
-    from sr_accessor import regression
+    from sr_accessor.search.rounds import Rounds
     from sr_accessor.stopping import Stopped, look
 
     marks = []
 
-    def endless(state):
+    def endless(rounds, state):
         if state.round == 0:
-            return step(state)
+            return step(rounds, state)
         marks.append(time.perf_counter())
         try:
             while True:
@@ -168,8 +168,8 @@ def test_no_round_goes_on_long_after_the_timeout(monkeypatch):
             marks.append(time.perf_counter())
             raise
 
-    step = regression.step
-    monkeypatch.setattr(regression, "step", endless)
+    step = Rounds.step
+    monkeypatch.setattr(Rounds, "step", endless)
     began = time.perf_counter()
     result = table().symreg.fit("y", timeout=5, random_state=0, progress=False)
     assert result.status == "timeout" and result.provenance["rounds"] == 1

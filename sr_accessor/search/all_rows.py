@@ -13,8 +13,8 @@ __all__ = ["on_all_rows"]
 
 #: Newton steps from the constants that some of the rows gave; of the tries of a snap, which begin at the best ones.
 STEPS, SNAP_STEPS = 4, 2
-#: Laws of the shortest descriptions whose literals are freed; then of the one shortest numbers are snapped so often.
-MOST_FREED, SNAP_ROUNDS = 2, 4
+#: Laws of the shortest descriptions whose literals are freed; then numbers of the one shortest are snapped.
+MOST_FREED = 2
 
 
 def on_all_rows(front: Front, data: Data, given: Given, *, hurry: bool = False) -> Front:
@@ -30,7 +30,7 @@ def on_all_rows(front: Front, data: Data, given: Given, *, hurry: bool = False) 
     origins = front.origins + tuple(front.origins[i] for i in short.tolist())
     scored = score(refit(candidates, data, steps=STEPS).expressions, data, origins)
     best = scored.description_length.argmin()[None]
-    scored = stack([snap(scored[best], data, rounds=SNAP_ROUNDS, steps=SNAP_STEPS), scored])
+    scored = stack([snap(scored[best], data, steps=SNAP_STEPS), scored])
     return _front(scored, front, data, given)
 
 

@@ -76,7 +76,7 @@ from sr_accessor.search.unit_forms import unit_forms
 from sr_accessor.search.views import VIEWS, View
 from sr_accessor.transformer.model import Transformer
 
-__all__ = ["SearchState", "start", "step"]
+__all__ = ["Found", "SearchState", "find", "join", "start", "step"]
 
 SCREEN_POINTS = 200  # search_findings.md §8: 200-300 points rank as well as all rows
 #: (points, Levenberg–Marquardt steps, candidates kept) of each stage of polishing; then all rows.
@@ -304,84 +304,105 @@ def start(
     return SearchState(workspace, seed, 0, best_front([scored.front()]), scored, {"mean": 1}, 0, False, False, "mean")
 
 
+@dataclass(frozen=True)
+class Found:
+    """What one round found: polished candidates, and how many were proposed, by origin."""
+
+    scored: Scored
+    proposed: Mapping[str, int]
+
+
 def step(state: SearchState) -> SearchState:
     """One round: propose, polish, keep."""
+    return join(state, find(state))
+
+
+def find(state: SearchState) -> Found:
+    """Propose and polish: what round `state.round` makes of this state, which need not be the last one."""
     work = state.workspace
-    plan, moves = (_plan(work), MOVES) if work.given.template is None else (_plan_of_parts(work), MOVES_OF_PARTS)
-    if work.given.admission is not None:  # screens look for the best law of all, moves for the best admissible one
-        plan = [entry for i, first in enumerate(plan) for entry in ((first, moves[0]) if i % 2 else (first,))]
     generator = torch.Generator().manual_seed(state.seed * 1_000_003 + state.round + 1)
-    moving = state.round >= len(plan)
-    later = moves[(state.round - len(plan)) % len(moves)]
-    name, propose = later if moving else plan[state.round]
+    _, propose, _ = _entry(state)
     proposals = [p for p in propose(state, generator) if len(p[1])]
     if state.round == 0 and work.given.guesses is not None:
         guesses = refine_guesses(work.given.guesses.to(work.data.y.device), work.wide, generator)
         proposals.insert(0, ("guess", guesses))
     if state.round == 0 and work.given.dimensions is not None:
         proposals.insert(0, ("units", unit_forms(work.given.dimensions, work.vocabulary)))
-    proposed = Counter(state.proposed)
+    proposed: Counter[str] = Counter()
     for origin, e in proposals:
         proposed[origin] += len(e)
-    nothing = replace(state, round=state.round + 1, proposed=dict(proposed), doing=name, waiting=state.waiting + moving)
-    if not proposals:
+    known = float(state.front.description_length.min()) if work.given.admits(state.front) else math.inf
+    return Found(_polish(proposals, work, known) if proposals else _shortest(state, 0), proposed)
+
+
+def join(state: SearchState, found: Found) -> SearchState:
+    """The state after the round `state.round`, which found this."""
+    work, (name, _, moving) = state.workspace, _entry(state)
+    proposed = dict(Counter(state.proposed) + Counter(found.proposed))
+    nothing = replace(state, round=state.round + 1, proposed=proposed, doing=name, waiting=state.waiting + moving)
+    if not len(found.scored):
         return nothing
     kept = [state.front] if work.given.admits(state.front) else []  # the mean may not be what was asked for
     before = min((float(front.description_length.min()) for front in kept), default=math.inf)
-    scored = _polish(proposals, work, before)
-    if not len(scored):
-        return nothing
-    front = best_front([*kept, scored.front()])
-    population = _best(stack([state.population, scored]), POPULATION)
+    front = best_front([*kept, found.scored.front()])
     shorter = float(front.description_length.min()) < before - 0.5
-    return SearchState(
-        workspace=work,
-        seed=state.seed,
-        round=state.round + 1,
+    return replace(
+        nothing,
         front=front,
-        population=population,
-        proposed=dict(proposed),
-        waiting=0 if shorter else state.waiting + moving,
+        population=_best(stack([state.population, found.scored]), POPULATION),
+        waiting=0 if shorter else nothing.waiting,
         exact=_is_exact(front, work.data),
         quiet=state.round + 1 >= LEAST_ROUNDS and not shorter and _passes_as_noise(front, work),
-        doing=name,
     )
+
+
+def _entry(state: SearchState) -> tuple[str, Callable[[SearchState, torch.Generator], Sequence[Proposal]], bool]:
+    """Name and proposals of the round `state.round`, and whether it comes after the plan."""
+    work = state.workspace
+    plan, moves = (_plan(work), MOVES) if work.given.template is None else (_plan_of_parts(work), MOVES_OF_PARTS)
+    if work.given.admission is not None:  # screens look for the best law of all, moves for the best admissible one
+        plan = [entry for i, first in enumerate(plan) for entry in ((first, moves[0]) if i % 2 else (first,))]
+    moving = state.round >= len(plan)
+    return *(moves[(state.round - len(plan)) % len(moves)] if moving else plan[state.round]), moving
 
 
 # ------------------------------------------------------------------------------------------------ proposals
 def _plan(work: Workspace) -> list[tuple[str, Callable[[SearchState, torch.Generator], Sequence[Proposal]]]]:
-    """The rounds before the moves, cheap and often successful ones first."""
+    """The rounds before the moves, cheap and often successful ones first.
+
+    Two and two of them run beside each other (`rounds.py`): neither of a pair waits for what the other finds, they
+    take about as long, and what is built for many rounds, as kernels are, is built in the first.
+    """
     usable = {v.name for v in VIEWS if v.usable(work.screen.y, work.vocabulary)}
     sums = [v for v in ("y", "y²", "1/y") if v in usable]
+    separable = work.dimensions > 1
     plan = [
         ("linear and power laws", _propose_simple),
         ("dictionaries", _dictionaries(("y", "1/y", "y²", "log y"))),
         ("power × feature, small library", _power("small", False)),
-        ("power × feature, small library, around the best fit", _power("small", True)),
-        ("without separable variables: small library", _separated(SMALL_ROUNDS)),
-        ("pairs, y", _pairs("y", False)),
         ("pairs of factors", _log_pairs(False)),
+        ("power × feature, small library, around the best fit", _power("small", True)),
+        *[("without separable variables: small library", _separated(SMALL_ROUNDS))] * separable,
+        ("pairs, y", _pairs("y", False)),
         ("chains", _chains),
         ("products, y", _products("y", False)),
         ("factors, y", _factors("y", False)),
-        ("ratios", _ratios(("y", "y²"), MOST_RATIO // 4)),
         ("power × feature, large library, first half", _power("large", False, 0)),
         ("power × feature, large library, second half", _power("large", False, 1)),
         ("pairs, 1/y", _pairs("1/y", False)),
-        ("without separable variables: pairs", _separated(PAIR_ROUNDS)),
-        ("without separable variables: products, factors, ratios", _separated(PRODUCT_ROUNDS)),
+        *[("without separable variables: pairs", _separated(PAIR_ROUNDS))] * separable,
+        *[("without separable variables: products, factors, ratios", _separated(PRODUCT_ROUNDS))] * separable,
         ("power × feature, large library, around the best fit, first half", _power("large", True, 0)),
         ("power × feature, large library, around the best fit, second half", _power("large", True, 1)),
         ("pairs of factors, around the best fit", _log_pairs(True)),
         ("network", _drafts),  # easy laws are found by now, noisy ones too: it costs 0.3 s and finds other kinds
     ]
-    more = ("kernels of residuals", _propose_kernels_of_residuals)
-    kernels = [("kernels", _kernels(("y", "1/y", "log y"))), ("pairs of kernels", _pairs_of_kernels), more]
+    single = [("kernels", _kernels(("y", "1/y", "log y"))), ("ratios", _ratios(("y", "y²"), MOST_RATIO // 4))]
+    double = [("pairs of kernels", _pairs_of_kernels), ("kernels of residuals", _propose_kernels_of_residuals)]
     # Curves: ratios, peaks, waves and decays are what laboratories measure. Many variables: groups come first.
-    first, others = {1: (2, 7), 2: (5, 14)}.get(work.dimensions, (13, 14))
-    plan[first:first], plan[others:others] = kernels[:1], kernels[1:]
-    if work.dimensions == 1:
-        plan.insert(2, plan.pop([name for name, _ in plan].index("ratios")))
+    first, then = {1: (2, 8), 2: (6, 14)}.get(work.dimensions, (12, 14))
+    for place, pair in ((first, single), (then, double)):
+        plan[place:place] = pair
     plan += [(f"products, {v}", _products(v, False)) for v in sums[1:2]]
     plan += [(f"factors, {v}", _factors(v, False)) for v in sums[1:]]
     plan += [(f"pairs, {v}", _pairs(v, False)) for v in LINEAR_VIEWS[2:]]

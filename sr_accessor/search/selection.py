@@ -30,7 +30,7 @@ from sr_accessor.noise.model import NoiseModel
 from sr_accessor.noise.screening import suspects
 from sr_accessor.refinement.levenberg_marquardt import levenberg_marquardt
 from sr_accessor.refinement.likelihood import LawErrors, most_likely
-from sr_accessor.refinement.pieces import curvature, descend
+from sr_accessor.refinement.pieces import Curvature, curvature, descend
 from sr_accessor.refinement.solution import Refined
 from sr_accessor.search.front import Front
 
@@ -169,22 +169,30 @@ def score(expressions: Expressions, data: Data, origins: tuple[str, ...]) -> Sco
     Standard errors come from the curvature (JᵀWJ)⁻¹, scaled by the residuals where there are no error bars.
     """
     found = curvature(expressions, data.x, data.y, data.sigma, data.noise, data.errors)
-    free, normal, loss = expressions.free, found.normal, found.loss
-    diagonal = normal.diagonal(dim1=1, dim2=2)
-    scale = torch.where(diagonal > 0, diagonal, 1.0).rsqrt()
-    unit = normal * scale[:, :, None] * scale[:, None, :]
-    absent = ~(diagonal > 0)
-    unit = unit + torch.diag_embed(absent.to(unit.dtype))
-    sound = unit.isfinite().all(-1).all(-1) & found.valid
-    unit = torch.where(sound[:, None, None], unit, torch.eye(unit.shape[1], dtype=unit.dtype, device=unit.device))
-    inverse = torch.linalg.pinv(unit, hermitian=True, rtol=1e-13) if unit.shape[1] else unit
-    stderr = (inverse.diagonal(dim1=1, dim2=2).clamp(min=0)).sqrt() * scale
-    stderr = torch.where(free & ~absent, stderr, torch.nan)
+    free = expressions.free
+    sound, covariance = _covariance(found, free)
+    stderr = covariance.diagonal(dim1=1, dim2=2).clamp(min=0).sqrt()
+    stderr = torch.where(free & (found.normal.diagonal(dim1=1, dim2=2) > 0), stderr, torch.nan)
     numbers = torch.where(free, constant_bits(expressions.constants, stderr), literal_bits(expressions.constants))
     held = torch.arange(numbers.shape[1], device=numbers.device) < expressions.number_counts[:, None]
     bits = structure_bits(expressions, data.x.shape[1]) + torch.where(held, numbers, 0.0).sum(1)
-    loss = torch.where(sound, loss, torch.inf)
+    loss = torch.where(sound, found.loss, torch.inf)
     return Scored(expressions, loss, bits, stderr, origins)
+
+
+def _covariance(found: Curvature, free: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Which curvatures (B,) are sound, and the covariance (B, K, K) they give; 0 for numbers that are not free."""
+    normal = found.normal
+    diagonal = normal.diagonal(dim1=1, dim2=2)
+    scale = torch.where(diagonal > 0, diagonal, 1.0).rsqrt()
+    unit = normal * scale[:, :, None] * scale[:, None, :]
+    unit = unit + torch.diag_embed((~(diagonal > 0)).to(unit.dtype))
+    sound = unit.isfinite().all(-1).all(-1) & found.valid
+    unit = torch.where(sound[:, None, None], unit, torch.eye(unit.shape[1], dtype=unit.dtype, device=unit.device))
+    inverse = torch.linalg.pinv(unit, hermitian=True, rtol=1e-13) if unit.shape[1] else unit
+    present = free & (diagonal > 0)
+    within = present[:, :, None] & present[:, None, :]
+    return sound, torch.where(within, inverse * scale[:, :, None] * scale[:, None, :], 0.0)
 
 
 def _snap_table() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -209,6 +217,8 @@ SNAP_SIGMAS, SNAP_RELATIVE = 3.0, 1e-9
 #: Bits that a short decimal or a multiple of π or √2 must save. They lie so dense that one is always near a number
 #: known to a percent, and a measured 0.701 ± 0.016 must not become 0.7, or √2/2, without an error bar.
 EVIDENCE = 4.0
+#: Bits that the curvature must promise for a snap to be tried: it may be wrong by a few.
+LEAST_SAVED = -2.0
 
 
 def in_exponent(e: Expressions) -> torch.Tensor:
@@ -224,12 +234,13 @@ def in_exponent(e: Expressions) -> torch.Tensor:
     ]
 
 
-def _snap_targets(scored: Scored) -> tuple[torch.Tensor, torch.Tensor]:
-    """For each free number the best value to snap to and the bits this promises to save (−inf: none).
+def _snap_targets(
+    c: torch.Tensor, se: torch.Tensor, free: torch.Tensor, exponent: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """For each free number (B, K) the best value to snap to and the bits this promises to save (−inf: none).
 
     ½d² nats of likelihood are lost by moving d standard errors: 0.72 d² bits.
     """
-    c, se = scored.expressions.constants, scored.stderr
     digits = torch.arange(1, MOST_DIGITS + 1, device=c.device)
     shape = (*c.shape, len(SNAP_VALUES))
     values = torch.cat([SNAP_VALUES.to(c.device).expand(shape), decimals(c).abs()], 2)
@@ -240,66 +251,92 @@ def _snap_targets(scored: Scored) -> tuple[torch.Tensor, torch.Tensor]:
     moved = (values - c.abs()[:, :, None]).abs()
     distance = moved / width[:, :, None]
     close = (distance < SNAP_SIGMAS) | (moved < SNAP_RELATIVE * c.abs()[:, :, None])
-    irrational = torch.nn.functional.pad(SNAP_IRRATIONAL.to(c.device), (0, MOST_DIGITS))
-    close &= ~(irrational & in_exponent(scored.expressions)[:, :, None])
-    price = torch.where(close, bits + 0.72 * distance.clamp(max=SNAP_SIGMAS).square(), torch.inf)
-    free = constant_bits(c, se)
     dense = torch.nn.functional.pad(SNAP_IRRATIONAL.to(c.device), (0, MOST_DIGITS), value=True)
-    price = torch.where(dense & (free[:, :, None] - price < EVIDENCE), torch.inf, price)
+    irrational = dense.clone()
+    irrational[len(SNAP_VALUES) :] = False
+    close &= ~(irrational & exponent[:, :, None])
+    price = torch.where(close, bits + 0.72 * distance.clamp(max=SNAP_SIGMAS).square(), torch.inf)
+    whole = constant_bits(c, se)
+    price = torch.where(dense & (whole[:, :, None] - price < EVIDENCE), torch.inf, price)
     best = price.min(2)
     target = torch.sign(c) * values.gather(2, best.indices[:, :, None])[:, :, 0]
-    saved = free - best.values + torch.where(target == 0, 8.0, 0.0)  # a term that goes saves symbols
-    return target, torch.where(scored.expressions.free & best.values.isfinite(), saved, -torch.inf)
+    saved = whole - best.values + torch.where(target == 0, 8.0, 0.0)  # a term that goes saves symbols
+    return target, torch.where(free & best.values.isfinite(), saved, -torch.inf)
+
+
+def _snap_order(scored: Scored, data: Data) -> tuple[torch.Tensor, torch.Tensor]:
+    """The numbers (B, K) as if snapped one after the other, and the turn of each (K: never).
+
+    To second order the likelihood is known without refitting: a number that moves takes the others along by its
+    covariance with them, and what is left of their spread is conditional on it.
+    """
+    c, free = scored.expressions.constants, scored.expressions.free
+    spread = _covariance(curvature(scored.expressions, data.x, data.y, data.sigma, data.noise, data.errors), free)[1]
+    exponent = in_exponent(scored.expressions)
+    rows, most = torch.arange(len(c), device=c.device), c.shape[1]
+    snapped, turn = c.clone(), torch.full_like(c, most, dtype=torch.int64)
+    for i in range(most):  # numbers of one law
+        se = spread.diagonal(dim1=1, dim2=2).clamp(min=0).sqrt()
+        target, saved = _snap_targets(c, se, free, exponent)
+        best = saved.max(1)
+        doing = best.values > LEAST_SAVED
+        if not bool(doing.any()):
+            break
+        at = best.indices
+        column, variance = spread[rows, at], spread[rows, at, at]
+        sound = doing & (variance > 0)
+        along = torch.where(sound[:, None], column / variance.clamp(min=1e-300)[:, None], 0.0)
+        c = c + along * (target[rows, at] - c[rows, at])[:, None]
+        spread = spread - along[:, :, None] * column[:, None, :]
+        value = torch.where(doing, target[rows, at], c[rows, at])
+        c = c.scatter(1, at[:, None], value[:, None])
+        snapped = torch.where(doing[:, None], snapped.scatter(1, at[:, None], value[:, None]), snapped)
+        turn[rows[doing], at[doing]] = i
+        free = free.scatter(1, at[:, None], (free[rows, at] & ~doing)[:, None])
+    return snapped, turn
 
 
 def snap_savings(scored: Scored) -> torch.Tensor:
     """(B,) bits that `snap` may save at most, roughly: every promising snap and a few symbols."""
-    _, saved = _snap_targets(scored)
+    e = scored.expressions
+    _, saved = _snap_targets(e.constants, scored.stderr, e.free, in_exponent(e))
     return saved.clamp(min=0).sum(1) + 20.0
 
 
-def snap(scored: Scored, data: Data, *, rounds: int = 8, steps: int = 8) -> Scored:
+def snap(scored: Scored, data: Data, *, rounds: int = 3, steps: int = 8) -> Scored:
     """Numbers snapped and terms dropped as long as the description length falls.
 
-    Every round tries, for each candidate, all promising snaps together and the most promising one alone; the rest
-    of its constants are refined again, and what is shorter stays.
+    Every round tries, for each candidate, all the snaps that the curvature promises to pay, their first half, the
+    first one, and all but the first; the rest of its constants are refined again, and the shortest stays.
     """
     current = scored
-    tried = torch.zeros_like(current.stderr, dtype=torch.bool)
     for _ in range(rounds):
-        target, saved = _snap_targets(current)
-        saved = torch.where(tried, -torch.inf, saved)
-        promising = saved > -2.0
-        if not bool(promising.any()):
+        numbers, turn = _snap_order(current, data)
+        count = (turn < turn.shape[1]).sum(1)
+        if not bool(count.any()):
             break
-        single = torch.zeros_like(promising)
-        single.scatter_(1, saved.argmax(1, keepdim=True), True)
-        single &= promising
-        some = promising.any(1).nonzero()[:, 0]
-        several = (promising.sum(1) > 1).nonzero()[:, 0]
-        rows = torch.cat([some, several])
-        masks = torch.cat([single[some], promising[several]])
+        first, last = torch.zeros_like(count), count  # turns from … up to …, of each way
+        ways = torch.stack(
+            [torch.stack(w) for w in ((first, last), (first, last // 2), (first, first + 1), (first + 1, last))]
+        )
+        fresh = torch.stack([count > 0, count > 3, count > 1, count > 2])
+        which, rows = fresh.nonzero().T
+        begin, end = ways[which, :, rows].T
+        masks = (turn[rows] >= begin[:, None]) & (turn[rows] < end[:, None])
         variants = current.expressions[rows]
-        numbers = torch.where(masks, target[rows], variants.constants)
+        numbers = torch.where(masks, numbers[rows], variants.constants)
         variants = simplify_batch(variants.with_constants(numbers).with_literals(masks))
         refined = refit(variants, data, steps=steps)
         again = score(refined.expressions, data, tuple(current.origins[i] for i in rows.tolist()))
         before = current.description_length
         gain = before[rows] - again.description_length
-        best = torch.full_like(before, 0.0).scatter_reduce(0, rows, gain, "amax", include_self=True)
-        winners = (gain > 1e-9) & (gain >= best[rows])
+        best = torch.zeros_like(before).scatter_reduce(0, rows, gain, "amax", include_self=True)
+        winners = ((gain > 1e-9) & (gain >= best[rows])).nonzero()[:, 0]
+        if not len(winners):
+            break
         index = torch.arange(len(current), device=rows.device)
-        replaced = torch.full_like(index, -1)
-        replaced[rows[winners]] = winners.nonzero()[:, 0]
-        if not bool(winners.any()):
-            tried = tried | single
-            continue
-        pool = stack([current, again])
-        index = torch.where(replaced >= 0, len(current) + replaced, index)
-        width = pool.stderr.shape[1]
-        changed = replaced >= 0
-        tried = torch.nn.functional.pad(tried | single, (0, width - tried.shape[1])) & ~changed[:, None]
-        current = pool[index]
+        index[rows[winners]] = len(current) + winners
+        current = stack([current, again])[index]
     return current
 
 

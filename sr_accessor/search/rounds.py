@@ -1,0 +1,95 @@
+"""Rounds in pairs: both of a pair begin at the same state, and the second runs beside the first where it can.
+
+Which state a round begins at does not depend on the number of processes: the n-th state is the same with one. The
+parts of a template are searched in turn, each beside what was just found for the others: there are no pairs.
+"""
+
+from __future__ import annotations
+
+import io
+import time
+from dataclasses import replace
+
+import torch
+
+from sr_accessor.expressions.batch import Expressions
+from sr_accessor.forked import Forked, available
+from sr_accessor.search.loop import Found, SearchState, find, join, step
+from sr_accessor.search.selection import Scored
+
+__all__ = ["Rounds"]
+
+#: Seconds, and times of the first round of a pair, after which the second is no longer waited for.
+LEAST_PATIENCE, PATIENCE_TIMES = 10.0, 10.0
+
+
+class Rounds:
+    """The rounds of a search, one after the other; a context that ends with the search.
+
+    Parameters
+    ----------
+    beside : whether a second process may be used; it is where there are two cores and the data are in their memory
+    """
+
+    def __init__(self, *, beside: bool):
+        self._beside = beside and available()
+        self._begun: SearchState | None = None  # where the pair began whose second round comes next
+        self._other: Forked | None = None
+        self._first_seconds = 0.0
+
+    def __enter__(self) -> Rounds:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._give_up()
+
+    def step(self, state: SearchState) -> SearchState:
+        """One round.
+
+        Raises
+        ------
+        Stopped : the search was asked to end meanwhile
+        """
+        if self._begun is not None and self._begun.round + 1 == state.round:
+            return join(state, self._second(self._begun))
+        self._give_up()
+        if state.round % 2 or state.workspace.given.template is not None:  # resumed within a pair
+            return step(state)
+        self._begun = state
+        second = replace(state, round=state.round + 1)
+        if self._beside and state.workspace.data.y.device.type == "cpu":
+            self._other = Forked(lambda: _packed(find(second)))
+        began = time.monotonic()
+        found = find(state)
+        self._first_seconds = time.monotonic() - began
+        return join(state, found)
+
+    def _second(self, begun: SearchState) -> Found:
+        """What the second round of a pair finds."""
+        second, sent = replace(begun, round=begun.round + 1), None
+        if self._other is not None:
+            sent = self._other.result(LEAST_PATIENCE + PATIENCE_TIMES * self._first_seconds)
+            self._beside = sent is not None  # what failed once would fail again
+        self._give_up()
+        return find(second) if sent is None else _unpacked(sent, second)
+
+    def _give_up(self) -> None:
+        if self._other is not None:
+            self._other.close()
+        self._other = self._begun = None
+
+
+def _packed(found: Found) -> bytes:
+    """As bytes, without the vocabulary and its functions."""
+    scored, buffer = found.scored, io.BytesIO()
+    tensors = {name: getattr(scored, name) for name in ("loss", "bits", "stderr")}
+    tensors |= {name: getattr(scored.expressions, name) for name in ("codes", "constants")}
+    torch.save(tensors | {"origins": list(scored.origins), "proposed": dict(found.proposed)}, buffer)
+    return buffer.getvalue()
+
+
+def _unpacked(sent: bytes, state: SearchState) -> Found:
+    given = torch.load(io.BytesIO(sent), weights_only=True)
+    expressions = Expressions(given["codes"], given["constants"], state.workspace.vocabulary)
+    scored = Scored(expressions, given["loss"], given["bits"], given["stderr"], tuple(given["origins"]))
+    return Found(scored, given["proposed"])
