@@ -7,7 +7,7 @@ import inspect
 import os
 import sys
 import warnings
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -216,11 +216,13 @@ def refine(
 
     lazy = is_lazy(table, _labels_of(table))
     if not (lazy or is_xarray(table) or isinstance(table, pd.DataFrame)):
+        own = "; of a GroupBy give its DataFrame and by=" if isinstance(table, pd.api.typing.DataFrameGroupBy) else ""
         raise OptionError(
-            f"cannot refine on a {kind_of(table)}; give a pandas DataFrame, or an xarray Dataset or DataArray"
+            f"cannot refine on a {kind_of(table)}; give a pandas DataFrame, or an xarray Dataset or DataArray{own}"
         )
     labels = list(variables_of(table)) if is_xarray(table) else list(table.columns)
     law = known_law.read_law(formula, labels, target, start=start, bounds=bounds, fix=fix)
+    _check_parameters(table, law.numbers.names)
     about = {
         "features": list(law.names), "sigma": sigma, "sigma_x": sigma_x, "absolute_sigma": absolute_sigma,
         "sample_weight": sample_weight, "nan_policy": _nan_policy(table, nan_policy, skipna),
@@ -244,6 +246,17 @@ def refine(
         warnings.warn(remark, stacklevel=3)
     chosen = noises_of(noise, observations)
     return known_law.refine_law(observations, law, chosen, **seed)
+
+
+def _check_parameters(table: Any, names: Sequence[str]) -> None:
+    """Raise ColumnError where a parameter has the name of something that was meant as an input."""
+    if is_xarray(table):
+        lost, words = table.dims, "a dimension without coordinates: assign_coords gives it values"
+    else:
+        index = getattr(table, "_meta", table).index  # of a Dask DataFrame that of its empty twin
+        lost, words = index.names, "a level of the index, and inputs are columns: reset_index() makes it one"
+    if meant := [name for name in names if name in lost]:
+        raise ColumnError(f"{meant[0]!r} is {words}, or call the parameter something else")
 
 
 def load(source: str | os.PathLike) -> FitResult | GroupedResult:

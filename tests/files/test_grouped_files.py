@@ -76,6 +76,27 @@ def test_everything_comes_back(made):
             assert loaded.results["a"].resume(max_rounds=1).status
 
 
+@pytest.mark.parametrize(
+    "keys",
+    [
+        lambda f: pd.cut(f["t"], 3),
+        lambda f: pd.cut(pd.to_datetime(f["day"], unit="D"), 2),
+        lambda f: pd.period_range("2026-11", periods=2, freq="M")[f["day"] - 1],
+        lambda f: pd.Timestamp("2026-11-21", tz="UTC") + pd.to_timedelta(f["day"], unit="D"),
+        lambda f: f["day"] == 1,
+        lambda f: f["day"] / 2,
+    ],
+    ids=["intervals", "intervals of time", "periods", "times", "truths", "numbers"],
+)
+def test_keys_of_any_kind_come_back(keys):
+    frame = table().assign(key=keys)
+    result = frame.symreg.refine("y", LAW, by="key", random_state=0, restarts=2)
+    loaded = pickle.loads(pickle.dumps(result))
+    assert list(loaded) == list(result) and loaded.to_json() == result.to_json()
+    pd.testing.assert_series_equal(loaded.predict(frame), result.predict(frame))
+    assert result.predict(frame).notna().all()
+
+
 def test_equal_fits_give_equal_bytes(tmp_path):
     with pytest.warns(sr.errors.SymRegWarning, match="FEW_ROWS"):
         one, other = refined(), refined()
