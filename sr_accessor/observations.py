@@ -170,6 +170,7 @@ class Observations:
         absolute_sigma: bool | None = None,
         sample_weight: Any = None,
         nan_policy: str = "omit",
+        keep_constant: bool = False,
     ) -> Observations:
         """Columns of a frame, which stays as it is.
 
@@ -184,6 +185,7 @@ class Observations:
         absolute_sigma : False takes only the ratios of sigma; None is True exactly if sigma is given
         sample_weight : factor of each squared residual: a label or N numbers
         nan_policy : "omit" leaves out rows with a missing value and counts them, "raise" raises
+        keep_constant : whether features that do not vary stay, as for a law that is known
 
         Raises
         ------
@@ -223,9 +225,9 @@ class Observations:
         raise_all(problems)
         sides = [errors[role] for role in SIDES if role in errors]
         spread = errors.get("sigma") if not sides else np.mean(sides, axis=0)
-        kept = tuple(name for name, values in columns.items() if values.min() < values.max())
+        kept = tuple(name for name, values in columns.items() if keep_constant or values.min() < values.max())
         spread_x = [errors.get(role_of(name), np.zeros(len(rows))) for name in kept] if sigma_x else None
-        remarks += _remarks(columns, y, target)
+        remarks += _scales({target: y, **columns}) if keep_constant else _remarks(columns, y, target)
         if not kept:
             raise InputError(
                 f"no feature varies: {', '.join(map(repr, names))} "
@@ -284,6 +286,7 @@ class Observations:
         absolute_sigma: bool | None = None,
         sample_weight: Any = None,
         nan_policy: str = "omit",
+        keep_constant: bool = False,
     ) -> Observations:
         """Variables and coordinates by name, broadcast against each other; each point is a row.
 
@@ -319,6 +322,7 @@ class Observations:
             absolute_sigma=absolute_sigma,
             sample_weight=roles.get("sample_weight"),
             nan_policy=nan_policy,
+            keep_constant=keep_constant,
         )
 
 
@@ -671,7 +675,13 @@ def _remarks(columns: Mapping[Hashable, np.ndarray], y: np.ndarray, target: Hash
                     f"(1 - |correlation| = {max(far, 0.0):.1g}); leave it out if it was computed from it",
                 )
             )
-    for name, values in {target: y, **columns}.items():
+    return [*remarks, *_scales({target: y, **columns})]
+
+
+def _scales(columns: Mapping[Hashable, np.ndarray]) -> list[SymRegWarning]:
+    """SCALE for columns (N,)."""
+    remarks = []
+    for name, values in columns.items():
         largest = np.abs(values).max()
         if largest > LARGE or 0 < largest < SMALL:
             remarks.append(

@@ -225,7 +225,7 @@ def refine(
     _check_parameters(table, law.numbers.names)
     about = {
         "features": list(law.names), "sigma": sigma, "sigma_x": sigma_x, "absolute_sigma": absolute_sigma,
-        "sample_weight": sample_weight, "nan_policy": _nan_policy(table, nan_policy, skipna),
+        "sample_weight": sample_weight, "nan_policy": _nan_policy(table, nan_policy, skipna), "keep_constant": True,
     }  # fmt: skip
     over = _over(table, target, law.names, over, reduce_dims)
     _check_groups(errors, by, over)
@@ -335,9 +335,14 @@ def _each_node(tree: xr.DataTree, target: Hashable | None, fitted: Callable[[xr.
     if not found:
         known = dict.fromkeys(label for dataset in nodes.values() for label in dataset.variables)
         raise ColumnError(f"no node of the tree has {target!r}; {nearest(target, known)}")
-    return xr.DataTree.from_dict(
-        {path: fitted(dataset).to_dataset() for path, dataset in found.items()}, name=tree.name
-    )
+    results = {}
+    for path, dataset in found.items():
+        try:
+            results[path] = fitted(dataset).to_dataset()
+        except SymRegError as error:
+            error.add_note(f"in node {path!r}")
+            raise
+    return xr.DataTree.from_dict(results, name=tree.name)
 
 
 def _nan_policy(table: Any, nan_policy: str, skipna: bool | None) -> str:

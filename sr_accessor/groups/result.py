@@ -294,17 +294,13 @@ class GroupedResult:
         import xarray as xr
 
         if isinstance(self._found, Laws):
-            parts = [
-                self._found.results[key].predict(table.sel(dict(zip(self.by, self._cell(key), strict=True)), drop=True))
-                .expand_dims({dim: [label] for dim, label in zip(self.by, self._cell(key), strict=True)})
-                for key in self
-            ]  # fmt: skip
-            return xr.combine_by_coords([part.to_dataset(name=self.target) for part in parts])[self.target]
+            return self._predict_cells(table)
         variables, found = variables_of(table), self._found
         used = list(self._used)
         if lacking := [name for name in used if name not in variables]:
             raise ColumnError(f"no variable {lacking[0]!r}; {nearest(lacking[0], variables)}")
-        coefficients = self.to_dataset()[f"{self.target}_symreg_coefficients"]
+        laws = self._laws_along(table)
+        coefficients = laws[f"{self.target}_symreg_coefficients"]
         constants = [coefficients.sel(param=found.names[i], drop=True) for i in found.named]
         names = self._groups.observations.names
         columns = [names.index(name) for name in used] + [len(names) + i for i in range(len(constants))]
@@ -316,13 +312,49 @@ class GroupedResult:
                 table[:, at] = torch.from_numpy(np.array(part, dtype=np.float64).reshape(-1))
             return np.where(fitted == 1, self._law(table).reshape(fitted.shape), np.nan)
 
-        fitted = self.to_dataset()[f"{self.target}_symreg_status"].isin(["ok", "no_convergence"])
+        fitted = laws[f"{self.target}_symreg_status"].isin(["ok", "no_convergence"])
         given = [*(variables[name] for name in used), *constants, fitted.astype(float)]
         out = xr.apply_ufunc(law, *given, dask="parallelized", output_dtypes=[np.float64], join="left")
         unit = self._groups.observations.target_unit
         first = [dim for dim in variables[self.target].dims if dim in out.dims] if self.target in variables else []
         out = out.transpose(*first, *(dim for dim in out.dims if dim not in first))
         return out.rename(self.target).assign_attrs({} if unit is None else {"units": unit})
+
+    def _laws_along(self, table: Any) -> xr.Dataset:
+        """`to_dataset` with the groups that a table has, in its order; others have no status."""
+        laws = self.to_dataset()
+        return self._aligned(laws, [dim for dim in self.by if dim in laws.dims], table)
+
+    def _aligned(self, found: Any, dims: Sequence[Hashable], table: Any) -> Any:
+        """What is known of groups, of those that a table has, in its order; of all where it does not say."""
+        lost = []
+        for dim in dims:
+            if dim not in table.coords:
+                continue
+            labels = pd.Index(np.atleast_1d(table[dim].values))
+            lost += labels[~labels.isin(found.indexes[dim])].tolist()
+            found = found.reindex({dim: labels})
+            found = found.isel({dim: 0}) if table[dim].ndim == 0 else found
+        if lost:
+            told = f"there is no law for {', '.join(map(repr, lost[:SHOWN]))}: NaN stands there"
+            warnings.warn(SymRegWarning("GROUP", told), stacklevel=5)
+        return found
+
+    def _predict_cells(self, table: Any) -> xr.DataArray:
+        """Predictions of laws of different forms, each in the part of the table that is its group's."""
+        import xarray as xr
+
+        parts = []
+        for key in self:
+            cell = dict(zip(self.by, self._cell(key), strict=True))
+            here = {dim: label for dim, label in cell.items() if dim in table.dims and dim in table.coords}
+            if any(label not in table.indexes[dim] for dim, label in here.items()):
+                continue
+            part = self._found.results[key].predict(table.sel(here).drop_vars(cell, errors="ignore"))
+            parts.append(part.expand_dims({dim: [label] for dim, label in cell.items()}).to_dataset(name=self.target))
+        if not parts:
+            raise ColumnError(f"the table has no group that has a law; {nearest('', list(self))}")
+        return self._aligned(xr.combine_by_coords(parts)[self.target], self.by, table)
 
     def _cell(self, key: Hashable) -> tuple[Hashable, ...]:
         """Labels of a group, one for each of `by`."""

@@ -169,6 +169,13 @@ def keys_over(
     for label in labels:
         if label not in sizes:
             raise ColumnError(f"over names {label!r}, which is no dimension; {nearest(label, sizes)}")
+    stacked = [dim for dim in labels if isinstance(table.indexes.get(dim), pd.MultiIndex)]
+    if stacked:
+        levels = list(table.indexes[stacked[0]].names)
+        raise InputError(
+            f"over names {stacked[0]!r}, which is stacked; name what it is made of: over={levels!r}, after "
+            f".unstack({stacked[0]!r})"
+        )
     if not labels or len(labels) == len(sizes):
         raise InputError(f"over={over!r} leaves no points in a group: dimensions are {', '.join(map(repr, sizes))}")
     found = {dim: table.indexes.get(dim, pd.RangeIndex(sizes[dim])) for dim in labels}
