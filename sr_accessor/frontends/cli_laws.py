@@ -124,6 +124,7 @@ def fit(context: click.Context, table: str, target: str, **given: Any) -> None:
         units = [given["units"]] if given["units"] not in ("report", "strict", "none") else []
         click.echo("\n".join([table, *units]))
         return
+    _check_outputs(given)
     rows = read_table(table)
     known, about = labels_of(rows), _about(rows, given)
     constraints = None
@@ -161,6 +162,7 @@ def fit(context: click.Context, table: str, target: str, **given: Any) -> None:
 @click.pass_context
 def refine(context: click.Context, table: str, target: str, **given: Any) -> None:
     """Find the parameters of a known law of the columns of TABLE."""
+    _check_outputs(given)
     rows = read_table(table)
     bounds = {}
     for name, text in _pairs(given["bounds"], "--bound").items():
@@ -217,6 +219,17 @@ def _terminated_like_interrupted() -> Iterable[None]:
         signal.signal(signal.SIGTERM, before)
 
 
+def _check_outputs(given: Mapping[str, Any]) -> None:
+    """Raise InputError, before anything is searched, where what is to be written could not be."""
+    named = {option: given.get(name) for name, option in (("out", "--out"), ("report_to", "--report"),
+                                                          ("checkpoint", "--checkpoint"))}  # fmt: skip
+    for option, path in named.items():
+        if path and not Path(path).resolve().parent.is_dir():
+            raise InputError(f"{option} {path!r}: there is no folder {str(Path(path).parent)!r}; make it first")
+    if given["report_to"] and Path(given["report_to"]).suffix.lower() not in REPORTS:
+        raise InputError(f"--report {given['report_to']!r}: the name must end with {', '.join(REPORTS)}")
+
+
 def _hand_over(
     context: click.Context, result: FitResult, remarks: list[SymRegWarning], given: Mapping[str, Any]
 ) -> None:
@@ -228,9 +241,7 @@ def _hand_over(
     if given["out"]:
         timeless.save(given["out"], data=given["data"], time=False, if_changed=given["if_changed"])
     if given["report_to"]:
-        form = REPORTS.get(Path(given["report_to"]).suffix.lower())
-        if form is None:
-            raise InputError(f"--report {given['report_to']!r}: the name must end with {', '.join(REPORTS)}")
+        form = REPORTS[Path(given["report_to"]).suffix.lower()]
         write_bytes(given["report_to"], _report(timeless, form).encode(), if_changed=given["if_changed"])
     if given["as_json"]:
         _print_json(_summary(result, remarks) | {"out": given["out"], "report": given["report_to"]})

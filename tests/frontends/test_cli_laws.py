@@ -223,6 +223,19 @@ WRONG = {
     "--json tells about the file": ("predict", "law.json", "data.csv", "--json"),
     "no exporter 'exel'; did you mean 'excel'": ("export", "law.json", "--to", "exel"),
     "cannot be read as parquet": ("fit", "broken.parquet", "--y", "F"),
+    "its values seem to be separated by ';'": ("fit", "semicolons.csv", "--y", "F"),
+    "--out 'none/law.json': there is no folder 'none'": ("fit", "data.csv", "--y", "F", "--out", "none/law.json"),
+    "--checkpoint 'none/c.json': there is no": ("fit", "data.csv", "--y", "F", "--checkpoint", "none/c.json"),
+    "--report 'law.pdf': the name must end with .txt": (
+        "refine",
+        "data.csv",
+        "--y",
+        "F",
+        "--formula",
+        "a*m",
+        "--report",
+        "law.pdf",
+    ),
 }
 
 
@@ -230,6 +243,7 @@ WRONG = {
 def test_what_is_wrong_is_told_in_one_line(words, symreg, law):
     Path("units.json").write_text('{"m": "kg"}')
     Path("broken.parquet").write_text("no parquet")
+    Path("semicolons.csv").write_text("m;F\n1,5;2,5\n2;3\n3;4\n")
     done = symreg(*WRONG[words], code=BAD_INPUT)
     assert words in done.stderr and done.stderr.startswith("symreg: ") and done.stdout == ""
     assert len(done.stderr.splitlines()) == 1
