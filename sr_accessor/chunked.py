@@ -25,7 +25,16 @@ from sr_accessor.expressions.description import constant_bits, literal_bits, str
 from sr_accessor.known_law import KnownLaw, refine_law
 from sr_accessor.noise.gaussian import FLOOR, Gaussian
 from sr_accessor.noise.model import NoiseModel
-from sr_accessor.observations import LARGEST, SIDES, Observations, beside_roles, check_sigma, read_beside, role_of
+from sr_accessor.observations import (
+    LARGEST,
+    SIDES,
+    Observations,
+    beside_roles,
+    check_sigma,
+    factors_of,
+    read_beside,
+    role_of,
+)
 from sr_accessor.options import FitOptions
 from sr_accessor.refinement.levenberg_marquardt import solve_normal
 from sr_accessor.refinement.likelihood import LawErrors, Parameters
@@ -153,12 +162,14 @@ class _Columns:
     ----------
     target, names : labels of the law's columns
     roles : {what it is called: label or number} of what stands beside them
+    factors : what these are multiplied by to be in the unit of the column whose errors they are
     nan_policy : what to do with missing values
     """
 
     target: Hashable
     names: tuple[Hashable, ...]
     roles: Mapping[str, Any]
+    factors: Mapping[str, float]
     nan_policy: str
 
 
@@ -196,7 +207,8 @@ def _drawn(table: Any, target: Hashable, about: dict[str, Any], seed: int) -> _D
     for remark in observations.remarks:
         if remark.code != "SKIPPED":
             warnings.warn(remark, stacklevel=5)
-    read = _Columns(target, observations.names, roles, about["nan_policy"])
+    factors = factors_of(sample, target, observations.names, roles, [])
+    read = _Columns(target, observations.names, roles, factors, about["nan_policy"])
     return _Drawn(parts, observations, read, len(sample) == sum(sizes))
 
 
@@ -316,7 +328,7 @@ class _Chunk:
             label = labels[int(missing.any(axis=0).argmax())]
             raise MissingDataError(f"column {label!r} has missing values; fill them, or leave out nan_policy='raise'")
         rows = ~missing.any(axis=1)
-        table, beside = table[rows], {role: values[rows] for role, values in beside.items()}
+        table, beside = table[rows], {role: values[rows] * read.factors[role] for role, values in beside.items()}
         if (huge := np.abs(table) > LARGEST).any():
             label = labels[int(huge.any(axis=0).argmax())]
             raise InputError(

@@ -6,7 +6,7 @@ Every complaint about the data is made here, before torch is loaded. It does not
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from numbers import Real
@@ -34,6 +34,7 @@ from sr_accessor.tables import (
     column,
     frame_from,
     is_label,
+    is_quantity,
     is_xarray,
     kind_of,
     label_problems,
@@ -45,7 +46,7 @@ from sr_accessor.tables import (
     unit_of,
     variables_of,
 )
-from sr_accessor.units import parse_unit
+from sr_accessor.units import Unit, parse_unit, pint_text
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -58,6 +59,7 @@ __all__ = [
     "beside_roles",
     "check_sigma",
     "conversion",
+    "factors_of",
     "inputs_of",
     "read_beside",
     "role_of",
@@ -211,8 +213,10 @@ class Observations:
         problems: list[SymRegError] = []
         read = {label: _read(frame, label, problems) for label in (target, *names)}
         errors = {role: read_beside(frame, given, role, problems) for role, given in beside.items()}
-        weight = errors.pop("sample_weight", None)
+        factors = factors_of(frame, target, names, beside, problems)
         raise_all(problems)
+        weight = errors.pop("sample_weight", None)
+        errors = {role: values if factors[role] == 1 else values * factors[role] for role, values in errors.items()}
 
         looked_at = read if weight is None else {**read, "sample_weight": weight}
         rows, dropped, remarks = _complete_rows(frame.index, looked_at, nan_policy)
@@ -311,7 +315,10 @@ class Observations:
             {label: variables[label] for label in dict.fromkeys((target, *wanted))}
             | {_Beside(role): array for role, array in beside.items()}
         )
-        roles |= {role: column(frame, _Beside(role)).to_numpy() for role in beside}
+        problems: list[SymRegError] = []
+        factors = factors_of(frame, target, list(sigma_x or ()), {role: _Beside(role) for role in beside}, problems)
+        raise_all(problems)
+        roles |= {role: column(frame, _Beside(role)).to_numpy() * factors[role] for role in beside}
         frame = frame.loc[:, [not isinstance(label, _Beside) for label in frame.columns]]
         return cls.from_frame(
             frame,
@@ -483,6 +490,52 @@ def beside_roles(sigma: Any, sigma_x: Any, sample_weight: Any, known: list[Hasha
     return roles if sample_weight is None else {**roles, "sample_weight": sample_weight}
 
 
+def factors_of(
+    frame: pd.DataFrame,
+    target: Hashable,
+    names: Sequence[Hashable],
+    beside: Mapping[str, Any],
+    problems: list[SymRegError],
+) -> dict[str, float]:
+    """{role: what its error bars are multiplied by to be in the unit of the column whose errors they are}.
+
+    A unit that nobody reads is taken for a remark: then they are in the column's.
+    """
+    owners, factors = {role_of(name): name for name in names}, {}
+    for role, given in beside.items():
+        owner, factors[role] = owners.get(role, target), 1.0
+        if role == "sample_weight" or owner not in list(frame.columns):
+            continue
+        theirs, ours = _unit_of_errors(frame, given), unit_of(owner, frame.attrs, column(frame, owner))
+        own, wanted = _unit_or_none(theirs), _unit_or_none(ours)
+        if own is None or wanted is None:
+            continue
+        if own.same_dimensions(wanted):
+            factors[role] = own.factor / wanted.factor
+        else:
+            problems.append(UnitError(f"{role} is in {theirs!r}, which is no {ours!r}, the unit of {owner!r}"))
+    return factors
+
+
+def _unit_of_errors(frame: pd.DataFrame, given: Any) -> str | None:
+    """The unit of error bars from a label, a quantity or a Series of quantities."""
+    if is_quantity(given):
+        return pint_text(given.units)
+    if isinstance(given, pd.Series):
+        return pint_text(given.dtype.units) if hasattr(given.dtype, "units") else None
+    known = list(frame.columns)
+    labels = [given] if isinstance(given, _Beside) else _label_in(given, known)
+    return unit_of(labels[0], frame.attrs, column(frame, labels[0])) if labels and labels[0] in known else None
+
+
+def _unit_or_none(text: str | None) -> Unit | None:
+    """The unit of a text, None where it is none: a label may end with other words in brackets."""
+    try:
+        return None if text is None else parse_unit(text)
+    except UnitError:
+        return None
+
+
 def _one(target: Any) -> Hashable:
     if not is_label(target):
         raise OptionError(f"target must be one label, not {target!r}; fit several targets one after the other")
@@ -561,6 +614,8 @@ def _read(frame: pd.DataFrame, label: Hashable, problems: list[SymRegError]) -> 
 def read_beside(frame: pd.DataFrame, given: Any, role: str, problems: list[SymRegError]) -> np.ndarray | None:
     """What stands beside the columns, from a label, a number or an array, as (N,) float64; checked for shape only."""
     kind, n = InputError if role == "sample_weight" else SigmaError, len(frame)
+    given = given.magnitude if is_quantity(given) else given
+    given = given.item() if isinstance(given, np.ndarray) and given.ndim == 0 else given
     if label := _label_in(given, list(frame.columns)):
         series = column(frame, label[0])
     elif isinstance(given, Real) and not isinstance(given, bool) and role != "sample_weight":

@@ -18,7 +18,7 @@ from sr_accessor.datasets import curvefit_layout
 from sr_accessor.device import DTYPE
 from sr_accessor.display import grouped
 from sr_accessor.equation import Equation
-from sr_accessor.errors import ColumnError, InputError, OptionError, SymRegWarning, nearest
+from sr_accessor.errors import ColumnError, InputError, OptionError, SymRegWarning, UnitError, nearest
 from sr_accessor.expressions.evaluate import evaluate
 from sr_accessor.expressions.latex import label_latex, to_latex
 from sr_accessor.expressions.text import to_text
@@ -28,9 +28,9 @@ from sr_accessor.groups.document import GroupedRecord, from_document, to_documen
 from sr_accessor.groups.forms import Laws, SharedForm
 from sr_accessor.groups.split import Groups, keys_of
 from sr_accessor.noise.model import NoiseModel
-from sr_accessor.observations import inputs_of
+from sr_accessor.observations import conversion, inputs_of
 from sr_accessor.result import FitResult
-from sr_accessor.tables import is_xarray, variables_of
+from sr_accessor.tables import array_unit, is_xarray, plain_array, variables_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -265,7 +265,19 @@ class GroupedResult:
         constants = torch.full((len(place), len(found.named)), torch.nan, dtype=DTYPE)
         known = torch.from_numpy(np.flatnonzero(place >= 0))
         constants[known] = found.values[torch.from_numpy(place[place >= 0])][:, found.named]
-        return inputs.like(self._law(torch.cat([x, constants], 1)))
+        return self._with_unit(inputs.like(self._law(torch.cat([x, constants], 1))))
+
+    def _with_unit(self, values: Any) -> Any:
+        unit = self._groups.observations.target_unit
+        values.attrs.update({} if unit is None else {"units": unit})
+        return values
+
+    def _in_our_unit(self, name: Hashable, array: xr.DataArray) -> xr.DataArray:
+        """A variable in the unit that the law was fitted in."""
+        factor = conversion(name, array_unit(array), self._units)
+        if isinstance(factor, UnitError):
+            raise factor
+        return plain_array(array) if factor == 1 else plain_array(array) * factor
 
     def _law(self, columns: torch.Tensor) -> np.ndarray:
         """(N,) values from inputs and constants (N, D + P)."""
@@ -288,7 +300,7 @@ class GroupedResult:
         for i in np.unique(place[place >= 0]):  # groups with laws of different forms
             rows = np.flatnonzero(place == i)
             values[rows] = self[self.keys[i]].predict(table.iloc[rows]).to_numpy()
-        return pd.Series(values, index=table.index, name=self.target)
+        return self._with_unit(pd.Series(values, index=table.index, name=self.target))
 
     def _predict_xarray(self, table: Any) -> Any:
         import xarray as xr
@@ -313,12 +325,11 @@ class GroupedResult:
             return np.where(fitted == 1, self._law(table).reshape(fitted.shape), np.nan)
 
         fitted = laws[f"{self.target}_symreg_status"].isin(["ok", "no_convergence"])
-        given = [*(variables[name] for name in used), *constants, fitted.astype(float)]
+        given = [*(self._in_our_unit(name, variables[name]) for name in used), *constants, fitted.astype(float)]
         out = xr.apply_ufunc(law, *given, dask="parallelized", output_dtypes=[np.float64], join="left")
-        unit = self._groups.observations.target_unit
         first = [dim for dim in variables[self.target].dims if dim in out.dims] if self.target in variables else []
         out = out.transpose(*first, *(dim for dim in out.dims if dim not in first))
-        return out.rename(self.target).assign_attrs({} if unit is None else {"units": unit})
+        return self._with_unit(out.rename(self.target))
 
     def _laws_along(self, table: Any) -> xr.Dataset:
         """`to_dataset` with the groups that a table has, in its order; others have no status."""
@@ -363,9 +374,9 @@ class GroupedResult:
     def residuals(self, table: Any) -> Any:
         """Target minus law for each row; fits `DataFrame.assign(r=result.residuals)`."""
         if is_xarray(table):
-            return table[self.target] - self.predict(table)
-        law = self.predict(table)
-        return pd.Series(inputs_of(table, (self.target,), self.target, {}).x[:, 0], law.index, name=self.target) - law
+            return self._in_our_unit(self.target, variables_of(table)[self.target]) - self.predict(table)
+        law, read = self.predict(table), inputs_of(table, (self.target,), self.target, self._units)
+        return self._with_unit(read.like(read.x[:, 0]) - law)
 
     def to_dataset(self) -> xr.Dataset:
         """The constants of every group in the layout of xarray's `curvefit`: see `sr_accessor.datasets`.
