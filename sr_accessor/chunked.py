@@ -18,7 +18,7 @@ import pandas as pd
 import torch
 
 from sr_accessor import regression
-from sr_accessor.device import DTYPE
+from sr_accessor.device import DTYPE, seed_of
 from sr_accessor.errors import InputError, MissingDataError, OptionError, SymRegWarning
 from sr_accessor.expressions.batch import Expressions, concatenate
 from sr_accessor.expressions.description import constant_bits, literal_bits, structure_bits
@@ -80,7 +80,7 @@ def fit_chunks(table: Any, target: Hashable, about: dict[str, Any], options: Fit
     InputError, SigmaError, MissingDataError : an infinite value in some chunk, an error bar that is not positive, a
         missing value where none is allowed.
     """
-    seed = _seed(options.random_state)
+    seed = seed_of(options.random_state)
     options = dataclasses.replace(options, random_state=seed)
     drawn = _drawn(table, target, about, seed)
     result = regression.fit(drawn.observations, options)
@@ -101,7 +101,7 @@ def refine_chunks(
     The sample tells where the likeliest parameters are, sums over all rows what they are. Parameters, result and
     errors are as in `fit_chunks` and in `known_law.refine_law`.
     """
-    seed = _seed(random_state)
+    seed = seed_of(random_state)
     drawn = _drawn(table, target, about, seed)
     noises = noises_of(noise, drawn.observations)
     result = refine_law(drawn.observations, law, noises, restarts=restarts, random_state=seed)
@@ -148,10 +148,6 @@ def _as_frame(table: Any, own: Hashable) -> Any:
     frame = dataset.to_dask_dataframe(dim_order=list(dims))
     frame._meta.attrs["units"] = units
     return frame
-
-
-def _seed(given: int | None) -> int:
-    return int(np.random.SeedSequence().entropy % 2**31) if given is None else int(given)
 
 
 @dataclass(frozen=True)

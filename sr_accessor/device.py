@@ -7,11 +7,12 @@ import sys
 from functools import cache, lru_cache
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from sr_accessor.errors import DeviceError
 
-__all__ = ["DTYPE", "alone", "generator", "resolve"]
+__all__ = ["DTYPE", "alone", "generator", "resolve", "seed_of"]
 
 # Constants are refined and candidates scored in double precision: an exact law shows as a relative
 # error of 1e-12, which single precision cannot tell from a good approximation (search.md §4).
@@ -48,6 +49,11 @@ def resolve(device: str | torch.device = "auto") -> torch.device:
 def generator(seed: int, device: torch.device | str = "cpu") -> torch.Generator:
     """A torch generator seeded with `seed` on `device`."""
     return torch.Generator(device=device).manual_seed(seed)
+
+
+def seed_of(random_state: int | None) -> int:
+    """The seed that the user asked for; a fresh one from the system, which the result will state, for None."""
+    return int(np.random.SeedSequence().entropy % 2**31) if random_state is None else int(random_state)
 
 
 def alone() -> bool:

@@ -15,7 +15,7 @@ import pandas as pd
 import torch
 
 from sr_accessor.device import DTYPE
-from sr_accessor.errors import MissingDependencyError, OptionError, SymRegWarning, nearest
+from sr_accessor.errors import InputError, MissingDependencyError, OptionError, SymRegWarning, nearest
 from sr_accessor.exports.exporter import Formula
 from sr_accessor.expressions.batch import Expressions
 from sr_accessor.expressions.dimensions import Dimensions, constant_units
@@ -23,7 +23,7 @@ from sr_accessor.expressions.evaluate import evaluate
 from sr_accessor.expressions.latex import label_latex, to_latex
 from sr_accessor.expressions.symbolic import to_sympy
 from sr_accessor.expressions.text import to_text
-from sr_accessor.expressions.vocabulary import CONSTANT, VARIABLE
+from sr_accessor.expressions.vocabulary import CONSTANT, LITERAL, VARIABLE
 from sr_accessor.files.envelope import from_text
 from sr_accessor.files.envelope import to_text as to_text_of_file
 from sr_accessor.files.record import Findings, Record, from_document, to_document
@@ -43,7 +43,7 @@ from sr_accessor.uncertainty.profile import profile_limits
 if TYPE_CHECKING:
     import sympy
 
-__all__ = ["Equation"]
+__all__ = ["Equation", "numbers_of", "with_named_inputs"]
 
 #: A rounded number stands for the refined one if χ² moves by less than this (1 is one standard error) ...
 NOTICEABLE = 0.05
@@ -53,6 +53,33 @@ EXACT = 1e-10
 MOST_DIGITS = 12
 #: How far outside the training range, as a share of it, still counts as inside (rounding of a stored table).
 MARGIN = 1e-9
+
+
+def numbers_of(expression: Expressions, parameters: Parameters | None) -> Parameters:
+    """What the numbers of one law are: as given, or each constant alone, called c0, c1 … in the order of the text."""
+    if parameters is not None:
+        return parameters
+    free = expression.free
+    count = free.shape[1]
+    places = free[0].cumsum(0) - 1
+    names = tuple(f"c{i}" if own else "" for i, own in zip(places.tolist(), free[0].tolist(), strict=True))
+    infinite = torch.full((count,), torch.inf, dtype=DTYPE)
+    return Parameters(torch.arange(count), -infinite, infinite, free, names)
+
+
+def with_named_inputs(expression: Expressions, numbers: Parameters, inputs: int) -> Expressions:
+    """One law with those of its numbers that have a name as further inputs, in their order, after the first ones."""
+    e, index = expression.trimmed(), numbers.index.tolist()
+    named = [i for i, name in enumerate(numbers.names) if name]
+    place = {parameter: VARIABLE + inputs + i for i, parameter in enumerate(named)}
+    codes, kept = e.codes.clone(), []
+    for at in ((e.codes == CONSTANT) | (e.codes == LITERAL))[0].nonzero()[:, 0].tolist():
+        slot = int(e.number_slot[0, at])
+        if numbers.names[index[slot]]:
+            codes[0, at] = place[index[slot]]
+        else:
+            kept.append(float(e.constants[0, slot]))
+    return Expressions(codes, torch.tensor([kept], dtype=DTYPE), e.vocabulary)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -106,15 +133,7 @@ class Equation:
 
     @cached_property
     def _numbers(self) -> Parameters:
-        """What its numbers are: as given, or each constant alone, called c0, c1 … in the order of the text form."""
-        if self.parameters is not None:
-            return self.parameters
-        free = self.expression.free
-        count = free.shape[1]
-        places = free[0].cumsum(0) - 1
-        names = tuple(f"c{i}" if own else "" for i, own in zip(places.tolist(), free[0].tolist(), strict=True))
-        infinite = torch.full((count,), torch.inf, dtype=DTYPE)
-        return Parameters(torch.arange(count), -infinite, infinite, free, names)
+        return numbers_of(self.expression, self.parameters)
 
     @cached_property
     def _slots(self) -> torch.Tensor:
@@ -126,14 +145,15 @@ class Equation:
         return [self._numbers.names[i] for i in self._slots.tolist()]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickling, copying and joblib go through the JSON form, with the rows if they are here."""
+        """Pickling, copying and joblib go through the JSON form, with the rows if all are here."""
+        seen = self.observations
         nothing = torch.full((1,), torch.nan, dtype=DTYPE)
         findings = Findings(
             laplace=self.laplace, squares=(nothing, nothing), held_out_squares=None, rounded=self.rounded.constants,
             own_errors=nothing, form_spread=math.nan, scattered=(self._scattered,),
         )  # fmt: skip
         record = Record(
-            observations=self.observations, held_out=None,
+            observations=seen if seen.count == seen.total else Summary.of(seen), held_out=None,
             front=Front(self.expression, torch.tensor([self.loss], dtype=DTYPE), nothing, (self.origin,)),
             noise=self.noise, parameters=self.parameters, rule="", status="", rounds=0, seconds=math.nan,
             provenance={}, remarks=(), findings=findings, pause=None,
@@ -228,6 +248,10 @@ class Equation:
         Returns
         -------
         DataFrame lower, upper; NaN where a constant is not identifiable
+
+        Raises
+        ------
+        InputError : a profile, which needs all rows, of a law whose rows are not here.
         """
         if method not in ("profile", "curvature"):
             raise OptionError(f"method={method!r} is not known; {nearest(method, ('profile', 'curvature'))}")
@@ -237,7 +261,13 @@ class Equation:
             params = self.params.loc[names]
             half = quantile * params["stderr"]
             return pd.DataFrame({"lower": params["value"] - half, "upper": params["value"] + half}, index=names)
-        x, y, sigma, errors = measured(self.observations)
+        seen = self.observations
+        if seen.count < seen.total:
+            raise InputError(
+                f"a profile needs all {seen.total} rows that the law was refined on, and only a sample of {seen.count} "
+                'is here; use interval(method="curvature"), or sr.refine the law on rows that fit in memory'
+            )
+        x, y, sigma, errors = measured(seen)
         given = {"sigma": sigma, "errors": errors, "quantile": quantile}
         lower, upper = profile_limits(self.expression, x, y, self.noise, self.laplace, self._numbers, **given)
         slots = self._slots
@@ -256,7 +286,7 @@ class Equation:
         if bound:
             why = f"{', '.join(bound)} at the bound: the likelihood still rises beyond it; widen the bound, or fix it"
             return (SymRegWarning("SINGULAR", f"no error bars for {', '.join(lost)}: {why}"),)
-        n, k = self.observations.count, len(self._slots)
+        n, k = self.observations.total, len(self._slots)
         if self.laplace.degrees[0] <= 0 and not self.laplace.absolute:
             why = f"{n} rows leave no residual to estimate them from ({k} constants); add rows or pass sigma="
         elif self.laplace.variance[0].isnan():
@@ -460,33 +490,43 @@ class Equation:
         chosen = int(unseen.long().argmax()) if unseen.any() else len(extra) - 1
         return trial[chosen]
 
-    def _shown(self, precision: str | int | None) -> Expressions:
+    def _shown(self, precision: str | int | None) -> tuple[Expressions, list[Any]]:
+        """What is written, and the labels of its inputs."""
+        labels = list(self.observations.names)
         if precision == "error":
-            return self.rounded
+            return self.rounded, labels
         if precision is None or (isinstance(precision, int) and precision > 0):
-            return self.expression
-        raise OptionError(f"precision={precision!r} must be 'error', a number of digits or None for all of them")
+            return self.expression, labels
+        if precision != "names":
+            text = f"precision={precision!r} must be 'error', 'names', a number of digits or None for all of them"
+            raise OptionError(text)
+        names = [name for name in self._numbers.names if name]
+        if both := [name for name in names if name in map(str, labels)]:
+            raise InputError(f"a column and a constant are called {both[0]!r}; rename the column to tell them apart")
+        return with_named_inputs(self.expression, self._numbers, len(labels)), labels + names
 
     def to_text(self, precision: str | int | None = None) -> str:
         """The right-hand side as text that the package's parser reads.
 
         Parameters
         ----------
-        precision : None for all digits, "error" for those that the error bars justify, or a number of digits
+        precision : None for all digits, "error" for those that the error bars justify, a number of digits, or "names"
+            for the constants' names, as `params` has them, in the place of their values
         """
-        digits = precision if isinstance(precision, int) else None
-        return to_text(self._shown(precision), self.observations.names, digits=digits)[0]
+        shown, labels = self._shown(precision)
+        return to_text(shown, labels, digits=precision if isinstance(precision, int) else None)[0]
 
     def to_latex(self, precision: str | int | None = "error") -> str:
         """The law as LaTeX, "target = right-hand side", without dollar signs.
 
         Parameters
         ----------
-        precision : "error" for the digits that the error bars justify, a number of digits, or None for all
+        precision : "error" for the digits that the error bars justify, a number of digits, None for all, or "names" for
+            the constants' names in the place of their values
         """
-        digits = {"error": MOST_DIGITS, None: 17}.get(precision, precision)
-        right = to_latex(self._shown(precision), self.observations.names, digits=digits)
-        return f"{label_latex(str(self.target))} = {right}"
+        digits = {"error": MOST_DIGITS, "names": MOST_DIGITS, None: 17}.get(precision, precision)
+        shown, labels = self._shown(precision)
+        return f"{label_latex(str(self.target))} = {to_latex(shown, labels, digits=digits)}"
 
     def to(self, form: str, **keywords: Any) -> Any:
         """The law in another language or library, with all digits: `law.to("python")`, `law.to("excel", cells={...})`.

@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import platform
 import time
 import warnings
 from collections.abc import Hashable, Mapping, Sequence
 from numbers import Real
 from typing import Any
 
-import numpy as np
 import torch
 
-from sr_accessor.device import DTYPE
+from sr_accessor.device import DTYPE, seed_of
 from sr_accessor.errors import InputError, OptionError, SymRegWarning, UnknownNameError, nearest
 from sr_accessor.expressions.batch import Expressions
 from sr_accessor.expressions.evaluate import evaluate
@@ -35,7 +33,7 @@ from sr_accessor.scatter import likeliest, measured
 from sr_accessor.search.front import Front
 from sr_accessor.search.guesses import unknown_names
 from sr_accessor.search.selection import Data, score
-from sr_accessor.version import __version__
+from sr_accessor.version import versions
 
 __all__ = ["KnownLaw", "read_law", "refine_law", "starts_of"]
 
@@ -202,7 +200,7 @@ def refine_law(
     InputError : the law has no finite value, or no likelihood, on these rows from any start.
     """
     began = time.perf_counter()
-    seed = int(np.random.SeedSequence().entropy % 2**31) if random_state is None else int(random_state)
+    seed = seed_of(random_state)
     starts = starts_of(law, restarts, torch.Generator().manual_seed(seed))
     x, y, sigma, errors = measured(observations)
     optima = {noise.name: _optimum(law, starts, Data(x, y, sigma, noise, errors)) for noise in noises}
@@ -224,9 +222,7 @@ def refine_law(
         seconds=time.perf_counter() - began,
         remarks=remarks,
         provenance={
-            "sr_accessor": __version__,
-            "python": platform.python_version(),
-            "torch": torch.__version__,
+            **versions(),
             "device": "cpu",
             "random_state": seed,
             "starts": len(starts),

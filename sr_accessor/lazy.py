@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,10 @@ import pandas as pd
 from sr_accessor.observations import conversion, inputs_of
 from sr_accessor.tables import is_xarray, label_problems, raise_all, variables_of
 
-__all__ = ["is_dask_frame", "is_lazy", "lazily"]
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["is_dask_frame", "is_lazy", "lazily", "like_target"]
 
 
 def is_dask_frame(table: Any) -> bool:
@@ -74,7 +77,13 @@ def lazily(
 
     given = [variables[name] for name in names]
     out = xr.apply_ufunc(scaled, *given, dask="parallelized", output_dtypes=[np.float64], join="exact")
-    first = [dim for dim in variables[target].dims if dim in out.dims] if target in variables else []
-    unit = units.get(target)
-    out = out.transpose(*first, *(dim for dim in out.dims if dim not in first)).rename(target)
-    return out.assign_attrs({} if unit is None else {"units": unit})
+    return like_target(out, variables, target, units.get(target))
+
+
+def like_target(
+    law: xr.DataArray, variables: Mapping[Hashable, xr.Variable | xr.DataArray], target: Hashable, unit: str | None
+) -> xr.DataArray:
+    """A prediction with the target's name and unit, its dimensions in the order of the measured ones if these exist."""
+    first = [dim for dim in variables[target].dims if dim in law.dims] if target in variables else []
+    law = law.transpose(*first, *(dim for dim in law.dims if dim not in first)).rename(target)
+    return law.assign_attrs({} if unit is None else {"units": unit})

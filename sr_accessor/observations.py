@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from numbers import Real
 from types import MappingProxyType
@@ -75,6 +75,8 @@ SMALL, LARGE = 1e-12, 1e12
 BLOCK = 4096
 #: A correlation with the target closer to 1 than this is a copy, not a measurement.
 LEAK = 1e-12
+#: Attributes with an entry for every row, or None.
+BY_ROW = ("x", "y", "sigma", "sample_weight", "rows", "sigma_sides", "sigma_x")
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,6 +99,7 @@ class Observations:
     sigma_sides : (N, 2) standard errors downwards and upwards, or None where they are equal
     sigma_x : (N, D) standard errors of x, 0 where x is exact, or None
     absolute_sigma : whether sigma is in units of y, or only its ratios count; True exactly if sigma is given
+    sample_of : rows of the table that these are a sample of, where laws were refined on all of it; None: these are all
     """
 
     x: np.ndarray
@@ -113,10 +116,11 @@ class Observations:
     sigma_sides: np.ndarray | None = None
     sigma_x: np.ndarray | None = None
     absolute_sigma: bool = False
+    sample_of: int | None = None
 
     def __post_init__(self) -> None:
-        for array in (self.x, self.y, self.sigma, self.sample_weight, self.rows, self.sigma_sides, self.sigma_x):
-            if array is not None:
+        for name in BY_ROW:
+            if (array := getattr(self, name)) is not None:
                 array.setflags(write=False)
 
     def __repr__(self) -> str:
@@ -126,6 +130,11 @@ class Observations:
     def count(self) -> int:
         """N"""
         return len(self.y)
+
+    @property
+    def total(self) -> int:
+        """Rows that the laws were refined on: N, or those of the whole table."""
+        return self.count if self.sample_of is None else self.sample_of
 
     @property
     def has_sigma(self) -> bool:
@@ -159,6 +168,19 @@ class Observations:
         for array in (self.x, self.y, self.sigma, self.sample_weight, self.sigma_sides, self.sigma_x):
             digest.update(b"-" if array is None else np.ascontiguousarray(array, "<f8"))
         return digest.hexdigest()
+
+    def take(self, rows: np.ndarray) -> Observations:
+        """Some of the rows, by number."""
+        given = {name: getattr(self, name) for name in BY_ROW}
+        return replace(self, **{name: None if a is None else a[rows] for name, a in given.items()})
+
+    def with_features(self, kept: Sequence[int]) -> Observations:
+        """All rows, and of the variables those with these numbers."""
+        if len(kept) == len(self.names):
+            return self
+        names, units = (tuple(given[i] for i in kept) for given in (self.names, self.units))
+        x, of_x = (a if a is None else np.ascontiguousarray(a[:, kept]) for a in (self.x, self.sigma_x))
+        return replace(self, x=x, sigma_x=of_x, names=names, units=units)
 
     @classmethod
     def from_frame(

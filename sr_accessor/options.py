@@ -126,6 +126,17 @@ class FitOptions:
         check_keywords(keywords, [*others, *(field.name for field in fields(cls))])
         return cls(**keywords)
 
+    @property
+    def asked(self) -> dict[str, Any]:
+        """What the law has to be like, in words."""
+        form = () if self.constraints is None else self.constraints.words
+        return {
+            "constraints": [*form, *(shape.words for shape in self.shape)],
+            "guesses": [str(guess) for guess in self.guesses],
+            "constants": dict(self.constants or {}),
+            "template": self.template,
+        }
+
     def rows_held_out(self, n: int) -> int:
         """How many of `n` rows judge the front instead of teaching it."""
         if self.validation is None:

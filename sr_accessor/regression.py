@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import platform
 import time
 import warnings
 from collections import deque
@@ -22,7 +21,7 @@ import torch
 
 from sr_accessor.constraints import Constraints
 from sr_accessor.decoding.draft import rank_features
-from sr_accessor.device import alone, resolve
+from sr_accessor.device import alone, resolve, seed_of
 from sr_accessor.display.progress import Snapshot, Watcher, watch
 from sr_accessor.errors import InputError, SymRegWarning
 from sr_accessor.expressions.batch import Expressions
@@ -55,7 +54,7 @@ from sr_accessor.search.units import demanded, with_units
 from sr_accessor.stopping import Stopped, until
 from sr_accessor.transformer.checkpoint import find, load, read_header
 from sr_accessor.transformer.model import Transformer
-from sr_accessor.version import __version__
+from sr_accessor.version import versions
 
 __all__ = ["fit", "launch", "resume"]
 
@@ -181,7 +180,7 @@ def _recipe(observations: Observations, options: FitOptions, watcher: Watcher, h
     noises, operators = noises_of(options.noise, observations), vocabulary(options.operators)
     check_rule(options.select)
     resolve(options.device)
-    seed = int(np.random.SeedSequence().entropy % 2**31) if options.random_state is None else int(options.random_state)
+    seed = seed_of(options.random_state)
     constraints = options.constraints or Constraints()
     operators = constrained(operators, constraints, observations.names)
     observations = _without(with_units(observations, options.units), constraints.forbid)
@@ -260,7 +259,7 @@ def _found(task: _Task, context: FitContext, began: float, watcher: Watcher, han
         front = on_all_rows(front, whole, given, hurry=status == "interrupted")
     remarks = (*_unread(options, data[0], training.names), *remarks)
     if not given.admits(front):
-        words = "; ".join(_asked(options)["constraints"]) or f"template {options.template!r}"
+        words = "; ".join(options.asked["constraints"]) or f"template {options.template!r}"
         why = f"no law was found that is as asked for ({words}), so the mean stands here; ask for less, or for longer"
         status, remarks = "no_model", (*remarks, SymRegWarning("NO_MODEL", why))
     elif status == "timeout" and front.origins == ("mean",):
@@ -301,16 +300,7 @@ def _without(observations: Observations, forbidden: Sequence[Hashable]) -> Obser
     kept = [i for i, name in enumerate(observations.names) if name not in forbidden]
     if not kept:
         raise InputError("the constraints forbid every feature; allow at least one")
-    return _only(observations, kept)
-
-
-def _only(observations: Observations, kept: Sequence[int]) -> Observations:
-    """The observations with these features only."""
-    if len(kept) == len(observations.names):
-        return observations
-    names, units = (tuple(given[i] for i in kept) for given in (observations.names, observations.units))
-    x, of_x = (a if a is None else np.ascontiguousarray(a[:, kept]) for a in (observations.x, observations.sigma_x))
-    return dataclasses.replace(observations, x=x, sigma_x=of_x, names=names, units=units)
+    return observations.with_features(kept)
 
 
 def _selected(
@@ -344,7 +334,7 @@ def _selected(
         f"{observations.target!r} in {found.rows} rows, in standard errors: kept {next(told)}; "
         f"left out {next(told)}{more}. To keep another, name it in Constraints(require=[...]) or give fewer features"
     )
-    return _only(observations, sorted(kept)), (SymRegWarning("SELECTED", text),)
+    return observations.with_features(sorted(kept)), (SymRegWarning("SELECTED", text),)
 
 
 #: Seconds a row that a front takes on all rows (800,000 rows, 16 laws of up to nine constants: 14 s; 2026-11-21, one
@@ -388,17 +378,6 @@ def _given(
     if options.constraints is not None or options.shape or dimensions is not None:
         admission = Admission.bind(constraints, options.shape, operators, names, data.x, data.y, dimensions)
     return Given(admission, guesses, template, tuple(options.constants or ()))
-
-
-def _asked(options: FitOptions) -> dict[str, Any]:
-    """What was asked for, in words."""
-    form = () if options.constraints is None else options.constraints.words
-    return {
-        "constraints": [*form, *(shape.words for shape in options.shape)],
-        "guesses": [str(guess) for guess in options.guesses],
-        "constants": dict(options.constants or {}),
-        "template": options.template,
-    }
 
 
 class Searched(NamedTuple):
@@ -538,13 +517,7 @@ def _split(observations: Observations, held_out: int, seed: int) -> tuple[Observ
     if not held_out:
         return observations, None
     order = np.random.default_rng(seed).permutation(len(observations.y))
-    return _take(observations, np.sort(order[held_out:])), _take(observations, np.sort(order[:held_out]))
-
-
-def _take(observations: Observations, rows: np.ndarray) -> Observations:
-    columns = ("x", "y", "sigma", "sigma_sides", "sigma_x", "sample_weight", "rows")
-    given = {name: getattr(observations, name) for name in columns}
-    return dataclasses.replace(observations, **{k: None if v is None else v[rows] for k, v in given.items()})
+    return observations.take(np.sort(order[held_out:])), observations.take(np.sort(order[:held_out]))
 
 
 def _data(observations: Observations, noise: NoiseModel, device: torch.device) -> Data:
@@ -599,16 +572,14 @@ def _provenance(
     """Everything needed to do it again."""
     network = None if options.network is None else read_header(find(options.network))[1].operators
     return {
-        "sr_accessor": __version__,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
+        **versions(),
         "device": str(device),
         "threads": torch.get_num_threads(),
         "random_state": seed,
         "network": None if options.network is None else str(options.network),
         "operators": [o.name for o in operators],
         "routes": {name: list(ways) for name, ways in routes(operators, network).items()},
-        **_asked(options),
+        **options.asked,
         "candidates_refined": state.refined,
         "proposed": dict(state.proposed),
         "units": dict(options.units) if isinstance(options.units, Mapping) else options.units,

@@ -25,7 +25,6 @@ from sr_accessor.errors import (
     ColumnError,
     InputError,
     LoadError,
-    MissingDependencyError,
     SymRegWarning,
     UnknownNameError,
     nearest,
@@ -48,6 +47,7 @@ from sr_accessor.transformer.checkpoint import load
 from sr_accessor.uncertainty.bands import band as limits_of
 from sr_accessor.uncertainty.forms import form_weights, spread_of_forms
 from sr_accessor.uncertainty.laplace import Laplace, covariance
+from sr_accessor.writing import write_whole
 
 if TYPE_CHECKING:
     import sympy
@@ -109,8 +109,8 @@ class FitResult:
     findings : what the rows say about the laws, where a file brings it instead of the rows
     pause : where the search stopped; None where it cannot go on
     go_on : what goes on with it, `regression.resume`
-    laplace, rows : covariance of the front's constants and number of rows, where the front was refined elsewhere on
-        more rows than `observations`, which are a sample of them; None: from the observations
+    laplace : covariance of the front's constants, where the front was refined elsewhere on all rows of which
+        `observations` are a sample; None: from the observations
     """
 
     def __init__(
@@ -131,7 +131,6 @@ class FitResult:
         pause: Pause | None = None,
         go_on: Callable[..., FitResult] | None = None,
         laplace: Laplace | None = None,
-        rows: int | None = None,
     ):
         if not len(front):
             raise InputError("a result needs at least one law; a search that finds none gives the mean")
@@ -140,7 +139,7 @@ class FitResult:
             "status": status, "rounds": rounds,
             "seconds": seconds, "provenance": dict(provenance or {}), "remarks": tuple(remarks),
             "parameters": parameters, "findings": findings, "pause": pause, "go_on": go_on,
-            "laplace": laplace, "rows": rows,
+            "laplace": laplace,
             "front": Front(front.expressions.to("cpu"), front.loss.cpu(), front.bits.cpu(), front.origins),
         }  # fmt: skip
         self._observations, self._held_out, self._front = observations, held_out, self._given["front"]
@@ -151,7 +150,7 @@ class FitResult:
             self._own_errors, self._form_spread = findings.own_errors, findings.form_spread
         self._rule = rule
         by_hand = isinstance(rule, int)
-        self._chosen = rule if by_hand else choose(self._front, rule, self._rows, self._held_out_mse)
+        self._chosen = rule if by_hand else choose(self._front, rule, observations.total, self._held_out_mse)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if not name.startswith("_"):
@@ -159,19 +158,19 @@ class FitResult:
         super().__setattr__(name, value)
 
     def refined_elsewhere(self, front: Front, laplace: Laplace, rows: int) -> FitResult:
-        """The result with laws that were refined on so many rows, of which the observations are a sample."""
-        return FitResult(**self._given | {"front": front, "laplace": laplace, "rows": rows}, rule=self._rule)
+        """The result with laws that were refined on so many rows, of which the observations are a sample.
+
+        Its search cannot go on: it would find laws of the sample.
+        """
+        seen = dataclasses.replace(self._observations, sample_of=rows)
+        changed = {"observations": seen, "front": front, "laplace": laplace, "pause": None, "go_on": None}
+        return FitResult(**self._given | changed, rule=self._rule)
 
     # ------------------------------------------------------------------ what was fitted
     @property
     def observations(self) -> Observations:
         """The rows that were fitted, or a sample of them where these lie in chunks."""
         return self._observations
-
-    @property
-    def _rows(self) -> int:
-        """Rows that the front was refined on."""
-        return self._observations.count if self._given["rows"] is None else self._given["rows"]
 
     @property
     def target(self) -> Any:
@@ -209,7 +208,7 @@ class FitResult:
     @cached_property
     def warnings(self) -> tuple[SymRegWarning, ...]:
         """Remarks on the data, the fit and the chosen law."""
-        n, k = self._rows, int(self._free_counts[self._chosen])
+        n, k = self._observations.total, int(self._free_counts[self._chosen])
         found = []
         if n <= k + 1:
             message = f"{n} rows for a law with {k} constants; it cannot be checked, measure more"
@@ -337,7 +336,7 @@ class FitResult:
         best, row = self.best, self._table.iloc[self._chosen]
         params = best.params[~best.params["fixed"]]
         arrays = {name: params[name].to_numpy() for name in ("value", "stderr")}
-        stats = {"nobs": np.array(float(self._rows))}
+        stats = {"nobs": np.array(float(self._observations.total))}
         stats |= {name: np.array(row[name]) for name in ("loss", "rmse", "r2", "chi2_red", "aic", "bic")}
         attrs = {"equation": repr(best), "latex": best.to_latex(), "noise": self._given["noise"].name}
         return curvefit_layout(
@@ -360,11 +359,9 @@ class FitResult:
         Raises
         ------
         MissingDependencyError : matplotlib is not installed.
+        InputError : the rows are not here: a file without data.
         """
-        if not figure.available():
-            raise MissingDependencyError(
-                f"the explorer draws with matplotlib, which is not installed; {figure.INSTALL}"
-            )
+        figure.require("the explorer's plots")
         from sr_accessor.display.explorer import Explorer, Laws
 
         seen, laws = self._observations, list(self)
@@ -376,10 +373,11 @@ class FitResult:
             inputs_of=lambda row: laws[row].names,
             params=lambda row: laws[row].params,
             latex=lambda row, at: moved(laws[row], at).to_latex(4) if at else laws[row].to_latex(),
+            symbols=lambda row: laws[row].to_latex("names"),
             predict=lambda row, at: moved(laws[row], at).predict_array(seen.x),
             curve=lambda row, *how: over_one_input(laws[row], *how),
             what_if=lambda row, *how: what_if(laws[row], *how),
-            copies=lambda row: copies(laws[row]),
+            copies=lambda row: copies(laws[row]) | {"JSON": self._json_of(row)},
             use=self.select,
         )
         return Explorer(explored, self)
@@ -419,7 +417,7 @@ class FitResult:
         latex = best.to_latex()
         page = html.page(
             latex, repr(best), self._headline, self._table, best.params, best.correlation, self._statistics,
-            [str(w) for w in self.warnings], self.provenance, images, copies(best) | {"JSON": self.to_json()},
+            [str(w) for w in self.warnings], self.provenance, images, copies(best), self._json_of(self._chosen),
         )  # fmt: skip
         return {"text/html": page, "text/latex": f"$${latex}$$", "text/plain": repr(self)}
 
@@ -444,14 +442,19 @@ class FitResult:
 
         Raises
         ------
-        InputError : a label that no file can hold, or data=True of a result that was loaded without.
+        InputError : a label that no file can hold, or data=True of a result that was loaded without its rows, or that
+            has only a sample of them.
         """
         document, times = to_document(self.to_record(data=data))
         return envelope.to_text(document, times if time else {})
 
+    def _json_of(self, row: int) -> str:
+        """`to_json` of one law of the front alone: short enough to be copied by hand."""
+        return envelope.to_text(*to_document(self.to_record(data=False).only(row)))
+
     def save(self, path: str | os.PathLike, *, data: bool = False, time: bool = True, if_changed: bool = False) -> None:
         """Write `to_json` to a file, whole or not at all; with `if_changed` not where the file holds just that."""
-        envelope.write_bytes(path, self.to_json(data=data, time=time).encode(), if_changed=if_changed)
+        write_whole(path, self.to_json(data=data, time=time).encode(), if_changed=if_changed)
 
     @classmethod
     def from_json(cls, text: str, go_on: Callable[..., FitResult] | None = None) -> FitResult:
@@ -479,8 +482,13 @@ class FitResult:
         given, seen, held_out = self._given, self._observations, self._held_out
         if data:
             _ = (seen.y, held_out and held_out.y)  # says what is missing
+            if seen.count < seen.total:
+                raise InputError(
+                    f"the laws were refined on all {seen.total} rows of a chunked table, of which only a sample of "
+                    f"{seen.count} is here; save without data=True, and keep the table"
+                )
         else:
-            seen = dataclasses.replace(Summary.of(seen), count=self._rows)
+            seen = Summary.of(seen)
             held_out = None if held_out is None else Summary.of(held_out)
         return Record(
             observations=seen,
@@ -507,8 +515,9 @@ class FitResult:
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickling, copying and joblib go through the JSON form, with the data."""
-        text = self.to_json(data=isinstance(self._observations, Observations))
+        """Pickling, copying and joblib go through the JSON form, with the data if all rows are here."""
+        seen = self._observations
+        text = self.to_json(data=isinstance(seen, Observations) and seen.count == seen.total)
         return FitResult.from_json, (text, self._given["go_on"])
 
     def resume(self, table: Any = None, *, timeout: float = 10.0, max_rounds: int | None = None) -> FitResult:
@@ -607,7 +616,7 @@ class FitResult:
     @cached_property
     def _table(self) -> pd.DataFrame:
         front, seen = self._front, self._observations
-        n, k = seen.count, self._free_counts
+        n, k = seen.total, self._free_counts
         plain, weighted = self._squares
         chi2 = torch.where(n > k, weighted * n / (n - k).clamp(min=1), torch.nan)
         nothing = torch.full_like(plain, torch.nan)
@@ -623,7 +632,7 @@ class FitResult:
                 "r2": _r2(plain, seen.variance).numpy(),
                 "r2_val": (nothing if self._held_out is None else self._r2_val).numpy(),
                 "aic": (2 * front.loss + 2 * k).numpy(),
-                "bic": (2 * front.loss + k.to(DTYPE) * math.log(self._rows)).numpy(),
+                "bic": (2 * front.loss + k.to(DTYPE) * math.log(seen.total)).numpy(),
                 "mdl": front.description_length.numpy(),
                 "score": score.numpy(),
                 "n_constants": k.numpy(),
@@ -643,9 +652,9 @@ class FitResult:
     def _statistics(self) -> dict[str, Any]:
         seen, row = self._observations, self._table.iloc[self._chosen]
         dropped = sum(seen.dropped.values())
-        sample = f", of which {seen.count} as a sample" if self._rows > seen.count else ""
+        sample = f", of which {seen.count} as a sample" if seen.total > seen.count else ""
         return {
-            "rows": f"{self._rows}{sample}" + (f" ({dropped} missing values dropped)" if dropped else ""),
+            "rows": f"{seen.total}{sample}" + (f" ({dropped} missing values dropped)" if dropped else ""),
             "held-out rows": 0 if self._held_out is None else self._held_out.count,
             "constants": int(row["n_constants"]),
             "complexity": int(row["complexity"]),
@@ -671,7 +680,7 @@ class FitResult:
     def _headline(self) -> str:
         given = self._given
         parts = [
-            f"{self.status}: {self._rows} rows",
+            f"{self.status}: {self._observations.total} rows",
             f"{given['rounds']} rounds" + ("" if math.isnan(given["seconds"]) else f" in {given['seconds']:.1f} s"),
             *([str(given["provenance"]["device"])] if "device" in given["provenance"] else []),
             f"chosen by {'hand' if isinstance(self._rule, int) else repr(self._rule)} (.select(rule) changes it)",
@@ -747,8 +756,7 @@ class Plots:
         result, used = self._result, network or self._result.provenance.get("network")
         if used is None:
             raise InputError('this fit used no network; name one: .plot.attention(network="default")')
-        if not figure.available():
-            raise MissingDependencyError(f"plots need matplotlib, which is not installed; {figure.INSTALL}")
+        figure.require()
         model, seen = load(used).model, result._observations
         at = 0 if label is None else self._column(label)
         maps = maps_of(model, torch.tensor(seen.x), torch.tensor(seen.y), vocabulary(), at)

@@ -38,13 +38,19 @@ class Summary:
 
     @classmethod
     def of(cls, observations: Observations | Summary) -> Summary:
-        """The summary of observations."""
-        return cls(**{field.name: getattr(observations, field.name) for field in fields(cls)})
+        """The summary of observations; of a sample that counts the rows of the whole table."""
+        said = {field.name: getattr(observations, field.name) for field in fields(cls)}
+        return cls(**said | {"count": observations.total})
+
+    @property
+    def total(self) -> int:
+        """Rows that the laws were refined on."""
+        return self.count
 
     def _absent(self) -> NoReturn:
         raise InputError(
             f"this needs the {self.count} rows that were fitted, and the file does not hold them; "
-            "write it with result.save(path, data=True), or fit again"
+            "write it with result.save(path, data=True) unless the table lies in chunks, or fit again"
         )
 
     x = y = sigma = sample_weight = rows = sigma_sides = sigma_x = property(_absent)

@@ -1,5 +1,6 @@
 """Dask tables: the law of all rows, found on a sample and refined by sums over chunks; lost workers lose nothing."""
 
+import copy
 import os
 import signal
 
@@ -50,6 +51,25 @@ def test_constants_and_errors_are_those_of_all_rows(beside):
     assert result.best.loss == pytest.approx(whole.best.loss, abs=0.01)
     assert "30000, of which 300 as a sample" in result.report() and len(result.observations.y) == 300
     assert np.allclose(result.predict(table).compute(), whole.predict(frame), rtol=1e-4)
+
+
+def test_a_sample_is_never_taken_for_all_rows(tmp_path):
+    table = dd.from_pandas(rows(), npartitions=4)
+    result = sr.fit(table, "y", ["x", "z"], sigma="s", **OPTIONS)
+    result.save(tmp_path / "law.json")
+    for other in (sr.load(tmp_path / "law.json"), copy.deepcopy(result), result.select(result.rule)):
+        assert other.to_dataset()["y_symreg_stats"].sel(fit_stat="nobs") == 30_000 and "30000" in repr(other)
+        assert other.best.params.equals(result.best.params) and other.front.equals(result.front)
+    law = copy.deepcopy(result.best)
+    assert law.params.equals(result.best.params) and law.observations.count == 30_000
+    with pytest.raises(InputError, match=r"all 30000 rows .* sample of 300 is here; save without data=True"):
+        result.save(tmp_path / "data.json", data=True)
+    assert not (tmp_path / "data.json").exists()
+    with pytest.raises(InputError, match=r'all 30000 rows .* use interval\(method="curvature"\)'):
+        result.best.interval()
+    assert result.best.interval(method="curvature").notna().all(axis=None)
+    with pytest.raises(InputError, match="no search that could go on"):
+        result.resume()
 
 
 def test_other_noise_models_add_up_too():

@@ -71,4 +71,4 @@ def test_a_drum_is_a_bessel_function(install_extension, capsys):
         assert abs(value - truth) < 3 * stderr
     assert set(params["unit"]) == {"mm", "1/m"}
     said = capsys.readouterr().out
-    assert "j0: searched by screens, moves, not by the network; this law came from" in said
+    assert "j0: searched by screens, moves, lifted; this law came from" in said

@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parents[1] / "sr_accessor"
 #: stands before it. A room of "" holds the files beside the rooms. "*" stands for all other files of the room;
 #: these may import each other as long as there is no cycle. A NEW FILE is a new word in its place here.
 FLOORS = [
-    ("", "version errors stopping forked device constraints options units tables observations summary"),
+    ("", "version errors stopping forked writing device constraints options units tables observations summary"),
     (
         "expressions",
         "printers operator elementary vocabulary batch build program evaluate paired jacobian linear rewrite",
@@ -31,7 +31,7 @@ FLOORS = [
     (
         "search",
         "columns front rules units features unit_forms library views targets inner pursuit power_screens separation "
-        "kernels rows screens moves selection constants constraints guesses template given all_rows loop rounds",
+        "kernels ridges rows screens moves selection constants constraints guesses template given all_rows loop rounds",
     ),
     ("uncertainty", "*"),
     ("files", "envelope values pause record"),

@@ -65,6 +65,19 @@ def test_stop_gives_the_best_so_far_soon():
     assert handle.result() is result and handle.exception() is None
 
 
+def test_stop_is_as_soon_with_many_rows():
+    random = np.random.default_rng(0)
+    many = pd.DataFrame(random.uniform(1, 5, (200_000, 3)), columns=["a", "b", "c"])
+    many = many.assign(y=many.a * np.exp(-many.b / 2) + np.sin(many.a * many.c))
+    handle = many.symreg.fit("y", background=True, timeout=60, random_state=0, progress=False)
+    until(lambda: handle.best_so_far is not None)
+    began, worked = time.perf_counter(), time.process_time()
+    handle.stop()
+    result = handle.result()
+    assert time.process_time() - worked < 1 and time.perf_counter() - began < SOON
+    assert result.status == "interrupted" and result.observations.count > 150_000
+
+
 def test_stop_at_once_leaves_the_mean():
     handle = start()
     handle.stop()

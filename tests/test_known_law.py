@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import uncertainties
 import xarray as xr
 from scipy.optimize import curve_fit
 
@@ -162,7 +163,6 @@ def test_profile_of_a_linear_law_is_its_curvature():
 
 
 def test_uvars_are_correlated():
-    uncertainties = pytest.importorskip("uncertainties")
     found = sr.refine(table(), "y", FORMULA, random_state=0)
     uvars = found.best.uvars
     b1, b3 = uvars["b1"], uvars["b3"]

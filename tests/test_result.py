@@ -1,5 +1,7 @@
 """FitResult and Equation: the table of the front, choice, constants, predictions, forms and warnings."""
 
+import html
+import re
 from html.parser import HTMLParser
 
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 import torch
 from scipy import stats
 
+import sr_accessor as sr
 from sr_accessor.display import figure
 from sr_accessor.errors import (
     ColumnError,
@@ -373,6 +376,35 @@ def test_bundle_is_static_escaped_and_small(line):
     assert set(alone) <= {"$", "\\"} and len(alone) == page.tags.count("span")
     for form in ("LaTeX", "sympy", "Python", "NumPy", "pandas eval", "Excel", "C"):
         assert f"Copy as {form}" in page.text
+
+
+def test_a_law_is_written_with_the_names_of_its_constants():
+    frame = pd.DataFrame({"t": np.linspace(0, 4, 30), "c0": np.tile([1.0, 2.0], 15)})
+    frame["y"] = 3 * np.exp(-0.7 * frame["t"])
+    formula = "a*exp(-k*t) + 0.5*b"
+    known = sr.refine(frame, "y", formula, fix={"k": 0.7}, restarts=0, random_state=0).best
+    assert known.to_text("names") == formula
+    assert [name in known.to_latex("names") for name in "akb"] == [True] * 3
+    found = sr.fit(frame[["t", "y"]], "y", network=None, random_state=0, max_rounds=1, progress=False).best
+    assert all(name in found.to_latex("names").replace("_{", "").replace("}", "") for name in found.params.index)
+    both = sr.fit(frame, "y", network=None, random_state=0, max_rounds=1, progress=False)
+    with_constant = next(law for law in both if len(law.params))
+    with pytest.raises(InputError, match="a column and a constant are called 'c0'"):
+        with_constant.to_text("names")
+
+
+def test_json_to_be_copied_is_the_chosen_law_alone(line):
+    page = line._repr_mimebundle_()["text/html"]
+    folded = re.search(r"Copy as JSON</summary><pre[^>]*>(.*?)</pre>", page, re.DOTALL)[1]
+    law = sr.load(html.unescape(re.sub(r"<[^>]*>", "", folded)))
+    assert len(law) == 1 and len(line) > 1
+    pd.testing.assert_frame_equal(law.best.params, line.best.params)
+    kept = ["complexity", "loss", "mse", "chi2_red", "mdl", "equation", "selected"]
+    pd.testing.assert_frame_equal(
+        law.front[kept], line.front[line.front["selected"]][kept].reset_index(drop=True), check_exact=True
+    )
+    by_hand = line.select(0)
+    assert sr.load(by_hand._json_of(0)).best.to_text() == by_hand.best.to_text()
 
 
 def test_page_says_what_to_install_without_matplotlib(line, monkeypatch):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from sr_accessor.decoding import scaling
+from sr_accessor.display import figure
 from sr_accessor.expressions.vocabulary import Vocabulary
 from sr_accessor.transformer.model import Transformer
 from sr_accessor.transformer.tokenizer import Points, Tokenizer
@@ -60,12 +61,13 @@ def draw_maps(maps: torch.Tensor, label: str) -> Figure:
     ----------
     maps : (layers, H, N, N), points in the order of the input
     label : of that input
-    """
-    from matplotlib.figure import Figure
 
+    Raises
+    ------
+    MissingDependencyError : matplotlib is not installed.
+    """
     layers, heads = maps.shape[:2]
-    label = label.replace("$", r"\$")  # matplotlib would typeset what stands between dollars
-    page = Figure(figsize=(2.2 * heads + 0.6, 2.2 * layers + 0.6), layout="constrained")
+    label, page = figure.literal(label), figure.page(2.2 * heads + 0.6, 2.2 * layers + 0.6)
     panels = page.subplots(layers, heads, squeeze=False, sharex=True, sharey=True)
     for i in range(layers):
         for j in range(heads):

@@ -25,7 +25,7 @@ from sr_accessor.errors import SymRegError
 __all__ = ["Explorer", "Laws"]
 
 #: What a callback may meet: our own errors, and numbers that the law or a drawing cannot take.
-TOLD = (SymRegError, ArithmeticError, ValueError, LookupError, RuntimeError)
+TOLD = (SymRegError, ArithmeticError, ValueError, LookupError, RuntimeError, TypeError)
 #: A slider reaches so many standard errors to both sides; without one, so large a share of the value.
 REACH, SHARE = 8.0, 1.0
 
@@ -41,6 +41,7 @@ class Laws:
     inputs_of : row -> labels of the inputs that its law reads
     params : row -> columns value, stderr, unit, index names
     latex : (row, {constant: value}) -> text
+    symbols : row -> the same text with names of constants
     predict : (row, {constant: value}) -> (N,) at the rows of the data
     curve : (row, label, {label: value}, level) -> (grid, mean, lower, upper) and where the others are held
     what_if : (row, {label: value}, level) -> rows confidence and prediction, columns mean, lower, upper; and remarks
@@ -55,6 +56,7 @@ class Laws:
     inputs_of: Callable[[int], Sequence[Hashable]]
     params: Callable[[int], pd.DataFrame]
     latex: Callable[[int, Mapping[str, float]], str]
+    symbols: Callable[[int], str]
     predict: Callable[[int, Mapping[str, float]], np.ndarray]
     curve: Callable[[int, Hashable, Mapping[Hashable, float], float], tuple]
     what_if: Callable[[int, Mapping[Hashable, float], float], tuple[pd.DataFrame, list[str]]]
@@ -79,7 +81,7 @@ def _told(callback: Callable[..., None]) -> Callable[..., None]:
 class Explorer:
     """The panel; `.result` is the result with the law that was chosen last with "Use this one".
 
-    Parts: front, simpler, richer, use, law, picture, message, tabs; sliders {constant: slider}, reset, moved;
+    Parts: front, simpler, richer, use, written, law, picture, message, tabs; sliders {constant: slider}, reset, moved;
     over, held {label: slider}, level, profile; against, residuals; given {label: field}, answer; form, code.
     """
 
@@ -103,15 +105,19 @@ class Explorer:
         self.simpler = widgets.Button(description="◀ Simpler", tooltip="The next simpler law")
         self.richer = widgets.Button(description="Closer ▶", tooltip="The next more complex law, closer to the data")
         self.use = widgets.Button(description="Use this one", button_style="primary", tooltip="Sets .result")
+        self.written = widgets.ToggleButtons(
+            options=["Values", "Names"], description="Constants", tooltips=["Numbers in the law", "Names in the law"]
+        )
         self.law = widgets.HTMLMath(layout={"overflow": "auto", "min_height": "3.5em"})
         self.tabs = widgets.Tab()
         self.front.observe(self._choose, "value")
         self.simpler.on_click(lambda button: self._step(-1))
         self.richer.on_click(lambda button: self._step(1))
         self.use.on_click(self._use)
+        self.written.observe(self._write_law, "value")
         self.tabs.observe(self._draw, "selected_index")
         row = widgets.HBox([self.simpler, self.richer, self.use])
-        self.box = widgets.VBox([self.front, row, self.law, self.message, self.picture, self.tabs])
+        self.box = widgets.VBox([self.front, row, self.written, self.law, self.message, self.picture, self.tabs])
         self._choose()
 
     def _repr_mimebundle_(self, **keywords: Any) -> Any:
@@ -150,7 +156,13 @@ class Explorer:
         self._draw()
 
     def _typeset(self, values: Mapping[str, float]) -> None:
-        self.law.value = f"<div>$${html.escape(self.laws.latex(self.row, values), quote=False)}$$</div>"
+        named = self.written.value == "Names"
+        latex = self.laws.symbols(self.row) if named else self.laws.latex(self.row, values)
+        self.law.value = f"<div>$${html.escape(latex, quote=False)}$$</div>"
+
+    @_told
+    def _write_law(self, change: Any = None) -> None:
+        self._typeset(self.constants)
 
     @_told
     def _draw(self, change: Any = None) -> None:

@@ -13,8 +13,12 @@ from sr_accessor.errors import MissingDependencyError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-__all__ = ["INSTALL", "available", "axes", "fit", "pareto", "parity", "png", "profile", "residuals"]
+__all__ = [
+    *("INSTALL", "available", "axes", "fit", "literal", "page", "pareto", "parity", "png", "profile"),
+    *("require", "residuals"),
+]
 
 INSTALL = 'pip install "sr-accessor[plot]"'
 #: Okabe & Ito's colours, told apart by colour-blind readers; shapes differ too. Grey reads on white and on black.
@@ -28,6 +32,30 @@ def available() -> bool:
     return importlib.util.find_spec("matplotlib") is not None
 
 
+def require(what: str = "plots") -> None:
+    """Check that matplotlib is there before the work for a picture begins.
+
+    Raises
+    ------
+    MissingDependencyError : matplotlib is not installed.
+    """
+    if not available():
+        raise MissingDependencyError(f"{what} need matplotlib, which is not installed; {INSTALL}")
+
+
+def page(width: float, height: float, dpi: float = 100) -> Figure:
+    """An empty figure of so many inches, made without pyplot, which would also show the figure and keep it.
+
+    Raises
+    ------
+    MissingDependencyError : matplotlib is not installed.
+    """
+    require()
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), dpi=dpi, layout="constrained")
+
+
 def axes(ax: Axes | None = None) -> Axes:
     """`ax`, or the Axes of a new figure of pyplot's.
 
@@ -37,8 +65,7 @@ def axes(ax: Axes | None = None) -> Axes:
     """
     if ax is not None:
         return ax
-    if not available():
-        raise MissingDependencyError(f"plots need matplotlib, which is not installed; {INSTALL}")
+    require()
     import matplotlib.pyplot as plt
 
     return plt.subplots(layout="constrained")[1]
@@ -49,7 +76,7 @@ def _thinned(*columns: np.ndarray) -> list[np.ndarray]:
     return [column[::step] for column in columns]
 
 
-def _literal(label: object) -> str:
+def literal(label: object) -> str:
     """A label as it is: matplotlib would typeset what stands between dollars."""
     return str(label).replace("$", r"\$")
 
@@ -77,7 +104,7 @@ def parity(ax: Axes, y: np.ndarray, predicted: np.ndarray, target: object) -> Ax
     low, high = np.nanmin([y, predicted]), np.nanmax([y, predicted])
     ax.plot([low, high], [low, high], "-", color=_GREY, lw=1)
     ax.plot(*_thinned(y, predicted), ".", color=_BLUE)
-    ax.set(xlabel=f"{_literal(target)} measured", ylabel=f"{_literal(target)} predicted")
+    ax.set(xlabel=f"{literal(target)} measured", ylabel=f"{literal(target)} predicted")
     return ax
 
 
@@ -85,7 +112,7 @@ def residuals(ax: Axes, x: np.ndarray, residual: np.ndarray, label: object, targ
     """Residuals (measured − predicted) over one input; x, residual : (N,)."""
     ax.axhline(0, color=_GREY, lw=1)
     ax.plot(*_thinned(x, residual), ".", color=_BLUE)
-    ax.set(xlabel=_literal(label), ylabel=f"{_literal(target)} − law")
+    ax.set(xlabel=literal(label), ylabel=f"{literal(target)} − law")
     return ax
 
 
@@ -111,7 +138,7 @@ def fit(
         ax.fill_between(grid, lower, upper, color=_ORANGE, alpha=0.25, lw=0, label="95 % band")
     else:
         ax.plot(*_thinned(*curve), "x", color=_ORANGE, label="law")
-    ax.set(xlabel=_literal(label), ylabel=_literal(target))
+    ax.set(xlabel=literal(label), ylabel=literal(target))
     ax.legend(frameon=False)
     return ax
 
@@ -139,9 +166,9 @@ def profile(
         ax.plot(*_thinned(*points), ".", color=_BLUE, label="measured")
     ax.plot(grid, mean, "-", color=_ORANGE, label="law")
     ax.fill_between(grid, lower, upper, color=_ORANGE, alpha=0.25, lw=0, label=f"{level} band")
-    ax.set(xlabel=_literal(label), ylabel=_literal(target))
+    ax.set(xlabel=literal(label), ylabel=literal(target))
     if held:
-        ax.set_title(_literal(held), fontsize="small", color=_GREY)
+        ax.set_title(literal(held), fontsize="small", color=_GREY)
     ax.legend(frameon=False)
     return ax
 
@@ -149,13 +176,11 @@ def profile(
 def png(draw: Callable[[Axes], object]) -> bytes:
     """PNG of what `draw` puts on Axes: transparent, grey frame and text, so that it reads in dark themes.
 
-    Made without pyplot, which would also show the figure and keep it.
+    Raises
+    ------
+    MissingDependencyError : matplotlib is not installed.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(5, 3), dpi=90, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = page(5, 3, dpi=90)
     ax = figure.add_subplot()
     draw(ax)
     ax.tick_params(colors=_GREY, which="both")

@@ -8,14 +8,13 @@ from typing import Any
 
 import pandas as pd
 
-from sr_accessor.display.html import escape
+from sr_accessor.display.html import CELL, escape, folded
 from sr_accessor.display.text import number
 
 __all__ = ["page", "report"]
 
 #: Rows of a table that are shown.
 SHOWN = 20
-_CELL = 'style="text-align:right;padding:2px 8px"'
 
 
 def report(
@@ -58,21 +57,17 @@ def page(
     notes = "".join(f"<li>{escape(told)}</li>" for told in warnings[:SHOWN])
     parts = [
         typeset, shown, f"<p>{escape(headline)}</p>", f"<ul>{notes}</ul>" if notes else "",
-        _folded(f"Constants ({len(params)} groups)", _table(params.reset_index()), is_open=True),
-        _folded("Statistics", _table(pd.DataFrame({"": list(facts), " ": list(facts.values())}))),
-        _folded(f"Forms ({len(forms)})", _table(forms)) if len(forms) else "",
+        folded(f"Constants ({len(params)} groups)", _table(params.reset_index()), is_open=True),
+        folded("Statistics", _table(pd.DataFrame({"": list(facts), " ": list(facts.values())}))),
+        folded(f"Forms ({len(forms)})", _table(forms)) if len(forms) else "",
     ]  # fmt: skip
     return f"<div>{''.join(parts)}</div>"
 
 
 def _table(frame: pd.DataFrame) -> str:
     def line(cells: Sequence[Any], tag: str) -> str:
-        return "<tr>" + "".join(f"<{tag} {_CELL}>{escape(number(cell))}</{tag}>" for cell in cells) + "</tr>"
+        return "<tr>" + "".join(f"<{tag} {CELL}>{escape(number(cell))}</{tag}>" for cell in cells) + "</tr>"
 
     body = "".join(line(row, "td") for row in frame.head(SHOWN).itertuples(index=False))
     more = f"<p>… and {len(frame) - SHOWN} more</p>" if len(frame) > SHOWN else ""
     return f'<table style="border-collapse:collapse">{line(list(frame.columns), "th")}{body}</table>{more}'
-
-
-def _folded(title: str, body: str, *, is_open: bool = False) -> str:
-    return f"<details{' open' if is_open else ''}><summary>{escape(title)}</summary>{body}</details>"

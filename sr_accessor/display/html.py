@@ -16,11 +16,12 @@ import pandas as pd
 from sr_accessor.display.figure import INSTALL
 from sr_accessor.display.text import front_columns, measured, number, split_sources, strongest, unit_of
 
-__all__ = ["escape", "page"]
+__all__ = ["CELL", "escape", "folded", "page"]
 
 #: Rows and characters shown, so that a page stays below 150 kB whatever the front.
-_MOST_ROWS, _MOST_CHARACTERS, _MOST_CODE = 60, 240, 2000
-_CELL = 'style="text-align:right;padding:2px 8px"'
+_MOST_ROWS, _MOST_CHARACTERS, _MOST_CODE, _MOST_JSON = 40, 240, 2000, 20_000
+#: Style of a cell with a number.
+CELL = 'style="text-align:right;padding:2px 8px"'
 _LEFT = 'style="text-align:left;padding:2px 8px"'
 
 
@@ -39,14 +40,15 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table of cells that are already HTML; the last column is text, to the left."""
 
     def line(cells: Sequence[str], tag: str) -> str:
-        styles = [_CELL] * (len(cells) - 1) + [_LEFT]
+        styles = [CELL] * (len(cells) - 1) + [_LEFT]
         return "<tr>" + "".join(f"<{tag} {s}>{c}</{tag}>" for s, c in zip(styles, cells, strict=True)) + "</tr>"
 
     body = "".join(line(row, "td") for row in rows)
     return f'<table style="border-collapse:collapse"><thead>{line(head, "th")}</thead><tbody>{body}</tbody></table>'
 
 
-def _folded(title: str, body: str, *, is_open: bool = False) -> str:
+def folded(title: str, body: str, *, is_open: bool = False) -> str:
+    """HTML that a click on its title shows or hides."""
     return f"<details{' open' if is_open else ''}><summary>{escape(title)}</summary>{body}</details>"
 
 
@@ -75,10 +77,10 @@ def _constants(params: pd.DataFrame) -> str:
     return _table(["constant", "value", "± error", "95 %", "unit"], rows)
 
 
-def _pre(code: str) -> str:
+def _pre(code: str, most: int, otherwise: str) -> str:
     """Code to be copied: whole, or, where nobody could read it, a word of how to get it."""
-    if len(code) > _MOST_CODE:
-        code = f"{len(code):,} characters are too many to show here; .best.to(...) gives them"
+    if len(code) > most:
+        code = f"{len(code):,} characters are too many to show here; {otherwise} gives them"
     return f'<pre style="white-space:pre-wrap;user-select:all">{escape(code)}</pre>'
 
 
@@ -103,6 +105,7 @@ def page(
     provenance: Mapping[str, Any],
     images: Mapping[str, bytes],
     copies: Mapping[str, str] | None = None,
+    document: str = "",
 ) -> str:
     """The whole page.
 
@@ -114,6 +117,7 @@ def page(
     params : columns value, stderr, unit, lower, upper
     images : title -> PNG, the front's first; empty if there is nothing to draw with
     copies : name of a form -> the law in it
+    document : JSON of a result with this law alone
     """
     pairs = [(escape(f"{a}, {b}"), f"{value:+.3f}") for a, b, value in strongest(correlation, 0.1)]
     correlations = _table(["constants", "correlation"], pairs) if pairs else ""
@@ -126,13 +130,14 @@ def page(
         f"<div>$${html.escape(latex, quote=False)}$$</div>",
         f"<p>{escape(headline)}</p>",
         f"<ul>{notes}</ul>" if notes else "",
-        _folded(f"Front ({len(front)} laws)", drawn[0] + _front(front), is_open=True),
-        _folded(f"Constants ({len(params)})", _constants(params) + correlations, is_open=True),
-        _folded("Statistics", _pairs(statistics)),
-        _folded(", ".join([*images][1:]), "".join(drawn[1:])) if drawn[1:] else "",
-        _folded("Law as text", f"<pre>{_short(law)}</pre>"),
-        *(_folded(f"Copy as {name}", _pre(code)) for name, code in (copies or {}).items()),
-        _folded("Sources", _pairs(sources)) if sources else "",
-        _folded("Provenance", _pairs(facts)),
+        folded(f"Front ({len(front)} laws)", drawn[0] + _front(front), is_open=True),
+        folded(f"Constants ({len(params)})", _constants(params) + correlations, is_open=True),
+        folded("Statistics", _pairs(statistics)),
+        folded(", ".join([*images][1:]), "".join(drawn[1:])) if drawn[1:] else "",
+        folded("Law as text", f"<pre>{_short(law)}</pre>"),
+        *(folded(f"Copy as {name}", _pre(code, _MOST_CODE, ".best.to(...)")) for name, code in (copies or {}).items()),
+        folded("Copy as JSON", _pre(document, _MOST_JSON, ".to_json()")) if document else "",
+        folded("Sources", _pairs(sources)) if sources else "",
+        folded("Provenance", _pairs(facts)),
     ]
     return f"<div>{''.join(part for part in parts if part)}</div>"

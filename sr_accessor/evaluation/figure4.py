@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 
 from sr_accessor.display import figure
-from sr_accessor.errors import MissingDependencyError
 from sr_accessor.evaluation.in_domain import NOISES, SCALES, checks, measure, prepared, shared_options
 from sr_accessor.evaluation.intervals import wilson
 from sr_accessor.evaluation.machine import provenance
@@ -76,11 +75,7 @@ def draw(table: pd.DataFrame) -> Figure:
     ------
     MissingDependencyError : matplotlib is not installed.
     """
-    if not figure.available():
-        raise MissingDependencyError(f"the plot needs matplotlib, which is not installed; {figure.INSTALL}")
-    from matplotlib.figure import Figure
-
-    page = Figure(figsize=(11, 6.2), layout="constrained")
+    page = figure.page(11, 6.2)
     panels = dict(zip(_TITLES, page.subplots(2, 3, sharey=True).flat, strict=True))
     methods = list(dict.fromkeys(table["method"]))
     for panel, ax in panels.items():

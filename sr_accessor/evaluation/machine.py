@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from sr_accessor.version import __version__
+from sr_accessor.version import versions
 
 __all__ = ["processor", "provenance"]
 
@@ -27,9 +27,10 @@ def processor() -> str:
 def provenance(**facts: object) -> str:
     """Date, machine, versions, and the `facts` of the run such as seed and budget."""
     gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
+    made_with = versions()
     stated = "".join(f", {name.replace('_', ' ')} {value}" for name, value in facts.items())
     return (
         f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {processor()}, {os.cpu_count()} cores, "
-        f"{torch.get_num_threads()} torch threads{gpu}, Python {platform.python_version()}, "
-        f"torch {torch.__version__}, sr-accessor {__version__}{stated}"
+        f"{torch.get_num_threads()} torch threads{gpu}, Python {made_with['python']}, "
+        f"torch {made_with['torch']}, sr-accessor {made_with['sr_accessor']}{stated}"
     )

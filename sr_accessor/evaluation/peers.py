@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib.util
 import time
 import warnings
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,9 +23,9 @@ from sr_accessor.errors import MissingDependencyError, UnknownNameError, nearest
 from sr_accessor.evaluation.intervals import wilson
 from sr_accessor.evaluation.machine import provenance
 from sr_accessor.evaluation.metrics import SOLVED_R2
-from sr_accessor.evaluation.options import numbers, words
-from sr_accessor.evaluation.problems import SEEDS, Problem, select, stratified
-from sr_accessor.evaluation.scoring import Answer, Method, summary
+from sr_accessor.evaluation.options import pack_options, words
+from sr_accessor.evaluation.problems import Problem, select, stratified
+from sr_accessor.evaluation.scoring import Answer, Method, report
 from sr_accessor.evaluation.visible import evaluate_methods, fit_table
 from sr_accessor.expressions.elementary import ELEMENTARY
 from sr_accessor.expressions.parse import parse
@@ -175,11 +174,7 @@ def draw(rows: pd.DataFrame) -> Figure:
     ------
     MissingDependencyError : matplotlib is not installed.
     """
-    if not figure.available():
-        raise MissingDependencyError(f"the plot needs matplotlib, which is not installed; {figure.INSTALL}")
-    from matplotlib.figure import Figure
-
-    page = Figure(figsize=(9, 4), layout="constrained")
+    page = figure.page(9, 4)
     exact, close = page.subplots(1, 2)
     methods, noises = list(dict.fromkeys(rows["method"])), sorted(set(rows["noise"]))
     for i, method in enumerate(methods):
@@ -215,13 +210,7 @@ def two_threads() -> None:
 
 @click.command()
 @click.option("--method", "methods", callback=words, help=f"Of {', '.join(METHODS)}; default all.")
-@click.option("--suite", "suites", callback=words, help="Suites, e.g. feynman,blackbox; default all.")
-@click.option("--problem", "names", callback=words, help="Problems by name; default all.")
-@click.option("--seconds", default=10.0, show_default=True, help="Budget of each problem and method.")
-@click.option("--minutes", type=float, help="Begin no problem after this time; a later run goes on.")
-@click.option("--noise", "noises", default="0", show_default=True, callback=numbers, help="Noise levels, e.g. 0,0.01.")
-@click.option("--subset", type=click.IntRange(min=1), help="Only so many problems, drawn in proportion to the suites.")
-@click.option("--seed", default=SEEDS[0], show_default=True, help="Of the rows, the subset and the fits.")
+@pack_options
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), default="peers.csv", show_default=True)
 @click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), default="peers.png", show_default=True)
 def peers(methods, suites, names, seconds, minutes, noises, subset, seed, out, plot) -> None:
@@ -243,8 +232,6 @@ def peers(methods, suites, names, seconds, minutes, noises, subset, seed, out, p
         seed=seed,
         minutes=minutes,
     )
-    planned = Counter(r.suite for r in records)
-    click.echo(summary(rows, dict(sorted(planned.items()))).reset_index().to_string(index=False))
-    click.echo("exact: SRBench's symbolic solution; equivalent: also equal in value to 1e-8; (95 % Wilson intervals)")
+    click.echo(report(rows, records))
     draw(rows).savefig(plot, dpi=150)
     click.echo(provenance(budget=f"{seconds:g} s, {THREADS} threads each", seed=seed, rows=out, plot=plot))

@@ -9,7 +9,7 @@ import click
 import pandas as pd
 
 from sr_accessor.display import figure
-from sr_accessor.errors import InputError, MissingDependencyError, UnknownNameError, nearest
+from sr_accessor.errors import InputError, UnknownNameError, nearest
 from sr_accessor.evaluation.control import methods_of
 from sr_accessor.evaluation.intervals import share, wilson
 from sr_accessor.evaluation.machine import provenance
@@ -45,11 +45,7 @@ def draw(rows: pd.DataFrame) -> Figure:
     ------
     MissingDependencyError : matplotlib is not installed.
     """
-    if not figure.available():
-        raise MissingDependencyError(f"the plot needs matplotlib, which is not installed; {figure.INSTALL}")
-    from matplotlib.figure import Figure
-
-    page = Figure(figsize=(6, 4), layout="constrained")
+    page = figure.page(6, 4)
     ax = page.add_subplot()
     known = rows[rows["exact"].notna()]
     for i, (method, group) in enumerate(known.groupby("method", sort=False)):

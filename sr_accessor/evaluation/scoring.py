@@ -6,7 +6,8 @@ A method (ours or a peer's) is a function from a training frame to an `Answer`; 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,11 +17,11 @@ import sympy
 from sr_accessor.errors import SymRegWarning
 from sr_accessor.evaluation.intervals import share
 from sr_accessor.evaluation.metrics import SOLVED_R2, equal_up_to_constant, r2
-from sr_accessor.evaluation.problems import Problem
+from sr_accessor.evaluation.problems import Problem, Record
 from sr_accessor.evaluation.symbolic_solution import check, model_size
 from sr_accessor.expressions.symbolic import to_sympy
 
-__all__ = ["COLUMNS", "Answer", "Method", "score", "summary"]
+__all__ = ["COLUMNS", "Answer", "Method", "report", "score", "summary"]
 
 #: What `score` says of an answer, the columns of a results file after those of the task.
 COLUMNS = (
@@ -127,6 +128,16 @@ def summary(rows: pd.DataFrame, planned: Mapping[str, int]) -> pd.DataFrame:
             lines[method, noise, suite] = _line(group[group["suite"] == suite], planned[suite])
         lines[method, noise, "all"] = _line(group, sum(planned.values()))
     return pd.DataFrame.from_dict(lines, orient="index").rename_axis(["method", "noise", "suite"])
+
+
+def report(rows: pd.DataFrame, records: Sequence[Record], trials: int = 1) -> str:
+    """`summary` of a run that was to fit these problems so many times each, and below it what its words mean."""
+    planned = {suite: trials * count for suite, count in sorted(Counter(r.suite for r in records).items())}
+    return (
+        f"{summary(rows, planned).reset_index().to_string(index=False)}\n"
+        "exact: SRBench's symbolic solution; equivalent: also equal in value to 1e-8; size: nodes after "
+        "simplification, as SRBench counts; a failure is a miss; (95 % Wilson intervals)"
+    )
 
 
 def _line(rows: pd.DataFrame, planned: int) -> dict[str, str]:

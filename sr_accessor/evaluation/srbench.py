@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,13 +10,12 @@ import numpy as np
 import pandas as pd
 
 from sr_accessor.display import figure
-from sr_accessor.errors import MissingDependencyError
 from sr_accessor.evaluation.intervals import wilson
 from sr_accessor.evaluation.machine import provenance
 from sr_accessor.evaluation.metrics import SOLVED_R2
 from sr_accessor.evaluation.options import numbers, words
 from sr_accessor.evaluation.problems import SEEDS, select, stratified
-from sr_accessor.evaluation.scoring import summary
+from sr_accessor.evaluation.scoring import report
 from sr_accessor.evaluation.visible import evaluate_methods, fit_table
 
 if TYPE_CHECKING:
@@ -60,11 +58,7 @@ def draw(table: pd.DataFrame) -> Figure:
     ------
     MissingDependencyError : matplotlib is not installed.
     """
-    if not figure.available():
-        raise MissingDependencyError(f"the plot needs matplotlib, which is not installed; {figure.INSTALL}")
-    from matplotlib.figure import Figure
-
-    page = Figure(figsize=(6.5, 4), layout="constrained")
+    page = figure.page(6.5, 4)
     ax = page.add_subplot()
     noises, scores = sorted(set(table["noise"])), list(dict.fromkeys(table["score"]))
     for i, score in enumerate(scores):
@@ -100,14 +94,10 @@ def srbench(suites, subset, seeds, noises, seconds, minutes, out, plot) -> None:
         ],
         ignore_index=True,
     )  # fmt: skip
-    planned = {suite: seeds * n for suite, n in sorted(Counter(r.suite for r in records).items())}
-    click.echo(summary(rows, planned).reset_index().to_string(index=False))
-    table = shares(rows, sum(planned.values()))
+    click.echo(report(rows, records, seeds))
+    table = shares(rows, seeds * len(records))
     draw(table).savefig(plot, dpi=150)
     close = table[table["score"] == f"R2>{CLOSE_R2}"]
     for line in close.itertuples():
         click.echo(f"noise {line.noise:g}: test R2 > {CLOSE_R2} in {line.hits}/{line.of} ({line.share:.0%})")
-    click.echo(
-        "exact: SRBench's symbolic solution; size: nodes after simplification, as SRBench counts; a failure is a miss"
-    )
     click.echo(provenance(budget=f"{seconds:g} s", seeds=",".join(map(str, SEEDS[:seeds])), rows=out, plot=plot))

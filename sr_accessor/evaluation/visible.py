@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -13,10 +12,10 @@ import pandas as pd
 import sr_accessor as sr
 from sr_accessor.errors import SymRegError
 from sr_accessor.evaluation.machine import provenance
-from sr_accessor.evaluation.options import numbers, words
+from sr_accessor.evaluation.options import pack_options
 from sr_accessor.evaluation.problems import SEEDS, Problem, Record, load, select, stratified
 from sr_accessor.evaluation.runner import Task, run
-from sr_accessor.evaluation.scoring import COLUMNS, Answer, Method, score, summary
+from sr_accessor.evaluation.scoring import COLUMNS, Answer, Method, report, score
 
 __all__ = ["evaluate_methods", "fit_table", "visible"]
 
@@ -81,13 +80,7 @@ def evaluate_methods(
 
 
 @click.command()
-@click.option("--suite", "suites", callback=words, help="Suites, e.g. nguyen,jin; default all.")
-@click.option("--problem", "names", callback=words, help="Problems by name; default all.")
-@click.option("--seconds", default=10.0, show_default=True, help="Budget of each problem.")
-@click.option("--minutes", type=float, help="Begin no problem after this time; a later run goes on.")
-@click.option("--noise", "noises", default="0", show_default=True, callback=numbers, help="Noise levels, e.g. 0,0.01.")
-@click.option("--subset", type=click.IntRange(min=1), help="Only so many problems, drawn in proportion to the suites.")
-@click.option("--seed", default=SEEDS[0], show_default=True, help="Of the rows, the subset and the fit.")
+@pack_options
 @click.option("--points", type=click.Choice(["srbench", "source"]), default="srbench", show_default=True)
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), default="visible.csv", show_default=True)
 def visible(suites, names, seconds, minutes, noises, subset, seed, points, out) -> None:
@@ -103,7 +96,5 @@ def visible(suites, names, seconds, minutes, noises, subset, seed, points, out) 
         minutes=minutes,
         points=points,
     )
-    planned = Counter(r.suite for r in records)
-    click.echo(summary(rows, dict(sorted(planned.items()))).reset_index().to_string(index=False))
-    click.echo("exact: SRBench's symbolic solution; equivalent: also equal in value to 1e-8; (95 % Wilson intervals)")
+    click.echo(report(rows, records))
     click.echo(provenance(budget=f"{seconds:g} s", seed=seed, rows=out))

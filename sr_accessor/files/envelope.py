@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from sr_accessor.errors import LoadError
-from sr_accessor.transformer.checkpoint import write_whole
 
 __all__ = [
     "FORMAT",
@@ -27,7 +26,6 @@ __all__ = [
     "read_text",
     "to_text",
     "values_in",
-    "write_bytes",
 ]
 
 FORMAT, SCHEMA = "sr_accessor result", 1
@@ -141,14 +139,6 @@ def _check_depth(document: Any) -> None:
             raise LoadError(f"the file is nested more than {MOST_DEPTH} deep: it is no result of ours")
         inside = (one.values() if isinstance(one, dict) else one for one in level if isinstance(one, dict | list))
         level, depth = [one for values in inside for one in values if isinstance(one, dict | list)], depth + 1
-
-
-def write_bytes(path: str | Path, content: bytes, *, if_changed: bool = False) -> None:
-    """Write a file: whole or not at all; with `if_changed` one that holds just that is left alone, its time too."""
-    path = Path(path)
-    if if_changed and path.is_file() and path.stat().st_size == len(content) and path.read_bytes() == content:
-        return
-    write_whole(path, [content])
 
 
 def read_text(path: str | Path) -> str:

@@ -34,7 +34,7 @@ from sr_accessor.files.values import (
     tensor,
 )
 from sr_accessor.noise.model import NoiseModel
-from sr_accessor.observations import Observations
+from sr_accessor.observations import BY_ROW, Observations
 from sr_accessor.options import FitOptions
 from sr_accessor.plugins.catalogue import BUILTIN, NOTEBOOK
 from sr_accessor.plugins.manager import catalogue, vocabulary
@@ -89,6 +89,15 @@ class Findings:
         rounded = expression.with_constants(self.rounded[row : row + 1, : expression.constants.shape[1]])
         return {"rounded": rounded, "_scattered": self.scattered[row]}
 
+    def only(self, row: int) -> Findings:
+        """What they say about one law."""
+        at, held_out = slice(row, row + 1), self.held_out_squares
+        return Findings(
+            self.laplace[row], tuple(part[at] for part in self.squares),
+            None if held_out is None else tuple(part[at] for part in held_out), self.rounded[at], self.own_errors[at],
+            self.form_spread, self.scattered[at],
+        )  # fmt: skip
+
 
 @dataclass(frozen=True, eq=False)
 class Record:
@@ -107,6 +116,15 @@ class Record:
     remarks: tuple[SymRegWarning, ...]
     findings: Findings | None
     pause: Pause | None
+
+    def only(self, row: int) -> Record:
+        """The record of a result that found one law of the front alone."""
+        at, front = slice(row, row + 1), self.front
+        return replace(
+            self, front=Front(front.expressions[at], front.loss[at], front.bits[at], front.origins[at]), pause=None,
+            rule=self.rule if isinstance(self.rule, str) else 0,
+            findings=None if self.findings is None else self.findings.only(row),
+        )  # fmt: skip
 
 
 # ---------------------------------------------------------------------- to a document
@@ -170,12 +188,8 @@ def from_observations(o: Observations | Summary) -> dict[str, Any]:
         "sha256": o.data_hash,
     }
     if isinstance(o, Observations):
-        said["rows"] = {name: from_array(getattr(o, name)) for name in ROWS}
+        said["rows"] = {name: from_array(getattr(o, name)) for name in BY_ROW}
     return said
-
-
-#: What each row has.
-ROWS = ("x", "y", "sigma", "sample_weight", "rows", "sigma_sides", "sigma_x")
 
 
 def from_remarks(remarks: Sequence[SymRegWarning]) -> list[list[str]]:
@@ -406,7 +420,7 @@ def observations_of(given: Any) -> Observations | Summary:
             data_hash=said,
         )
     shapes = {"x": (count, d), "sigma_sides": (count, 2), "sigma_x": (count, d)}
-    found = {name: array(rows.get(name), *shapes.get(name, (count,))) for name in ROWS}
+    found = {name: array(rows.get(name), *shapes.get(name, (count,))) for name in BY_ROW}
     if any(found[name] is None for name in ("x", "y", "rows")) or count < 1:
         raise LoadError("the file's rows lack x, y or their positions")
     observations = Observations(**about, **found)

@@ -1,8 +1,4 @@
-"""symreg: the command line. Every command takes --json; no prompts, files whole or not at all, standard input for "-".
-
-Exit codes: 0 done; 1 the fit found nothing better than the mean; 2 bad input; 3 a plugin at fault; 4 the weights of a
-network are missing or damaged; 130 interrupted, after what was found so far has been written.
-"""
+"""symreg: the command line. Every command has --json; no prompts, files whole or not at all, "-" for standard input."""
 
 from __future__ import annotations
 
@@ -15,7 +11,7 @@ import click
 from sr_accessor.errors import ModelIntegrityError, ModelNotFoundError, PluginError, SymRegError, SymRegWarning
 from sr_accessor.frontends.cli_laws import COMMANDS as ABOUT_LAWS
 from sr_accessor.frontends.cli_machine import COMMANDS as ABOUT_THE_MACHINE
-from sr_accessor.frontends.exit_codes import BAD_INPUT, INTERRUPTED, NO_MODEL, PLUGIN_FAULT
+from sr_accessor.frontends.exit_codes import BAD_INPUT, INTERRUPTED, MEANINGS, NO_MODEL, PLUGIN_FAULT
 from sr_accessor.version import __version__
 
 __all__ = ["main"]
@@ -38,14 +34,13 @@ class _Group(click.Group):
             context.exit(INTERRUPTED)
 
 
-@click.group(cls=_Group)
+_CODES_IN_WORDS = "; ".join(f"{code} {meaning}" for code, meaning in MEANINGS.items())
+
+
+@click.group(cls=_Group, help=f"Symbolic regression from the command line.\n\nExit codes: {_CODES_IN_WORDS}.")
 @click.version_option(__version__, prog_name="symreg")
 def main() -> None:
-    """Symbolic regression from the command line.
-
-    Exit codes: 0 done; 1 nothing better than the mean was found; 2 bad input; 3 a plugin at fault; 4 the weights of a
-    network are missing or damaged; 130 interrupted, after the best law so far has been written.
-    """
+    """The door; its commands follow."""
 
 
 for _command in (*ABOUT_LAWS, *ABOUT_THE_MACHINE):

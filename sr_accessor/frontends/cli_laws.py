@@ -18,6 +18,7 @@ from sr_accessor.frontends import functions
 from sr_accessor.frontends.exit_codes import INTERRUPTED, NOTHING_FOUND
 from sr_accessor.frontends.table_files import labels_of, read_table, to_label, to_labels, write_table
 from sr_accessor.tables import is_xarray
+from sr_accessor.writing import write_whole
 
 if TYPE_CHECKING:
     from sr_accessor.result import FitResult
@@ -234,15 +235,13 @@ def _hand_over(
     context: click.Context, result: FitResult, remarks: list[SymRegWarning], given: Mapping[str, Any]
 ) -> None:
     """Write what is to be written, print what is to be printed, end with the code."""
-    from sr_accessor.files.envelope import write_bytes
-
     # What is written does not say how long it took: equal fits give equal bytes.
     timeless = functions.load(result.to_json(data=True, time=False))
     if given["out"]:
         timeless.save(given["out"], data=given["data"], time=False, if_changed=given["if_changed"])
     if given["report_to"]:
         form = REPORTS[Path(given["report_to"]).suffix.lower()]
-        write_bytes(given["report_to"], _report(timeless, form).encode(), if_changed=given["if_changed"])
+        write_whole(given["report_to"], _report(timeless, form).encode(), if_changed=given["if_changed"])
     if given["as_json"]:
         _print_json(_summary(result, remarks) | {"out": given["out"], "report": given["report_to"]})
     else:
@@ -349,11 +348,9 @@ def _report(result: FitResult, form: str) -> str:
 @click.option("--json", "as_json", is_flag=True, help="The summary as JSON instead.")
 def report(law: str, form: str, out: str | None, select: str | None, if_changed: bool, as_json: bool) -> None:
     """A report on the result in the file LAW: for the logbook, the browser or the paper."""
-    from sr_accessor.files.envelope import write_bytes
-
     result = _loaded(law, select)
     if out:
-        write_bytes(out, _report(result, form).encode(), if_changed=if_changed)
+        write_whole(out, _report(result, form).encode(), if_changed=if_changed)
     if as_json:
         _print_json(_summary(result))
     elif not out:
@@ -371,7 +368,6 @@ def report(law: str, form: str, out: str | None, select: str | None, if_changed:
 def export(law: str, form: str | None, complexity: int | None, select: str | None, out: str | None, if_changed: bool,
            as_json: bool) -> None:  # fmt: skip
     """The law in the file LAW in another language."""
-    from sr_accessor.files.envelope import write_bytes
     from sr_accessor.plugins.manager import exporter, exporters
 
     if form is None:
@@ -389,7 +385,7 @@ def export(law: str, form: str | None, complexity: int | None, select: str | Non
     if isinstance(content, bytes) and not out:
         raise InputError(f"{form!r} is no text; give --out, the file's name")
     if out:
-        write_bytes(out, content if isinstance(content, bytes) else content.encode(), if_changed=if_changed)
+        write_whole(out, content if isinstance(content, bytes) else content.encode(), if_changed=if_changed)
     if as_json:
         text = None if isinstance(content, bytes) else content
         _print_json({"form": form, "equation": repr(chosen), "text": text, "out": out})

@@ -19,7 +19,7 @@ from sr_accessor.version import __version__
 
 __all__ = ["COMMANDS"]
 
-#: Extra of this package -> distributions that it brings.
+#: Extras of this package for whoever uses it, and lmfit, which only an export needs -> distributions that they bring.
 EXTRAS = {
     "sklearn": ("scikit-learn",),
     "plot": ("matplotlib",),
@@ -29,7 +29,10 @@ EXTRAS = {
     "lmfit": ("lmfit",),
     "parquet": ("pyarrow",),
 }
-REQUIRED = ("torch", "pandas", "numpy", "scipy", "sympy", "xarray", "pluggy", "ipywidgets", "safetensors")
+REQUIRED = (
+    *("torch", "pandas", "numpy", "scipy", "sympy", "xarray", "pluggy", "ipywidgets", "safetensors", "tqdm"),
+    *("platformdirs", "click"),
+)
 
 
 @click.command()

@@ -1,14 +1,13 @@
-"""Exit codes of the command line; 0 is done."""
+"""Exit codes of the command line, and what they mean."""
 
-__all__ = ["BAD_INPUT", "INTERRUPTED", "NOTHING_FOUND", "NO_MODEL", "PLUGIN_FAULT"]
+__all__ = ["BAD_INPUT", "INTERRUPTED", "MEANINGS", "NOTHING_FOUND", "NO_MODEL", "PLUGIN_FAULT"]
 
-#: Nothing better than the mean was found.
-NOTHING_FOUND = 1
-#: Data, options or files that cannot be used.
-BAD_INPUT = 2
-#: A plugin raised or cannot be loaded.
-PLUGIN_FAULT = 3
-#: The weights of a network are missing or damaged.
-NO_MODEL = 4
-#: Ctrl-C or SIGTERM; what was found so far has been written.
-INTERRUPTED = 130
+NOTHING_FOUND, BAD_INPUT, PLUGIN_FAULT, NO_MODEL, INTERRUPTED = 1, 2, 3, 4, 130
+MEANINGS = {
+    0: "done",
+    NOTHING_FOUND: "nothing better than the mean was found",
+    BAD_INPUT: "data, options or files that cannot be used",
+    PLUGIN_FAULT: "a plugin raised or cannot be loaded",
+    NO_MODEL: "the weights of a network are missing or damaged",
+    INTERRUPTED: "Ctrl-C or SIGTERM, after the best law so far has been written",
+}

@@ -416,12 +416,10 @@ def _grouped(
 
 def _with_group(observations: Observations, labels: Any, code: Any) -> tuple[Observations, Any]:
     """The rows that have a group, and a warning about the others."""
-    from sr_accessor.groups.split import take
-
     told = f"{int((code < 0).sum())} rows without {', '.join(map(repr, labels))} are left out"
     remark = SymRegWarning("DROPPED", told)
     warnings.warn(remark, stacklevel=5)
-    kept = take(observations, code >= 0)
+    kept = observations.take(code >= 0)
     return dataclasses.replace(kept, remarks=(*observations.remarks, remark)), code[code >= 0]
 
 

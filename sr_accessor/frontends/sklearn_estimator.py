@@ -36,6 +36,41 @@ ALIKE = 0.999
 class _Search(BaseEstimator):
     """What both estimators share: the parameters and the fit."""
 
+    def __init__(
+        self,
+        *,
+        noise="gaussian",
+        operators="default",
+        network="default",
+        select="mdl",
+        constraints=None,
+        guesses=None,
+        constants=None,
+        template=None,
+        shape=None,
+        validation="auto",
+        timeout=10.0,
+        max_rounds=None,
+        device="auto",
+        absolute_sigma=None,
+        random_state=None,
+    ):
+        self.noise = noise
+        self.operators = operators
+        self.network = network
+        self.select = select
+        self.constraints = constraints
+        self.guesses = guesses
+        self.constants = constants
+        self.template = template
+        self.shape = shape
+        self.validation = validation
+        self.timeout = timeout
+        self.max_rounds = max_rounds
+        self.device = device
+        self.absolute_sigma = absolute_sigma
+        self.random_state = random_state
+
     def _result(self, X: Any, y: Any, sample_weight: Any, sigma: Any) -> tuple[FitResult, np.ndarray]:
         """The result, and X as it was read."""
         X, y = validate_data(self, X, y, dtype=np.float64, y_numeric=True, ensure_min_samples=FEWEST_ROWS)
@@ -118,41 +153,6 @@ class SymbolicRegressor(RegressorMixin, _Search):
     Rows that are equal are merged before the search, so that a row that stands twice is a row of weight 2.
     """
 
-    def __init__(
-        self,
-        *,
-        noise="gaussian",
-        operators="default",
-        network="default",
-        select="mdl",
-        constraints=None,
-        guesses=None,
-        constants=None,
-        template=None,
-        shape=None,
-        validation="auto",
-        timeout=10.0,
-        max_rounds=None,
-        device="auto",
-        absolute_sigma=None,
-        random_state=None,
-    ):
-        self.noise = noise
-        self.operators = operators
-        self.network = network
-        self.select = select
-        self.constraints = constraints
-        self.guesses = guesses
-        self.constants = constants
-        self.template = template
-        self.shape = shape
-        self.validation = validation
-        self.timeout = timeout
-        self.max_rounds = max_rounds
-        self.device = device
-        self.absolute_sigma = absolute_sigma
-        self.random_state = random_state
-
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.regressor_tags.poor_score = True  # on data without a law, such as scikit-learn's checks use
@@ -210,22 +210,24 @@ class SymbolicTransformer(TransformerMixin, _Search):
         absolute_sigma=None,
         random_state=None,
     ):
+        super().__init__(
+            noise=noise,
+            operators=operators,
+            network=network,
+            select=select,
+            constraints=constraints,
+            guesses=guesses,
+            constants=constants,
+            template=template,
+            shape=shape,
+            validation=validation,
+            timeout=timeout,
+            max_rounds=max_rounds,
+            device=device,
+            absolute_sigma=absolute_sigma,
+            random_state=random_state,
+        )
         self.n_components = n_components
-        self.noise = noise
-        self.operators = operators
-        self.network = network
-        self.select = select
-        self.constraints = constraints
-        self.guesses = guesses
-        self.constants = constants
-        self.template = template
-        self.shape = shape
-        self.validation = validation
-        self.timeout = timeout
-        self.max_rounds = max_rounds
-        self.device = device
-        self.absolute_sigma = absolute_sigma
-        self.random_state = random_state
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

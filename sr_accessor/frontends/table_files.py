@@ -12,6 +12,7 @@ import pandas as pd
 
 from sr_accessor.errors import ColumnError, InputError, MissingDependencyError, nearest
 from sr_accessor.tables import is_xarray, variables_of
+from sr_accessor.writing import write_whole
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -74,12 +75,10 @@ def read_table(path: str) -> pd.DataFrame | xr.Dataset:
 
 def write_table(table: pd.DataFrame | xr.Dataset, path: str, *, if_changed: bool = False) -> None:
     """Write a table (without its index) in the format that the end of the name tells; "-" is CSV to standard output."""
-    from sr_accessor.files.envelope import write_bytes
-
     kind = _format_of(path)
     if kind == "netcdf":
         dataset = table if is_xarray(table) else table.to_xarray()
-        write_bytes(path, bytes(dataset.to_netcdf()), if_changed=if_changed)
+        write_whole(path, bytes(dataset.to_netcdf()), if_changed=if_changed)
         return
     frame = table.to_dataframe().reset_index() if is_xarray(table) else table
     if kind == "parquet":
@@ -88,13 +87,13 @@ def write_table(table: pd.DataFrame | xr.Dataset, path: str, *, if_changed: bool
             frame.to_parquet(buffer, index=False)
         except ImportError as error:
             raise MissingDependencyError(f"{path!r}: {error}; or write CSV") from error
-        write_bytes(path, buffer.getvalue(), if_changed=if_changed)
+        write_whole(path, buffer.getvalue(), if_changed=if_changed)
         return
     text = frame.to_csv(index=False, sep=_SEPARATORS[kind], lineterminator="\n")
     if path == "-":
         sys.stdout.write(text)
     else:
-        write_bytes(path, text.encode(), if_changed=if_changed)
+        write_whole(path, text.encode(), if_changed=if_changed)
 
 
 def labels_of(table: pd.DataFrame | xr.Dataset) -> list[Hashable]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 
-from sr_accessor.device import DTYPE
+from sr_accessor.equation import numbers_of, with_named_inputs
 from sr_accessor.expressions.batch import Expressions
-from sr_accessor.expressions.vocabulary import CONSTANT, LITERAL, VARIABLE
 from sr_accessor.refinement.likelihood import Parameters
 from sr_accessor.result import FitResult
 from sr_accessor.uncertainty.laplace import Laplace
@@ -38,10 +38,14 @@ class SharedForm:
     laplace: Laplace
     loss: torch.Tensor
 
+    @cached_property
+    def _numbers(self) -> Parameters:
+        return numbers_of(self.expression, self.parameters)
+
     @property
     def free(self) -> torch.Tensor:
         """(P,) bool"""
-        return self.expression.free[0] if self.parameters is None else self.parameters.free[0]
+        return self._numbers.free[0]
 
     @property
     def values(self) -> torch.Tensor:
@@ -49,12 +53,9 @@ class SharedForm:
         return self.numbers if self.parameters is None else self.parameters.values(self.numbers)
 
     @property
-    def names(self) -> list[str]:
+    def names(self) -> tuple[str, ...]:
         """P names, as `Equation.params` has them; "" for numbers that are written."""
-        if self.parameters is not None:
-            return list(self.parameters.names)
-        places = self.free.cumsum(0) - 1
-        return [f"c{i}" if own else "" for i, own in zip(places.tolist(), self.free.tolist(), strict=True)]
+        return self._numbers.names
 
     @property
     def named(self) -> list[int]:
@@ -63,17 +64,7 @@ class SharedForm:
 
     def with_inputs(self, inputs: int) -> Expressions:
         """The form with its named parameters as further inputs, after the first ones."""
-        e, names = self.expression.trimmed(), self.names
-        index = range(e.constants.shape[1]) if self.parameters is None else self.parameters.index.tolist()
-        place = {p: VARIABLE + inputs + i for i, p in enumerate(self.named)}
-        codes, kept = e.codes.clone(), []
-        for at in ((e.codes == CONSTANT) | (e.codes == LITERAL))[0].nonzero()[:, 0].tolist():
-            slot = int(e.number_slot[0, at])
-            if names[index[slot]]:
-                codes[0, at] = place[index[slot]]
-            else:
-                kept.append(float(e.constants[0, slot]))
-        return Expressions(codes, torch.tensor([kept], dtype=DTYPE), e.vocabulary)
+        return with_named_inputs(self.expression, self._numbers, inputs)
 
 
 @dataclass(frozen=True)

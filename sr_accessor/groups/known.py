@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 import time
 from collections.abc import Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +11,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from sr_accessor.device import alone
+from sr_accessor.device import alone, seed_of
 from sr_accessor.errors import InputError
 from sr_accessor.groups.common import Shared, share
 from sr_accessor.groups.forms import SharedForm
@@ -24,7 +23,7 @@ from sr_accessor.known_law import KnownLaw, starts_of
 from sr_accessor.noise.model import NoiseModel
 from sr_accessor.observations import FEWEST_ROWS
 from sr_accessor.scatter import likeliest
-from sr_accessor.version import __version__
+from sr_accessor.version import versions
 
 __all__ = ["refine_groups"]
 
@@ -59,7 +58,7 @@ def refine_groups(
     InputError : no group has enough rows, or the law has no finite value in any.
     """
     began = time.perf_counter()
-    seed = int(np.random.SeedSequence().entropy % 2**31) if random_state is None else int(random_state)
+    seed = seed_of(random_state)
     needed = max(FEWEST_ROWS, int(law.numbers.free.sum()))
     enough = np.flatnonzero(groups.counts >= needed)
     if not len(enough):
@@ -87,9 +86,7 @@ def refine_groups(
         seconds=time.perf_counter() - began,
         remarks=[*([] if remark is None else [remark]), *told_status(groups, status)],
         provenance={
-            "sr_accessor": __version__,
-            "python": platform.python_version(),
-            "torch": torch.__version__,
+            **versions(),
             "device": "cpu",
             "random_state": seed,
             "starts": len(starts),

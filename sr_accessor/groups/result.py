@@ -27,10 +27,12 @@ from sr_accessor.files import envelope
 from sr_accessor.groups.document import GroupedRecord, from_document, to_document
 from sr_accessor.groups.forms import Laws, SharedForm
 from sr_accessor.groups.split import Groups, keys_of
+from sr_accessor.lazy import like_target
 from sr_accessor.noise.model import NoiseModel
 from sr_accessor.observations import conversion, inputs_of
 from sr_accessor.result import FitResult
 from sr_accessor.tables import array_unit, is_xarray, plain_array, variables_of
+from sr_accessor.writing import write_whole
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -327,9 +329,7 @@ class GroupedResult:
         fitted = laws[f"{self.target}_symreg_status"].isin(["ok", "no_convergence"])
         given = [*(self._in_our_unit(name, variables[name]) for name in used), *constants, fitted.astype(float)]
         out = xr.apply_ufunc(law, *given, dask="parallelized", output_dtypes=[np.float64], join="left")
-        first = [dim for dim in variables[self.target].dims if dim in out.dims] if self.target in variables else []
-        out = out.transpose(*first, *(dim for dim in out.dims if dim not in first))
-        return self._with_unit(out.rename(self.target))
+        return like_target(out, variables, self.target, self._groups.observations.target_unit)
 
     def _laws_along(self, table: Any) -> xr.Dataset:
         """`to_dataset` with the groups that a table has, in its order; others have no status."""
@@ -468,7 +468,7 @@ class GroupedResult:
 
     def save(self, path: str | os.PathLike, *, time: bool = True, if_changed: bool = False) -> None:
         """Write `to_json` to a file, whole or not at all; with `if_changed` not where the file holds just that."""
-        envelope.write_bytes(path, self.to_json(time=time).encode(), if_changed=if_changed)
+        write_whole(path, self.to_json(time=time).encode(), if_changed=if_changed)
 
     @classmethod
     def from_json(cls, text: str) -> GroupedResult:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import platform
 import time
 import warnings
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -15,7 +14,7 @@ import pandas as pd
 import torch
 
 from sr_accessor import regression
-from sr_accessor.device import DTYPE, alone, resolve
+from sr_accessor.device import DTYPE, alone, resolve, seed_of
 from sr_accessor.errors import InputError, SymRegWarning
 from sr_accessor.expressions.batch import Expressions, concatenate, constant
 from sr_accessor.expressions.description import constant_bits, literal_bits, structure_bits
@@ -30,11 +29,12 @@ from sr_accessor.groups.split import Groups, Stack, told_groups
 from sr_accessor.noise.model import NoiseModel
 from sr_accessor.observations import FEWEST_ROWS, Observations
 from sr_accessor.options import FitOptions
+from sr_accessor.plugins.manager import vocabulary
 from sr_accessor.refinement.solution import Reason
 from sr_accessor.result import FitResult
 from sr_accessor.scatter import noises_of
 from sr_accessor.search.selection import in_exponent
-from sr_accessor.version import __version__
+from sr_accessor.version import versions
 
 __all__ = ["fit_groups", "report_groups", "status_of", "told_status"]
 
@@ -79,7 +79,7 @@ def fit_groups(
     if not len(large):
         most = int(groups.counts.max(initial=0))
         raise InputError(f"no group has {FEWEST_ROWS} rows or more (the largest has {most}); a law needs that many")
-    seed = int(np.random.SeedSequence().entropy % 2**31) if options.random_state is None else int(options.random_state)
+    seed = seed_of(options.random_state)
     options = dataclasses.replace(options, random_state=seed)
     if not shared:
         return _apart(groups, options, sizes, began, errors, each or _in_turn)
@@ -208,9 +208,10 @@ def status_of(groups: Groups, fitted: np.ndarray, reason: np.ndarray, needed: in
 
 def _provenance(options: FitOptions, device: torch.device) -> dict[str, Any]:
     return {
-        "sr_accessor": __version__, "python": platform.python_version(), "torch": torch.__version__,
+        **versions(),
         "device": str(device), "random_state": options.random_state, "timeout": options.timeout,
-        "max_rounds": options.max_rounds,
+        "max_rounds": options.max_rounds, "network": None if options.network is None else str(options.network),
+        "operators": [o.name for o in vocabulary(options.operators)], **options.asked,
     }  # fmt: skip
 
 
@@ -285,11 +286,7 @@ def _searches(
 def _varying(observations: Observations) -> Observations | None:
     """The observations without features that are constant in them; None if there is no other."""
     kept = [i for i in range(len(observations.names)) if np.ptp(observations.x[:, i]) > 0]
-    if not kept:
-        return None
-    names, units = (tuple(given[i] for i in kept) for given in (observations.names, observations.units))
-    x, of_x = (a if a is None else np.ascontiguousarray(a[:, kept]) for a in (observations.x, observations.sigma_x))
-    return dataclasses.replace(observations, x=x, sigma_x=of_x, names=names, units=units)
+    return observations.with_features(kept) if kept else None
 
 
 def _quietly(observations: Observations | None, options: FitOptions) -> FitResult | None:

@@ -21,7 +21,7 @@ from sr_accessor.tables import as_labels, column, variables_of
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["Groups", "Stack", "keys_along", "keys_of", "keys_over", "take", "told_groups"]
+__all__ = ["Groups", "Stack", "keys_along", "keys_of", "keys_over", "told_groups"]
 
 #: Group labels that a message shows.
 SHOWN = 5
@@ -91,8 +91,8 @@ class Groups:
         return self._order[stop - self.counts[group] : stop]
 
     def observed(self, group: int) -> Observations:
-        """The rows of one group."""
-        return take(self.observations, self.rows(group))
+        """The rows of one group, without remarks: these were told of all rows."""
+        return dataclasses.replace(self.observations.take(self.rows(group)), dropped={}, remarks=())
 
     def stacks(self, groups: Sequence[int] | np.ndarray, device: torch.device | str = "cpu") -> list[Stack]:
         """These groups, those of equal size together, in pieces that fit the memory."""
@@ -192,14 +192,6 @@ def keys_along(sizes: Mapping[Hashable, pd.Index]) -> pd.Index:
         ((dim, index),) = sizes.items()
         return index.set_names([dim])
     return pd.MultiIndex.from_product(list(sizes.values()), names=list(sizes))
-
-
-def take(observations: Observations, rows: np.ndarray) -> Observations:
-    """Some rows of observations, without remarks: these were told of all rows."""
-    columns = ("x", "y", "sigma", "sigma_sides", "sigma_x", "sample_weight", "rows")
-    given = {name: getattr(observations, name) for name in columns}
-    some = {name: None if v is None else v[rows] for name, v in given.items()}
-    return dataclasses.replace(observations, **some, dropped={}, remarks=())
 
 
 def told_groups(code: str, keys: pd.Index, which: np.ndarray, what: str) -> list[SymRegWarning]:

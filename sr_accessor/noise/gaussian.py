@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from sr_accessor.noise.model import FLOOR, NoiseModel, least_scale
+from sr_accessor.noise.model import FLOOR, NoiseModel, least_scale, normal_like, normal_log_density
 
 __all__ = ["FLOOR", "GAUSSIAN", "Gaussian"]
 
@@ -51,7 +51,7 @@ class Gaussian(NoiseModel):
         self, y: torch.Tensor, values: torch.Tensor, sigma: torch.Tensor | None, parameters: torch.Tensor
     ) -> torch.Tensor:
         spread = self.dispersion(values, sigma, parameters)
-        return -((y - values) / spread).square() / 2 - spread.log() - math.log(2 * math.pi) / 2
+        return normal_log_density(y - values, spread)
 
     def working(
         self, y: torch.Tensor, values: torch.Tensor, sigma: torch.Tensor | None
@@ -74,8 +74,7 @@ class Gaussian(NoiseModel):
         sigma: torch.Tensor | None = None,
         parameters: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        noise = torch.randn(values.shape, generator=generator, dtype=values.dtype, device=values.device)
-        return values + self.dispersion(values, sigma, parameters) * noise
+        return values + self.dispersion(values, sigma, parameters) * normal_like(values, generator)
 
 
 GAUSSIAN = Gaussian()

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
 
-from sr_accessor.noise.model import FLOOR, NoiseModel, least_scale
+from sr_accessor.noise.model import FLOOR, NoiseModel, least_scale, normal_like, normal_log_density
 from sr_accessor.noise.newton import minimum
 
 __all__ = ["HETEROSCEDASTIC", "Heteroscedastic"]
@@ -83,7 +82,7 @@ class Heteroscedastic(NoiseModel):
         self, y: torch.Tensor, values: torch.Tensor, sigma: torch.Tensor | None, parameters: torch.Tensor
     ) -> torch.Tensor:
         spread = self.dispersion(values, sigma, parameters)
-        return -((y - values) / spread).square() / 2 - spread.log() - math.log(2 * math.pi) / 2
+        return normal_log_density(y - values, spread)
 
     def working(
         self, y: torch.Tensor, values: torch.Tensor, sigma: torch.Tensor | None
@@ -121,8 +120,7 @@ class Heteroscedastic(NoiseModel):
         sigma: torch.Tensor | None = None,
         parameters: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        noise = torch.randn(values.shape, generator=generator, dtype=values.dtype, device=values.device)
-        return values + self.dispersion(values, sigma, parameters) * noise
+        return values + self.dispersion(values, sigma, parameters) * normal_like(values, generator)
 
     def screening_sigma(self, y: torch.Tensor, sigma: torch.Tensor | None) -> torch.Tensor:
         stated = 0.1 * y.abs().median() if sigma is None else sigma  # half-way between the two extremes

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
 from scipy.special import ndtri
 
-from sr_accessor.noise.model import FLOOR, NoiseModel
+from sr_accessor.noise.model import FLOOR, NoiseModel, normal_like, normal_log_density
 from sr_accessor.noise.multiplicative import relative_sigma
 
 __all__ = ["LOGNORMAL", "Lognormal"]
@@ -37,7 +36,7 @@ class Lognormal(NoiseModel):
         self, y: torch.Tensor, values: torch.Tensor, sigma: torch.Tensor | None, parameters: torch.Tensor
     ) -> torch.Tensor:
         log, sound = self._logarithm(y, values)
-        density = -(log / parameters).square() / 2 - parameters.log() - math.log(2 * math.pi) / 2 - y.abs().log()
+        density = normal_log_density(log, parameters) - y.abs().log()
         return torch.where(sound, density, torch.where(values.isnan(), torch.nan, -torch.inf))
 
     def working(
@@ -60,8 +59,7 @@ class Lognormal(NoiseModel):
         sigma: torch.Tensor | None = None,
         parameters: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        noise = torch.randn(values.shape, generator=generator, dtype=values.dtype, device=values.device)
-        return values * (parameters * noise).exp()
+        return values * (parameters * normal_like(values, generator)).exp()
 
     def screening_sigma(self, y: torch.Tensor, sigma: torch.Tensor | None) -> torch.Tensor:
         return relative_sigma(y)

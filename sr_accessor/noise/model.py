@@ -7,6 +7,7 @@ and every other method takes them as `parameters` (B, P). It knows numbers; it d
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Hashable
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from scipy.special import ndtri
 
 from sr_accessor.errors import NoiseModelError
 
-__all__ = ["SUPPORTS", "NoiseModel", "least_scale"]
+__all__ = ["SUPPORTS", "NoiseModel", "least_scale", "normal_like", "normal_log_density"]
 
 #: Which measured values a model can describe: test of y (N,), and the words for it.
 SUPPORTS = {
@@ -197,3 +198,13 @@ def least_scale(y: torch.Tensor, sigma: torch.Tensor | None = None, floor: float
     """The smallest scale, in units of sigma if given, that residuals of an exact law are said to have: (1 or B, 1)."""
     size = torch.atleast_2d(y if sigma is None else y / sigma).square().mean(1, keepdim=True).sqrt()
     return floor * size + torch.finfo(y.dtype).tiny ** 0.5
+
+
+def normal_log_density(error: torch.Tensor, spread: torch.Tensor) -> torch.Tensor:
+    """log of the normal density at `error`, in nats; both broadcastable to (B, N), in the same unit."""
+    return -(error / spread).square() / 2 - spread.log() - math.log(2 * math.pi) / 2
+
+
+def normal_like(values: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Standard normal numbers, one for each of `values`."""
+    return torch.randn(values.shape, generator=generator, dtype=values.dtype, device=values.device)

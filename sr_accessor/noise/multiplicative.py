@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
 
-from sr_accessor.noise.model import FLOOR, NoiseModel
+from sr_accessor.noise.model import FLOOR, NoiseModel, normal_like, normal_log_density
 
 __all__ = ["MULTIPLICATIVE", "Multiplicative"]
 
@@ -35,7 +34,7 @@ class Multiplicative(NoiseModel):
         self, y: torch.Tensor, values: torch.Tensor, sigma: torch.Tensor | None, parameters: torch.Tensor
     ) -> torch.Tensor:
         spread = parameters * self._size(y, values)
-        return -((y - values) / spread).square() / 2 - spread.log() - math.log(2 * math.pi) / 2
+        return normal_log_density(y - values, spread)
 
     def working(
         self, y: torch.Tensor, values: torch.Tensor, sigma: torch.Tensor | None
@@ -65,8 +64,7 @@ class Multiplicative(NoiseModel):
         sigma: torch.Tensor | None = None,
         parameters: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        noise = torch.randn(values.shape, generator=generator, dtype=values.dtype, device=values.device)
-        return values * (1 + parameters * noise)
+        return values * (1 + parameters * normal_like(values, generator))
 
     def screening_sigma(self, y: torch.Tensor, sigma: torch.Tensor | None) -> torch.Tensor:
         return relative_sigma(y)

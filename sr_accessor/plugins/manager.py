@@ -425,7 +425,7 @@ def routes(operators: Vocabulary, network: Collection[str] | None = None) -> dic
     -------
     {operator: routes}: "screens" (functions of one argument: each screen tries it as a feature), "moves" (every
     operator, in random trees too); and of the network "native" (it writes the operator), "rewritten" (it writes the
-    definition), or "not by the network".
+    definition), "lifted" (it reads columns of the function's values), or "not by the network".
     """
     builtin_names = {o.name: o for o in catalogue().plugins[0].operators}
     told = {}
@@ -438,6 +438,8 @@ def routes(operators: Vocabulary, network: Collection[str] | None = None) -> dic
                 ways.append("native")
             elif operator.definition is not None and base_operators(operator, operators) <= set(network):
                 ways.append("rewritten")
+            elif operator.arity == 1:
+                ways.append("lifted")
             else:
                 ways.append("not by the network")
         told[operator.name] = tuple(ways)

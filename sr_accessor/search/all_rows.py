@@ -15,17 +15,23 @@ __all__ = ["on_all_rows"]
 STEPS, SNAP_STEPS = 4, 2
 #: Laws of the shortest descriptions whose literals are freed; then numbers of the one shortest are snapped.
 MOST_FREED = 2
+#: Laws times rows that a front keeps in a hurry: 0.6 s until the result is there (1,000,000 rows, 2 laws; 2026-11-21).
+MOST_IN_A_HURRY = 2_000_000
 
 
 def on_all_rows(front: Front, data: Data, given: Given, *, hurry: bool = False) -> Front:
     """The front as all rows see it; the mean alone where no law has a value in every row.
 
     What some rows could not tell from a simple number, all may: the literals of the shortest laws are freed too. And a
-    law that was too long for some rows may now pay. In a `hurry` the constants stay as some rows gave them.
+    law that was too long for some rows may now pay. In a `hurry` the constants stay as some rows gave them, and of many
+    laws on many rows only the shortest descriptions are kept.
     """
+    order = torch.argsort(front.description_length, stable=True)
     if hurry:
-        return _front(score(front.expressions, data, front.origins), front, data, given)
-    short = torch.argsort(front.description_length, stable=True)[:MOST_FREED]
+        kept = order[: max(1, MOST_IN_A_HURRY // len(data))].sort().values
+        origins = tuple(front.origins[i] for i in kept.tolist())
+        return _front(score(front.expressions[kept], data, origins), front, data, given)
+    short = order[:MOST_FREED]
     candidates = concatenate([front.expressions, front.expressions[short].freed()])
     origins = front.origins + tuple(front.origins[i] for i in short.tolist())
     scored = score(refit(candidates, data, steps=STEPS).expressions, data, origins)

@@ -18,7 +18,10 @@ from sr_accessor.expressions.build import monomials, writable
 from sr_accessor.expressions.evaluate import evaluate
 from sr_accessor.expressions.vocabulary import Vocabulary
 
-__all__ = ["Library", "build_library", "effective_points", "extend", "least_points", "monomial_exponents"]
+__all__ = [
+    *("Library", "build_library", "effective_points", "extend", "extend_by_monomials", "least_points"),
+    "monomial_exponents",
+]
 
 
 #: Variables as exponents of others are tried up to so many variables.
@@ -188,6 +191,14 @@ def extend(library: Library, expressions: Expressions, x: torch.Tensor) -> Libra
     """The library with more sub-expressions (of a draft, a guess), where they are sound and new."""
     scaled = library.values / library.values.abs().amax(1, keepdim=True)
     more, _ = keep_sound(_rows(expressions, x), torch.sort(value_hash(scaled)).values)
+    return _stack([library, more])
+
+
+def extend_by_monomials(library: Library, exponents: torch.Tensor, x: torch.Tensor, vocabulary: Vocabulary) -> Library:
+    """The library with more monomials (M, D), where they can be written, are sound and new."""
+    scaled = library.values / library.values.abs().amax(1, keepdim=True)
+    rows = _monomial_rows(exponents[writable(exponents, vocabulary)], x, vocabulary)
+    more, _ = keep_sound(rows, torch.sort(value_hash(scaled)).values)
     return _stack([library, more])
 
 

@@ -22,12 +22,14 @@ import torch
 from sr_accessor.decoding.draft import draft, subexpressions
 from sr_accessor.expressions.batch import Expressions, concatenate, constant, literal, variable
 from sr_accessor.expressions.build import linear_combination, monomials, writable
+from sr_accessor.expressions.definitions import lifted, unlifted
 from sr_accessor.expressions.description import structure_bits
 from sr_accessor.expressions.evaluate import evaluate
 from sr_accessor.expressions.jacobian import jacobian
 from sr_accessor.expressions.rewrite import simplify_batch
 from sr_accessor.expressions.vocabulary import Vocabulary
 from sr_accessor.noise.gaussian import GAUSSIAN
+from sr_accessor.plugins.manager import routes
 from sr_accessor.prior.examples import sample_expressions
 from sr_accessor.refinement.solution import Refined
 from sr_accessor.search.constants import name_numbers
@@ -36,7 +38,7 @@ from sr_accessor.search.front import Front
 from sr_accessor.search.given import Given
 from sr_accessor.search.guesses import parts_of, refine_guesses
 from sr_accessor.search.kernels import Kernels, build_kernels, sharp_kernels, written
-from sr_accessor.search.library import Library, build_library, extend
+from sr_accessor.search.library import Library, build_library, extend, extend_by_monomials
 from sr_accessor.search.moves import offspring
 from sr_accessor.search.power_screens import (
     log_law,
@@ -46,6 +48,7 @@ from sr_accessor.search.power_screens import (
     screen_power,
     screen_powers,
 )
+from sr_accessor.search.ridges import ridges
 from sr_accessor.search.rows import linear_rows, sharp_rows
 from sr_accessor.search.screens import (
     screen_chain,
@@ -112,7 +115,7 @@ MOST_FACTORS, MOST_SECOND, MOST_SPAN, MOST_BASE = 1000, 2500, 60, 30
 #: Kernels of one family that are proposed, alone and in pairs, and of all.
 EACH_KERNEL, MOST_KERNELS, EACH_PAIRED, MOST_PAIRED = 6, 60, 60, 2500
 #: Views in which chains are joined.
-CHAINED = ("y", "y²", "1/y", "1/y²")
+CHAINED = ("y", "y²", "1/y", "1/y²", "log y", "log(1/y−1)")
 #: Up to so many variables the grids of kernels are fine; and kernels are tried times each variable.
 FEW_VARIABLES, MOST_TIMES = 1, 5
 #: Up to so many variables the rest of a separable law is searched for kernels.
@@ -169,12 +172,17 @@ class Workspace:
         return self._guessed(build_library(self.screen.x, self.vocabulary, count=2500))
 
     def _guessed(self, library: Library) -> Library:
-        """The library with the sub-expressions of guesses, first."""
-        if self.given.guesses is None:
-            return library
-        more = extend(library, parts_of(self.given.guesses), self.screen.x)
+        """The library with the groups that the surface y(x) shows, and the sub-expressions of guesses, first."""
+        more = extend_by_monomials(library, self.ridges, self.screen.x, self.vocabulary)
+        if self.given.guesses is not None:
+            more = extend(more, parts_of(self.given.guesses), self.screen.x)
         index = torch.arange(len(more), device=more.values.device)
         return more[torch.cat([index[len(library) :], index[: len(library)]])]
+
+    @cached_property
+    def ridges(self) -> torch.Tensor:
+        """(M, D) exponents of groups that y may depend on through a function."""
+        return ridges(self.wide.x, self.wide.y)
 
     @cached_property
     def rough(self) -> Scored:
@@ -375,34 +383,33 @@ def _plan(work: Workspace) -> list[tuple[str, Callable[[SearchState, torch.Gener
     """
     usable = {v.name for v in VIEWS if v.usable(work.screen.y, work.vocabulary)}
     sums = [v for v in ("y", "y²", "1/y") if v in usable]
-    separable = work.dimensions > 1
-    plan = [
-        ("linear and power laws", _propose_simple),
-        ("dictionaries", _dictionaries(("y", "1/y", "y²", "log y"))),
-        ("power × feature, small library", _power("small", False)),
-        ("pairs of factors", _log_pairs(False)),
-        ("power × feature, small library, around the best fit", _power("small", True)),
-        *[("without separable variables: small library", _separated(SMALL_ROUNDS))] * separable,
-        ("pairs, y", _pairs("y", False)),
-        ("chains", _chains),
-        ("products, y", _products("y", False)),
-        ("factors, y", _factors("y", False)),
-        ("power × feature, large library, first half", _power("large", False, 0)),
-        ("power × feature, large library, second half", _power("large", False, 1)),
-        ("pairs, 1/y", _pairs("1/y", False)),
-        *[("without separable variables: pairs", _separated(PAIR_ROUNDS))] * separable,
-        *[("without separable variables: products, factors, ratios", _separated(PRODUCT_ROUNDS))] * separable,
-        ("power × feature, large library, around the best fit, first half", _power("large", True, 0)),
-        ("power × feature, large library, around the best fit, second half", _power("large", True, 1)),
-        ("pairs of factors, around the best fit", _log_pairs(True)),
-        ("network", _drafts),  # easy laws are found by now, noisy ones too: it costs 0.3 s and finds other kinds
-    ]
-    single = [("kernels", _kernels(("y", "1/y", "log y"))), ("ratios", _ratios(("y", "y²"), MOST_RATIO // 4))]
-    double = [("pairs of kernels", _pairs_of_kernels), ("kernels of residuals", _propose_kernels_of_residuals)]
-    # Curves: ratios, peaks, waves and decays are what laboratories measure. Many variables: groups come first.
-    first, then = {1: (2, 8), 2: (6, 14)}.get(work.dimensions, (12, 14))
-    for place, pair in ((first, single), (then, double)):
-        plan[place:place] = pair
+    rounds = {
+        "linear and power laws": _propose_simple,
+        "dictionaries and ratios": _together(
+            _dictionaries(("y", "1/y", "y²", "log y", "log(1/y−1)")), _ratios(("y", "y²"), MOST_RATIO // 4)
+        ),
+        "power × feature, small library": _power("small", False),
+        "power × feature, small library, around the best fit": _power("small", True),
+        "pairs of factors": _log_pairs(False),
+        "pairs of factors, around the best fit": _log_pairs(True),
+        "separated: small library": _separated(SMALL_ROUNDS),
+        "separated: pairs": _separated(PAIR_ROUNDS),
+        "separated: products and factors": _separated(PRODUCT_ROUNDS),
+        "pairs, y": _pairs("y", False),
+        "pairs, 1/y": _pairs("1/y", False),
+        "chains": _chains,
+        "products, y": _products("y", False),
+        "factors, y": _factors("y", False),
+        "kernels": _kernels(("y", "1/y", "log y")),
+        "pairs of kernels": _pairs_of_kernels,
+        "kernels of residuals": _propose_kernels_of_residuals,
+        "power × feature, large library, first half": _power("large", False, 0),
+        "power × feature, large library, second half": _power("large", False, 1),
+        "power × feature, large library, around the best fit, first half": _power("large", True, 0),
+        "power × feature, large library, around the best fit, second half": _power("large", True, 1),
+        "network": _drafts,  # easy laws are found by now, noisy ones too: it costs 0.3 s and finds other kinds
+    }
+    plan = [(name, rounds[name]) for name in ORDER[min(work.dimensions, len(ORDER))]]
     plan += [(f"products, {v}", _products(v, False)) for v in sums[1:2]]
     plan += [(f"factors, {v}", _factors(v, False)) for v in sums[1:]]
     plan += [(f"pairs, {v}", _pairs(v, False)) for v in LINEAR_VIEWS[2:]]
@@ -416,6 +423,64 @@ def _plan(work: Workspace) -> list[tuple[str, Callable[[SearchState, torch.Gener
 #: Views whose logarithm is screened for power laws, and views screened for sums.
 LOG_VIEWS = ("y", "1/y−1", "y−1", "y+1", "1−y²", "sin y", "cos y", "exp y")
 LINEAR_VIEWS = ("y", "1/y", "y²", "log y", "√y", "1/y²", "exp y")
+
+
+#: The first rounds by the number of variables, the last entry for as many and more; two and two of them run beside each
+#: other. Of curves, ratios, peaks, waves and decays are what laboratories measure; of many variables groups come first.
+_LARGE = tuple(
+    f"power × feature, large library, {part}"
+    for part in ("first half", "second half", "around the best fit, first half", "around the best fit, second half")
+)
+_FIRST = ("linear and power laws", "dictionaries and ratios")
+ORDER = {
+    1: (
+        *_FIRST,
+        *("kernels", "power × feature, small library"),
+        *("pairs, y", "pairs of factors"),
+        *("pairs of kernels", "kernels of residuals"),
+        *("power × feature, small library, around the best fit", "chains"),
+        *("products, y", "factors, y"),
+        *_LARGE[:2],
+        *("network", "pairs, 1/y"),
+        *_LARGE[2:],
+        "pairs of factors, around the best fit",
+    ),
+    2: (
+        *_FIRST,
+        *("power × feature, small library", "pairs of factors"),
+        *("kernels", "separated: small library"),
+        *("power × feature, small library, around the best fit", "chains"),
+        *("pairs, y", "products, y"),
+        *("factors, y", "separated: pairs"),
+        *_LARGE[:2],
+        *("pairs of kernels", "kernels of residuals"),
+        *("network", "pairs, 1/y"),
+        *("pairs of factors, around the best fit", "separated: products and factors"),
+        *_LARGE[2:],
+    ),
+    3: (
+        *_FIRST,
+        *("power × feature, small library", "pairs of factors"),
+        *("power × feature, small library, around the best fit", "separated: small library"),
+        *("pairs, y", "chains"),
+        *("products, y", "factors, y"),
+        *_LARGE[:2],
+        *("separated: pairs", "separated: products and factors"),
+        *("kernels", "pairs, 1/y"),
+        *("network", "pairs of factors, around the best fit"),
+        *("pairs of kernels", "kernels of residuals"),
+        *_LARGE[2:],
+    ),
+}
+
+
+def _together(*proposals: Callable[[SearchState, torch.Generator], list[Proposal]]):
+    """Several short rounds as one."""
+
+    def propose(state: SearchState, generator: torch.Generator) -> list[Proposal]:
+        return [found for one in proposals for found in one(state, generator)]
+
+    return propose
 
 
 def _view(name: str) -> View:
@@ -698,9 +763,9 @@ def _chains(state: SearchState, generator: torch.Generator) -> list[Proposal]:
 
 
 #: Rounds of the plan that are repeated without the separable variables, by their names.
-SMALL_ROUNDS = ("linear and power laws", "dictionaries", "power × feature, small library", "kernels")
+SMALL_ROUNDS = (*_FIRST, "power × feature, small library", "kernels")
 PAIR_ROUNDS = ("linear and power laws", "pairs, y", "pairs of kernels", "pairs of factors", "chains")
-PRODUCT_ROUNDS = ("linear and power laws", "products, y", "factors, y", "ratios")
+PRODUCT_ROUNDS = ("linear and power laws", "products, y", "factors, y")
 
 
 def _separated(names: Sequence[str]):
@@ -771,10 +836,16 @@ def _drafts(state: SearchState, generator: torch.Generator) -> list[Proposal]:
 def _drafted(
     work: Workspace, x: torch.Tensor, y: torch.Tensor, samples: int, generator: torch.Generator
 ) -> Expressions:
+    """What the network writes for x; and for x beside columns of the operators that it can neither write nor spell."""
     model = work.network()
     own = torch.Generator(device=model.device).manual_seed(int(torch.randint(2**31, (1,), generator=generator)))
-    written = draft(model, x, y, vocabulary=work.vocabulary, generator=own, samples=samples)
-    return written.expressions.to(work.data.y.device)
+    asked = {"vocabulary": work.vocabulary, "generator": own, "samples": samples}
+    written = draft(model, x, y, **asked).expressions
+    ways, room = routes(work.vocabulary, model.config.operators), model.config.variables - x.shape[1]
+    wide, columns = lifted(x, work.vocabulary, [name for name in ways if "lifted" in ways[name]], max(0, room))
+    if len(columns):
+        written = concatenate([written, unlifted(draft(model, wide, y, **asked).expressions, columns, x.shape[1])])
+    return written.to(work.data.y.device)
 
 
 def _propose_drafts_of_residuals(state: SearchState, generator: torch.Generator) -> list[Proposal]:
@@ -1005,9 +1076,11 @@ def _polish(proposals: Sequence[Proposal], work: Workspace, known: float) -> Sco
     hopeful = scored.description_length - snap_savings(scored) < known
     close = order[hopeful[order]][:MOST_SNAPPED]
     if len(close) and given.template is None:
-        absorbed = simplify_batch(scored.expressions[close], absorb=True)
-        scaled = score(absorbed, data, tuple(scored.origins[i] for i in close.tolist()))
-        final = stack([snap(stack([scored[close], scaled]), data), scored[order]])
+        ways = concatenate([simplify_batch(scored.expressions[close], scales=way) for way in ("outward", "inward")])
+        every = concatenate([scored.expressions[close], ways])
+        kept = _distinct(every)
+        tried = score(every[kept], data, tuple(scored.origins[i] for i in close.repeat(3)[kept].tolist()))
+        final = stack([snap(tried, data), scored[order]])
     elif len(close):
         final = stack([snap(scored[close], data), scored[order]])
     else:

@@ -15,6 +15,7 @@ from sr_accessor.training.stream import BATCH_POINTS
 from sr_accessor.training.train import CLIP, Budget, Intervals, make_plan, train
 from sr_accessor.transformer import checkpoint
 from sr_accessor.transformer.config import PRESETS
+from sr_accessor.writing import write_whole
 
 __all__ = ["commands", "main"]
 
@@ -116,7 +117,7 @@ def pair(steps, out, device, threads, validation, progress) -> None:
         if outcome.reason == "asked":
             break
         place = out / f"paper-{targets}.safetensors"
-        checkpoint.write_whole(place, [outcome.weights.read_bytes()])
+        write_whole(place, outcome.weights.read_bytes())
         click.echo(f"{outcome.counters.examples:,} examples, {outcome.counters.seconds:,.0f} s; weights in {place}")
 
 

@@ -24,7 +24,7 @@ from torch import nn
 from sr_accessor.errors import InputError, LoadError
 from sr_accessor.training.distributed import World
 from sr_accessor.training.stream import Position, Prepared
-from sr_accessor.transformer.checkpoint import write_whole
+from sr_accessor.writing import write_whole
 
 __all__ = [
     "Counters",
@@ -211,7 +211,7 @@ def trim_log(folder: Path, step: int) -> None:
 
 # ---------------------------------------------------------------------- files
 def _write_text(path: Path, text: str) -> None:
-    write_whole(path, [text.encode()])
+    write_whole(path, text.encode())
 
 
 def _write_tensors(path: Path, tensors: Mapping[str, torch.Tensor], rest: Any) -> None:
@@ -219,7 +219,7 @@ def _write_tensors(path: Path, tensors: Mapping[str, torch.Tensor], rest: Any) -
     from safetensors.torch import save as serialise
 
     on_cpu = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
-    write_whole(path, [serialise(on_cpu, metadata={_KEY: json.dumps(rest)})])
+    write_whole(path, serialise(on_cpu, metadata={_KEY: json.dumps(rest)}))
 
 
 def _read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], Any]:

@@ -38,7 +38,7 @@ from sr_accessor.transformer import checkpoint
 from sr_accessor.transformer.config import preset
 from sr_accessor.transformer.model import Transformer, build, cross_entropy, with_operators, with_targets
 from sr_accessor.transformer.tokenizer import Tokenizer, layout
-from sr_accessor.version import __version__
+from sr_accessor.version import versions
 
 __all__ = ["EPOCH", "Budget", "Intervals", "Outcome", "make_plan", "saturated", "train"]
 
@@ -464,8 +464,7 @@ def export(model: Transformer, plan: Plan, counters: Counters, world: World, fol
         "device": _device_name(world.device),
         "processes": world.size,
         "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
-        "sr_accessor": __version__,
+        **versions(),
     }
     path = folder / "network.safetensors"
     checkpoint.save(model, path, provenance=provenance, dtype=torch.float16)

@@ -8,7 +8,6 @@ executed. Operators are stored by name; `tokenizer.Tokenizer` maps them to the i
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
 import math
 import os
@@ -24,6 +23,7 @@ import torch
 from sr_accessor.errors import LoadError, ModelIntegrityError, ModelNotFoundError, nearest
 from sr_accessor.transformer.config import TransformerConfig
 from sr_accessor.transformer.model import Transformer
+from sr_accessor.writing import write_whole
 
 __all__ = [
     "SUMS",
@@ -37,7 +37,6 @@ __all__ = [
     "read_sums",
     "save",
     "shard",
-    "write_whole",
 ]
 
 FORMAT = 1
@@ -98,7 +97,7 @@ def save(
         "sha256": hashlib.sha256(_data(serialise(tensors))).hexdigest(),
     }
     content = serialise(tensors, metadata={_KEY: json.dumps(header)})
-    write_whole(Path(path), [content])
+    write_whole(path, content)
     return hashlib.sha256(content).hexdigest()
 
 
@@ -161,17 +160,15 @@ def load(
     return Checkpoint(model.eval(), header["provenance"], found)
 
 
-def folders() -> tuple[Path, ...]:
+def folders() -> tuple[Path, Path]:
     """Where names are looked for: the bundled networks, then the user's.
 
     The user's are in `$SR_ACCESSOR_MODELS` where that is set; else in the folder for data of programs that the
-    operating system has, e.g. ~/.local/share/sr_accessor/models, if platformdirs is installed.
+    operating system has, e.g. ~/.local/share/sr_accessor/models.
     """
     stated = os.environ.get(ENVIRONMENT)
     if stated:
         return _WEIGHTS, Path(stated)
-    if importlib.util.find_spec("platformdirs") is None:
-        return (_WEIGHTS,)
     from platformdirs import user_data_path
 
     return _WEIGHTS, user_data_path("sr_accessor", appauthor=False) / "models"
@@ -267,7 +264,7 @@ def shard(path: str | Path, size: int) -> list[Path]:
         raise LoadError(f"shard size {size} bytes must be positive and give at most 999 pieces, not {count}")
     pieces = [path.with_name(f"{path.name}.{i:03d}-of-{count:03d}") for i in range(count)]
     for i, piece in enumerate(pieces):
-        write_whole(piece, [content[i * size : (i + 1) * size]])
+        write_whole(piece, content[i * size : (i + 1) * size])
     return pieces
 
 
@@ -317,18 +314,3 @@ def _parse(text: bytes, path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise LoadError(f"{path}: its header is not a JSON object")
     return value
-
-
-def write_whole(path: Path, chunks: Iterable[bytes]) -> None:
-    """Write beside the target and rename, so that a kill leaves the old file or the new one, readable by others."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    with open(beside, "wb", opener=lambda name, flags: os.open(name, flags, 0o644)) as file:  # less the umask
-        try:
-            for chunk in chunks:
-                file.write(chunk)
-            file.flush()
-            os.fsync(file.fileno())
-            os.replace(beside, path)
-        except BaseException:
-            beside.unlink()
-            raise

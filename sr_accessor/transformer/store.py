@@ -10,7 +10,6 @@ import torch
 
 from sr_accessor.errors import InputError, LoadError, ModelIntegrityError
 from sr_accessor.transformer.checkpoint import (
-    ENVIRONMENT,
     SUMS,
     Checkpoint,
     file_sha256,
@@ -18,9 +17,9 @@ from sr_accessor.transformer.checkpoint import (
     folders,
     read_header,
     read_sums,
-    write_whole,
 )
 from sr_accessor.transformer.checkpoint import load as load_checkpoint
+from sr_accessor.writing import write_whole
 
 __all__ = ["add", "list", "load"]
 
@@ -55,25 +54,22 @@ def add(path: str | Path, name: str | None = None) -> Path:
 
     Raises
     ------
-    InputError : a name that cannot be, or of a bundled network; or there is no folder for users.
+    InputError : a name that cannot be, or of a bundled network.
     ModelNotFoundError, ModelIntegrityError, LoadError : as `load`.
     """
     path = find(path)
     name = path.stem if name is None else name
-    bundled, *own = folders()
+    bundled, folder = folders()
     if _NAME.match(name) is None:
         raise InputError(f"{name!r} cannot be a network's name; use letters, digits, '.', '-' and '_'")
     if (bundled / f"{name}.safetensors").exists():
         raise InputError(f"{name!r} is a bundled network; choose another name")
-    if not own:
-        raise InputError(f"there is no folder for your networks; set {ENVIRONMENT}, or pip install platformdirs")
     load_checkpoint(path)  # whole and ours, before it gets a name
-    (folder,) = own
     folder.mkdir(parents=True, exist_ok=True)
     place = folder / f"{name}.safetensors"
-    write_whole(place, [path.read_bytes()])
+    write_whole(place, path.read_bytes())
     sums = read_sums(folder) | {place.name: file_sha256(place)}
-    write_whole(folder / SUMS, ["".join(f"{sums[file]}  {file}\n" for file in sorted(sums)).encode()])
+    write_whole(folder / SUMS, "".join(f"{sums[file]}  {file}\n" for file in sorted(sums)).encode())
     return place
 
 
@@ -84,7 +80,7 @@ def list() -> pd.DataFrame:
     not the numbers, which `load` checks.
     """
     rows = {}
-    for folder, origin in zip(folders(), ("bundled", "user"), strict=False):
+    for folder, origin in zip(folders(), ("bundled", "user"), strict=True):
         for path in sorted(folder.glob("*.safetensors")):
             rows.setdefault(path.stem, {"origin": origin, **_facts(path), "path": str(path)})
     columns = ["origin", "writes", "prior", "examples", "operators", "variables", "megabytes", "status", "path"]

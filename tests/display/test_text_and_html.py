@@ -120,13 +120,20 @@ def test_copies_are_folded_whole_and_escaped():
     code = {"Python": 'def law(a):\n    return a<b & "$x$"', "C": "x" * 10_000}
     made = html.page("", "", "", FRONT, PARAMS, pd.DataFrame(), {}, [], {}, {}, code)
     assert "<summary>Copy as Python</summary>" in made and "return a&lt;b &amp; &quot;<span>&#36;</span>x" in made
-    assert "10,000 characters are too many" in made and "xxx" not in made
+    assert "10,000 characters are too many to show here; .best.to(...)" in made and "xxx" not in made
+    assert "Copy as JSON" not in made
+    made = html.page("", "", "", FRONT, PARAMS, pd.DataFrame(), {}, [], {}, {}, None, '{"target": "<x>"}')
+    assert "<summary>Copy as JSON</summary>" in made and "{&quot;target&quot;: &quot;&lt;x&gt;&quot;}" in made
 
 
 def test_page_stays_small_whatever_the_front():
-    long = pd.concat([FRONT] * 500, ignore_index=True)
-    made = page(long, warnings=["W: " + "long " * 1000] * 1000)
-    assert len(made.encode()) < 150_000 and "and 940 more rows" in made
+    long = pd.concat([FRONT] * 500, ignore_index=True).assign(equation="x*y + " * 50)
+    pictures = {"Pareto front": b"." * 55_000}
+    made = html.page(
+        "y = x", "y = x", "", long, PARAMS, pd.DataFrame(), {"rows": 3}, ["W: " + "long " * 1000] * 1000, {"seed": 1},
+        pictures, {f"form {i}": "x" * 2000 for i in range(7)}, "{" * 20_000,
+    )  # fmt: skip
+    assert len(made.encode()) < 150_000 and "and 960 more rows" in made
 
 
 def test_pages_balance():

@@ -207,9 +207,10 @@ def test_reach_of_heads():
 
 
 def test_figure3_command(weights, tmp_path):
-    options = ["figure3", "--network", str(weights / "e2e.safetensors"), "--out", str(tmp_path / "f.csv")]
-    done = CliRunner().invoke(commands, [*options, "--plot", str(tmp_path / "f.png"), "--points", "12"])
+    options = ["figure3", "--network", str(weights / "e2e.safetensors"), "--points", "12"]
+    options += ["--out", str(tmp_path / "f.csv"), "--plot", str(tmp_path / "f.png")]
+    done = CliRunner().invoke(commands, options)
     assert done.exit_code == 0, done.output
     assert len(pd.read_csv(tmp_path / "f.csv")) == 2 and (tmp_path / "f.png").read_bytes().startswith(b"\x89PNG")
-    refused = CliRunner().invoke(commands, [*options, "--range", "0", "9", "--points", "12"])
+    refused = CliRunner().invoke(commands, [*options, "--range", "0", "9"])
     assert "has no value at 0" in str(refused.exception)

@@ -2,10 +2,12 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ from click.testing import CliRunner
 
 import sr_accessor as sr
 from sr_accessor.frontends.cli import main
+from sr_accessor.frontends.cli_machine import EXTRAS, REQUIRED
 from sr_accessor.frontends.exit_codes import BAD_INPUT, INTERRUPTED, NO_MODEL, NOTHING_FOUND
 
 ROOT = Path(__file__).parents[2]
@@ -259,6 +262,18 @@ def test_models_and_missing_weights(symreg, law, monkeypatch, tmp_path):
     assert "default: ok" in told and "mine: " in told
     done = symreg("fit", "data.csv", "--y", "F", "--x", "m", "--network", "none-such", code=NO_MODEL)
     assert "none-such" in done.stderr
+
+
+def test_doctor_knows_the_dependencies_and_the_extras():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+    def names(given):
+        return {re.match("[a-zA-Z0-9_-]+", text)[0] for text in given}
+
+    assert set(REQUIRED) == names(project["dependencies"])
+    offered = {extra: names(given) for extra, given in project["optional-dependencies"].items()}
+    assert offered.keys() - {"test", "all", "peers"} == EXTRAS.keys() - {"lmfit"}
+    assert all(offered[extra] <= set(brought) for extra, brought in EXTRAS.items() if extra in offered)
 
 
 def test_doctor(symreg):

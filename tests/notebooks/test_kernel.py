@@ -40,6 +40,46 @@ def press():  # what the kernel does when a front end sends a click
 """
 
 
+#: Seconds of the processor: until the first law is drawn, of all drawing, of the whole fit; then of each click.
+MEASURE = """
+import json
+from sr_accessor.display import progress
+spent, first, whole, clicks = [], [], [], []
+
+def timed(tick):
+    def outer(panel):
+        before = time.thread_time()
+        tick(panel)
+        spent.append(time.thread_time() - before)
+        if panel.law.value and not first:
+            first.extend([time.thread_time(), time.perf_counter() - began])
+    return outer
+
+def ended(end):
+    def outer(panel, outcome):
+        whole.append(time.thread_time())
+        end(panel, outcome)
+    return outer
+
+progress.Panel.tick, progress.Panel.end = timed(progress.Panel.tick), ended(progress.Panel.end)
+began = time.perf_counter()
+result = frame.symreg.fit("y", timeout=3, random_state=0)
+panel = result.explore()
+
+def click(part, name, value):
+    before = time.thread_time()
+    setattr(part, name, value)
+    clicks.append(time.thread_time() - before)
+
+for row in range(len(result)):
+    click(panel.front, "value", row)
+for tab in (1, 2, 3, 4, 0):
+    click(panel.tabs, "selected_index", tab)
+for slider in panel.sliders.values():
+    click(slider, "value", slider.max)
+print(json.dumps({"first": first, "drawing": sum(spent), "fit": whole[0], "clicks": clicks}))
+"""
+
 FIT = 'frame.symreg.fit("y", max_rounds=2, random_state={})'
 
 CELLS = {
@@ -56,6 +96,7 @@ CELLS = {
     'result = frame.symreg.fit("y", timeout=600, random_state=0)',
     "kept": "print(result.status, result.provenance['rounds'] > 0)",
     "threads": "print([t.name for t in threading.enumerate() if 'symreg' in t.name])",
+    "measured": MEASURE,
     "awaited": f"print((await {FIT.format(0).replace('max', 'background=True, max')}).status)",
 }
 
@@ -82,6 +123,18 @@ def test_the_panel_gives_way_to_the_result(outputs):
     assert "widget-view" not in json.dumps(outputs) and outputs["left"][0].text == "0\n"
 
 
+def test_nbconvert_keeps_the_result(outputs, tmp_path):
+    path = tmp_path / "shown.ipynb"
+    cell = nbformat.v4.new_code_cell(CELLS["shown"], outputs=outputs["shown"])
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), path)
+    command = [sys.executable, "-m", "nbconvert", "--to", "html", str(path)]
+    subprocess.run(command, check=True, timeout=120, capture_output=True)
+    made, shown = path.with_suffix(".html").read_text(encoding="utf-8"), outputs["shown"][0].data["text/html"]
+    for part in ("<details", "<table", "data:image/png;base64,", "$$"):
+        assert made.count(part) >= shown.count(part) > 0
+    assert "<b>z</b>" not in made
+
+
 def test_a_result_that_is_the_cells_value_is_shown_once(outputs):
     first, second = outputs["value"]
     assert first.data["text/html"] == "" and second.output_type == "execute_result" and set(second.data) == RESULT
@@ -95,6 +148,18 @@ def test_a_failed_fit_says_so_in_place(outputs):
 def test_stopping(outputs):
     assert outputs["stopped"][0].text == "interrupted True True\n" and outputs["pressed"] == []
     assert outputs["kept"][0].text == "interrupted True\n" and outputs["threads"][0].text == "[]\n"
+
+
+def test_what_is_seen_and_pressed_is_answered_soon(outputs):
+    told = json.loads(outputs["measured"][-1].text)
+    clicks = sorted(told["clicks"])
+    print(
+        f"first law after {told['first'][0]:.2f} s of the processor ({told['first'][1]:.2f} s on the clock); drawing "
+        f"{told['drawing'] / told['fit']:.1%} of the fit; {len(clicks)} clicks, median "
+        f"{1e3 * clicks[len(clicks) // 2]:.0f} ms, slowest {1e3 * clicks[-1]:.0f} ms"
+    )
+    assert told["first"][0] < 2 and told["drawing"] < 0.03 * told["fit"]
+    assert clicks[len(clicks) // 4] < 0.2  # a busy core takes twice the time for the same
 
 
 def test_a_handle_is_awaited_in_a_cell(outputs):

@@ -11,7 +11,7 @@ from sr_accessor.expressions.text import to_text
 from sr_accessor.expressions.vocabulary import Vocabulary
 from sr_accessor.noise.gaussian import GAUSSIAN
 from sr_accessor.refinement import pieces
-from sr_accessor.search import selection
+from sr_accessor.search import all_rows, selection
 from sr_accessor.search.all_rows import on_all_rows
 from sr_accessor.search.constraints import Admission
 from sr_accessor.search.given import Given
@@ -98,3 +98,15 @@ def test_only_what_was_asked_for_is_kept():
     admission = Admission.bind(Constraints(require=["b"]), (), VOCABULARY, NAMES, data.x, data.y)
     front = on_all_rows(front_of(y, "0.9*a", "0.8*a + 0.1*b"), data, Given(admission))
     assert all("b" in text for text in to_text(front.expressions, NAMES)) and len(front)
+
+
+def test_a_hurry_keeps_the_constants_and_the_shortest_descriptions(monkeypatch):
+    y = 0.7312 * X[:, 0] * X[:, 1] + 0.1 * EPSILON
+    data, front = Data(X, y, None, GAUSSIAN), front_of(y, "0.5*a*b", "0.5*a")
+    before = to_text(front.expressions, NAMES)
+    assert to_text(on_all_rows(front, data, Given(), hurry=True).expressions, NAMES) == before and len(before) == 2
+    monkeypatch.setattr(all_rows, "MOST_IN_A_HURRY", len(y))
+    few = on_all_rows(front, data, Given(), hurry=True)
+    assert to_text(few.expressions, NAMES) == [before[int(front.description_length.argmin())]]
+    again = score(few.expressions, data, few.origins)
+    torch.testing.assert_close(few.loss, again.loss)
