@@ -4,8 +4,7 @@
     ├── InputError (ValueError)          the data or an option cannot be used
     │   ├── MissingDataError             missing values where none are allowed
     │   ├── SigmaError                   error bars that are not positive numbers, or do not fit the data
-    │   ├── UnitError                    a unit that is not understood or cannot be
-    │   └── ChunkError                   a dask dimension that must be one chunk
+    │   └── UnitError                    a unit that is not understood or cannot be
     ├── ColumnError (KeyError)           no such column
     ├── OptionError (TypeError)          no such keyword, or a keyword of the wrong kind
     ├── UnknownNameError (LookupError)   no operator, vocabulary, noise model or rule of that name
@@ -31,7 +30,6 @@ import difflib
 from collections.abc import Hashable, Iterable
 
 __all__ = [
-    "ChunkError",
     "ColumnError",
     "DeviceError",
     "InputError",
@@ -73,10 +71,6 @@ class SigmaError(InputError):
 
 class UnitError(InputError):
     """A unit that is not understood, or that no law can have."""
-
-
-class ChunkError(InputError):
-    """A dask dimension that must be one chunk."""
 
 
 class ColumnError(SymRegError, KeyError):
@@ -125,7 +119,10 @@ class ParseError(SymRegError, SyntaxError):
         shown = "".join(c if c.isprintable() else " " for c in text[start : position + 40])
         caret = f"\n  {shown}\n  {' ' * (position - start)}^" if text else ""
         super().__init__(f"{message}{caret}")
-        self.text_given, self.position = text, position
+        self.message, self.text_given, self.position = message, text, position
+
+    def __reduce__(self) -> tuple:  # see SymRegWarning
+        return ParseError, (self.message, self.text_given, self.position)
 
 
 class LoadError(SymRegError, ValueError):
@@ -160,6 +157,9 @@ class SymRegWarning(UserWarning):
     def __init__(self, code: str, message: str):
         super().__init__(f"{code}: {message}")
         self.code, self.message = code, message
+
+    def __reduce__(self) -> tuple:  # the warning itself holds one text, and travels between processes
+        return SymRegWarning, (self.code, self.message)
 
 
 def nearest(name: Hashable, known: Iterable[Hashable], *, shown: int = 10) -> str:

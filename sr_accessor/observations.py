@@ -34,6 +34,7 @@ from sr_accessor.tables import (
     column,
     frame_from,
     is_label,
+    is_quantity,
     is_xarray,
     kind_of,
     label_problems,
@@ -45,12 +46,24 @@ from sr_accessor.tables import (
     unit_of,
     variables_of,
 )
-from sr_accessor.units import parse_unit
+from sr_accessor.units import Unit, parse_unit, pint_text
 
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["FEWEST_ROWS", "Inputs", "Observations", "conversion", "inputs_of"]
+__all__ = [
+    "FEWEST_ROWS",
+    "SIDES",
+    "Inputs",
+    "Observations",
+    "beside_roles",
+    "check_sigma",
+    "conversion",
+    "factors_of",
+    "inputs_of",
+    "read_beside",
+    "role_of",
+]
 
 #: Fewer points than this fit a straight line whatever was measured.
 FEWEST_ROWS = 3
@@ -181,6 +194,7 @@ class Observations:
         absolute_sigma: bool | None = None,
         sample_weight: Any = None,
         nan_policy: str = "omit",
+        keep_constant: bool = False,
     ) -> Observations:
         """Columns of a frame, which stays as it is.
 
@@ -195,6 +209,7 @@ class Observations:
         absolute_sigma : False takes only the ratios of sigma; None is True exactly if sigma is given
         sample_weight : factor of each squared residual: a label or N numbers
         nan_policy : "omit" leaves out rows with a missing value and counts them, "raise" raises
+        keep_constant : whether features that do not vary stay, as for a law that is known
 
         Raises
         ------
@@ -208,7 +223,7 @@ class Observations:
         frame, sigma, sigma_x = _with_own_errors(frame, target, features, sigma, sigma_x, sample_weight)
         known = list(frame.columns)
         _check_errors(sigma, sigma_x, absolute_sigma, sample_weight)
-        beside = _beside_roles(sigma, sigma_x, sample_weight, known)
+        beside = beside_roles(sigma, sigma_x, sample_weight, known)
         for role, given in beside.items():
             if isinstance(given, Real) and _label_in(given, known):
                 told = f"{role}={given!r} is a number and also a column; give df[{given!r}] or {float(given)!r}"
@@ -219,9 +234,11 @@ class Observations:
 
         problems: list[SymRegError] = []
         read = {label: _read(frame, label, problems) for label in (target, *names)}
-        errors = {role: _beside(frame, given, role, problems) for role, given in beside.items()}
-        weight = errors.pop("sample_weight", None)
+        errors = {role: read_beside(frame, given, role, problems) for role, given in beside.items()}
+        factors = factors_of(frame, target, names, beside, problems)
         raise_all(problems)
+        weight = errors.pop("sample_weight", None)
+        errors = {role: values if factors[role] == 1 else values * factors[role] for role, values in errors.items()}
 
         looked_at = read if weight is None else {**read, "sample_weight": weight}
         rows, dropped, remarks = _complete_rows(frame.index, looked_at, nan_policy)
@@ -229,14 +246,14 @@ class Observations:
         weight = None if weight is None else weight[rows]
         errors = {role: values[rows] for role, values in errors.items()}
         for role, values in errors.items():
-            _check_sigma(values, frame.index[rows], role, problems)
+            check_sigma(values, frame.index[rows], role, problems)
         _check_weight(weight, frame.index[rows], problems)
         raise_all(problems)
         sides = [errors[role] for role in SIDES if role in errors]
         spread = errors.get("sigma") if not sides else np.mean(sides, axis=0)
-        kept = tuple(name for name, values in columns.items() if values.min() < values.max())
-        spread_x = [errors.get(_role_of(name), np.zeros(len(rows))) for name in kept] if sigma_x else None
-        remarks += _remarks(columns, y, target)
+        kept = tuple(name for name, values in columns.items() if keep_constant or values.min() < values.max())
+        spread_x = [errors.get(role_of(name), np.zeros(len(rows))) for name in kept] if sigma_x else None
+        remarks += _scales({target: y, **columns}) if keep_constant else _remarks(columns, y, target)
         if not kept:
             raise InputError(
                 f"no feature varies: {', '.join(map(repr, names))} "
@@ -295,6 +312,7 @@ class Observations:
         absolute_sigma: bool | None = None,
         sample_weight: Any = None,
         nan_policy: str = "omit",
+        keep_constant: bool = False,
     ) -> Observations:
         """Variables and coordinates by name, broadcast against each other; each point is a row.
 
@@ -309,7 +327,7 @@ class Observations:
         else:
             wanted = as_labels(features, list(variables))
         _check_errors(sigma, sigma_x, absolute_sigma, sample_weight)
-        roles = _beside_roles(sigma, sigma_x, sample_weight, list(variables))
+        roles = beside_roles(sigma, sigma_x, sample_weight, list(variables))
         beside = {role: a for role, a in roles.items() if is_xarray(a)}
         for role, given in roles.items():
             if role not in beside:
@@ -319,17 +337,21 @@ class Observations:
             {label: variables[label] for label in dict.fromkeys((target, *wanted))}
             | {_Beside(role): array for role, array in beside.items()}
         )
-        roles |= {role: column(frame, _Beside(role)).to_numpy() for role in beside}
+        problems: list[SymRegError] = []
+        factors = factors_of(frame, target, list(sigma_x or ()), {role: _Beside(role) for role in beside}, problems)
+        raise_all(problems)
+        roles |= {role: column(frame, _Beside(role)).to_numpy() * factors[role] for role in beside}
         frame = frame.loc[:, [not isinstance(label, _Beside) for label in frame.columns]]
         return cls.from_frame(
             frame,
             target,
             features,
             sigma=tuple(roles[side] for side in SIDES) if SIDES[0] in roles else roles.get("sigma"),
-            sigma_x=None if sigma_x is None else {label: roles[_role_of(label)] for label in sigma_x},
+            sigma_x=None if sigma_x is None else {label: roles[role_of(label)] for label in sigma_x},
             absolute_sigma=absolute_sigma,
             sample_weight=roles.get("sample_weight"),
             nan_policy=nan_policy,
+            keep_constant=keep_constant,
         )
 
 
@@ -453,7 +475,7 @@ def _label_in(given: Any, known: list[Hashable]) -> list[Hashable]:
 SIDES = ("sigma (downwards)", "sigma (upwards)")
 
 
-def _role_of(label: Hashable) -> str:
+def role_of(label: Hashable) -> str:
     """What the error bars of a feature are called in messages."""
     return f"sigma_x[{label!r}]"
 
@@ -479,15 +501,61 @@ def _check_errors(sigma: Any, sigma_x: Any, absolute_sigma: Any, sample_weight: 
         )
 
 
-def _beside_roles(sigma: Any, sigma_x: Any, sample_weight: Any, known: list[Hashable]) -> dict[str, Any]:
+def beside_roles(sigma: Any, sigma_x: Any, sample_weight: Any, known: list[Hashable]) -> dict[str, Any]:
     """{what it is called: label, number or array} of all that stands beside the columns of the law."""
     roles: dict[str, Any] = {}
     if isinstance(sigma, tuple) and len(sigma) == 2 and not _label_in(sigma, known):
         roles |= dict(zip(SIDES, sigma, strict=True))
     elif sigma is not None:
         roles["sigma"] = sigma
-    roles |= {_role_of(label): given for label, given in (sigma_x or {}).items()}
+    roles |= {role_of(label): given for label, given in (sigma_x or {}).items()}
     return roles if sample_weight is None else {**roles, "sample_weight": sample_weight}
+
+
+def factors_of(
+    frame: pd.DataFrame,
+    target: Hashable,
+    names: Sequence[Hashable],
+    beside: Mapping[str, Any],
+    problems: list[SymRegError],
+) -> dict[str, float]:
+    """{role: what its error bars are multiplied by to be in the unit of the column whose errors they are}.
+
+    A unit that nobody reads is taken for a remark: then they are in the column's.
+    """
+    owners, factors = {role_of(name): name for name in names}, {}
+    for role, given in beside.items():
+        owner, factors[role] = owners.get(role, target), 1.0
+        if role == "sample_weight" or owner not in list(frame.columns):
+            continue
+        theirs, ours = _unit_of_errors(frame, given), unit_of(owner, frame.attrs, column(frame, owner))
+        own, wanted = _unit_or_none(theirs), _unit_or_none(ours)
+        if own is None or wanted is None:
+            continue
+        if own.same_dimensions(wanted):
+            factors[role] = own.factor / wanted.factor
+        else:
+            problems.append(UnitError(f"{role} is in {theirs!r}, which is no {ours!r}, the unit of {owner!r}"))
+    return factors
+
+
+def _unit_of_errors(frame: pd.DataFrame, given: Any) -> str | None:
+    """The unit of error bars from a label, a quantity or a Series of quantities."""
+    if is_quantity(given):
+        return pint_text(given.units)
+    if isinstance(given, pd.Series):
+        return pint_text(given.dtype.units) if hasattr(given.dtype, "units") else None
+    known = list(frame.columns)
+    labels = [given] if isinstance(given, _Beside) else _label_in(given, known)
+    return unit_of(labels[0], frame.attrs, column(frame, labels[0])) if labels and labels[0] in known else None
+
+
+def _unit_or_none(text: str | None) -> Unit | None:
+    """The unit of a text, None where it is none: a label may end with other words in brackets."""
+    try:
+        return None if text is None else parse_unit(text)
+    except UnitError:
+        return None
 
 
 def _one(target: Any) -> Hashable:
@@ -565,9 +633,11 @@ def _read(frame: pd.DataFrame, label: Hashable, problems: list[SymRegError]) -> 
     return values
 
 
-def _beside(frame: pd.DataFrame, given: Any, role: str, problems: list[SymRegError]) -> np.ndarray | None:
+def read_beside(frame: pd.DataFrame, given: Any, role: str, problems: list[SymRegError]) -> np.ndarray | None:
     """What stands beside the columns, from a label, a number or an array, as (N,) float64; checked for shape only."""
     kind, n = InputError if role == "sample_weight" else SigmaError, len(frame)
+    given = given.magnitude if is_quantity(given) else given
+    given = given.item() if isinstance(given, np.ndarray) and given.ndim == 0 else given
     if label := _label_in(given, list(frame.columns)):
         series = column(frame, label[0])
     elif isinstance(given, Real) and not isinstance(given, bool) and role != "sample_weight":
@@ -618,7 +688,7 @@ def _complete_rows(
     return rows, dropped, [SymRegWarning("DROPPED", text)]
 
 
-def _check_sigma(sigma: np.ndarray, index: pd.Index, role: str, problems: list[SymRegError]) -> None:
+def check_sigma(sigma: np.ndarray, index: pd.Index, role: str, problems: list[SymRegError]) -> None:
     """Errors of y are positive; those of x may be 0."""
     of_x = role.startswith("sigma_x")
     if (good := ((sigma >= 0 if of_x else sigma > 0) & np.isfinite(sigma))).all():
@@ -682,7 +752,13 @@ def _remarks(columns: Mapping[Hashable, np.ndarray], y: np.ndarray, target: Hash
                     f"(1 - |correlation| = {max(far, 0.0):.1g}); leave it out if it was computed from it",
                 )
             )
-    for name, values in {target: y, **columns}.items():
+    return [*remarks, *_scales({target: y, **columns})]
+
+
+def _scales(columns: Mapping[Hashable, np.ndarray]) -> list[SymRegWarning]:
+    """SCALE for columns (N,)."""
+    remarks = []
+    for name, values in columns.items():
         largest = np.abs(values).max()
         if largest > LARGE or 0 < largest < SMALL:
             remarks.append(

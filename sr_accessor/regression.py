@@ -72,8 +72,8 @@ def fit(observations: Observations, options: FitOptions, *, shown: bool = True) 
     -------
     FitResult
         Status "converged" (an exact law, the noise floor, or nothing more to find), "timeout", "rounds"
-        (`max_rounds` spent), "interrupted" (Ctrl-C or Stop: the best so far), or "no_model": nothing that the
-        constraints allow was found, and the mean stands in.
+        (`max_rounds` spent), "interrupted" (Ctrl-C or Stop: the best so far), or "no_model": there was no time, or
+        nothing that the constraints allow was found, and the mean stands in.
 
     Raises
     ------
@@ -261,6 +261,9 @@ def _found(task: _Task, context: FitContext, began: float, watcher: Watcher, han
     if not given.admits(front):
         words = "; ".join(options.asked["constraints"]) or f"template {options.template!r}"
         why = f"no law was found that is as asked for ({words}), so the mean stands here; ask for less, or for longer"
+        status, remarks = "no_model", (*remarks, SymRegWarning("NO_MODEL", why))
+    elif status == "timeout" and front.origins == ("mean",):
+        why = f"the {options.timeout:g} s ended before any law was tried, so the mean stands here; give timeout= more"
         status, remarks = "no_model", (*remarks, SymRegWarning("NO_MODEL", why))
     result = result_of(state, status, front, remarks)
     ours = result.warnings[len(training.remarks) :]  # this computes the front's table and error bars

@@ -445,12 +445,12 @@ class FitResult:
         InputError : a label that no file can hold, or data=True of a result that was loaded without its rows, or that
             has only a sample of them.
         """
-        document, times = to_document(self._record(data))
+        document, times = to_document(self.to_record(data=data))
         return envelope.to_text(document, times if time else {})
 
     def _json_of(self, row: int) -> str:
         """`to_json` of one law of the front alone: short enough to be copied by hand."""
-        return envelope.to_text(*to_document(self._record(data=False).only(row)))
+        return envelope.to_text(*to_document(self.to_record(data=False).only(row)))
 
     def save(self, path: str | os.PathLike, *, data: bool = False, time: bool = True, if_changed: bool = False) -> None:
         """Write `to_json` to a file, whole or not at all; with `if_changed` not where the file holds just that."""
@@ -464,13 +464,21 @@ class FitResult:
         ------
         LoadError : text that is not ours, changed since, hostile, or that needs what is not installed.
         """
-        record = from_document(*envelope.from_text(text))
+        return cls.from_document(*envelope.from_text(text), go_on)
+
+    @classmethod
+    def from_document(
+        cls, document: Mapping[str, Any], time: Mapping[str, Any], go_on: Callable[..., FitResult] | None = None
+    ) -> FitResult:
+        """The result of a document, as `files.record` has it, and its times."""
+        record = from_document(document, time)
         try:
             return cls(**{field.name: getattr(record, field.name) for field in dataclasses.fields(record)}, go_on=go_on)
         except (InputError, UnknownNameError) as error:  # a rule that is not here
             raise LoadError(f"the file's result cannot be: {error}") from error
 
-    def _record(self, data: bool) -> Record:
+    def to_record(self, *, data: bool) -> Record:
+        """All that a file says about it, with its rows or without."""
         given, seen, held_out = self._given, self._observations, self._held_out
         if data:
             _ = (seen.y, held_out and held_out.y)  # says what is missing

@@ -24,18 +24,21 @@ if TYPE_CHECKING:
     import xarray as xr
 
 __all__ = [
+    "array_unit",
     "as_labels",
     "broadcast",
     "column",
     "frame_from",
     "is_duration",
     "is_label",
+    "is_quantity",
     "is_xarray",
     "kind_of",
     "label_problems",
     "nominal",
     "numbers",
     "obstacle",
+    "plain_array",
     "raise_all",
     "uncertain",
     "unit_of",
@@ -85,6 +88,11 @@ _NOT_NUMBERS: tuple[tuple[Callable[[Any], bool], str, str], ...] = (
         "leave it out, or convert it with .astype(float)",
     ),
 )
+
+
+def is_quantity(given: Any) -> bool:
+    """Whether it is a number, or an array of them, with a unit of pint."""
+    return hasattr(given, "magnitude") and hasattr(given, "units")
 
 
 def kind_of(thing: Any) -> str:
@@ -260,7 +268,7 @@ def broadcast(
     else:
         index = pd.MultiIndex.from_product(axes, names=template.dims) if axes else pd.RangeIndex(1)
     values = {label: _magnitude(array).reshape(-1) for label, array in zip(arrays, full, strict=True)}
-    units = {label: _unit(array) for label, array in arrays.items()}
+    units = {label: array_unit(array) for label, array in arrays.items()}
     return frame_from(values, index, {"units": units}), template
 
 
@@ -269,7 +277,13 @@ def _magnitude(array: xr.DataArray) -> np.ndarray:
     return np.asarray(array.data.magnitude) if hasattr(array.data, "magnitude") else array.values
 
 
-def _unit(array: xr.DataArray) -> str | None:
+def plain_array(array: xr.DataArray) -> xr.DataArray:
+    """The array without pint: its numbers alone, lazy where they are."""
+    return array.copy(data=array.data.magnitude) if hasattr(array.data, "magnitude") else array
+
+
+def array_unit(array: xr.DataArray) -> str | None:
+    """Unit of an array, pint's own or that of its attributes."""
     return pint_text(array.data.units) if hasattr(array.data, "magnitude") else array.attrs.get("units")
 
 

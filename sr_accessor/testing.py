@@ -65,6 +65,8 @@ def check_operator(operator: Operator) -> None:
     ------
     OperatorError : names the operator, the check that failed, and the numbers.
     """
+    if operator.infix is not None and operator.infix != {o.name: o.infix for o in ELEMENTARY}.get(operator.name):
+        raise _failed(operator, "infix", "only arithmetic has signs in text; leave infix out: it is a call there")
     _check_latex(operator)
     for language, template in operator.printers.items():
         _attempt(operator, f"printers[{language!r}]", template.format, *["u", "w"][: operator.arity])

@@ -240,6 +240,16 @@ def test_errors_are_what_pandas_and_sklearn_users_catch(error, builtin):
     assert issubclass(error, builtin) and issubclass(error, SymRegError)
 
 
+def test_errors_and_warnings_travel_between_processes():
+    for one in (
+        ColumnError("no column 'a'"),
+        sr.errors.ParseError("no expression", "x +", 3),
+        sr.errors.SymRegWarning("LEAK", "'a' is a copy"),
+    ):
+        again = pickle.loads(pickle.dumps(one))
+        assert type(again) is type(one) and str(again) == str(one) and vars(again) == vars(one)
+
+
 def state(frame: pd.DataFrame) -> tuple:
     """Everything about a frame that a caller can see."""
     bits = [frame.iloc[:, j].to_numpy(copy=True) for j in range(frame.shape[1])]

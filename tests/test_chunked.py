@@ -13,7 +13,7 @@ import xarray as xr
 
 import sr_accessor as sr
 from sr_accessor import chunked
-from sr_accessor.errors import ChunkError, InputError, OptionError
+from sr_accessor.errors import ColumnError, InputError, MissingDataError, OptionError, SigmaError
 
 OPTIONS = {"random_state": 0, "timeout": 100, "max_rounds": 1, "validation": None, "operators": ["add", "mul", "pow"]}
 FORMULA = "c*x**k*z"
@@ -100,45 +100,124 @@ def test_a_small_table_is_its_own_sample_and_the_sample_is_drawn_by_the_seed():
     assert one.best.to_text() == two.best.to_text()
 
 
+@pytest.mark.parametrize(
+    ("errors", "close", "nats"),  # of two sides both stop after a few passes, before all is settled
+    [
+        ({"sigma": "s", "sigma_x": {"x": "e", "z": 0.02}}, 0.1, 0.1),
+        ({"sigma": ("s", "u")}, 0.5, 20),
+        ({"sigma": "s", "sigma_x": {"x": "e"}, "absolute_sigma": False}, 0.1, 0.1),
+    ],
+    ids=["of x", "of two sides", "of x, relative"],
+)
+def test_errors_that_depend_on_the_law_count_on_all_rows(errors, close, nats):
+    rng = np.random.default_rng(4)
+    frame = rows().assign(e=lambda f: 0.03 + 0.05 * rng.random(len(f)), u=lambda f: 2 * f["s"])
+    frame["x"] += frame["e"] * rng.normal(size=len(frame))
+    given = {"start": {"c": 2, "k": 1.3}, "restarts": 0, "random_state": 0} | errors
+    result = sr.refine(dd.from_pandas(frame, npartitions=4), "y", FORMULA, **given)
+    whole = sr.refine(frame, "y", FORMULA, **given)
+    found, known = result.best.params, whole.best.params
+    assert (np.abs(found["value"] - known["value"]) < close * known["stderr"]).all()
+    assert list(found["stderr"]) == pytest.approx(list(known["stderr"]), rel=1e-3)
+    assert result.best.loss == pytest.approx(whole.best.loss, abs=nats)
+    if "sigma_x" in errors and "absolute_sigma" not in errors:
+        searched = sr.fit(dd.from_pandas(frame, npartitions=4), "y", ["x", "z"], **errors, **OPTIONS)
+        assert sorted(searched.best.params["value"]) == pytest.approx(sorted(known["value"]), rel=1e-3)
+
+
+@pytest.mark.filterwarnings("ignore:SINGULAR")
+def test_a_known_law_with_ties_bounds_and_held_numbers():
+    frame, law = rows(), "c*(x**k*z + b*z - z/c*0) + b + n*0"
+    table = dd.from_pandas(frame, npartitions=4)
+    given = {"fix": {"n": 1.0}, "bounds": {"k": (None, 1.2), "c": (0, None)}, "restarts": 1, "random_state": 0}
+    result, whole = (sr.refine(one, "y", law, sigma="s", **given) for one in (table, frame))
+    assert result.best.params["value"]["k"] == whole.best.params["value"]["k"] == 1.2
+    pd.testing.assert_frame_equal(result.best.params, whole.best.params, rtol=1e-3)
+    dataset = xr.Dataset({name: ("i", frame[name].to_numpy()) for name in ("x", "z", "y", "s")}).chunk(i=7000)
+    again = dataset.symreg.refine("y", law, sigma="s", **given)
+    pd.testing.assert_frame_equal(again.best.params, result.best.params, rtol=1e-4)
+    counts = frame.assign(n=np.random.default_rng(1).poisson(frame["y"].clip(0) * 5)).drop(columns="s")
+    given = {"noise": "auto", "start": {"c": 10, "k": 1.3}, "restarts": 0, "random_state": 0}
+    result, whole = (sr.refine(one, "n", FORMULA, **given) for one in (dd.from_pandas(counts, npartitions=3), counts))
+    assert result.provenance["noise"] == whole.provenance["noise"] == "poisson"
+    pd.testing.assert_frame_equal(result.best.params, whole.best.params, rtol=1e-3)
+
+
+def test_groups_of_a_dask_table():
+    frame = rows(n=600).assign(g=np.arange(600) % 3, junk="x")
+    table = dd.from_pandas(frame, npartitions=3)
+    given = {"by": "g", "start": {"c": 2, "k": 1.3}, "restarts": 0, "random_state": 0}
+    result, whole = (sr.refine(one, "y", FORMULA, **given) for one in (table, frame))
+    pd.testing.assert_frame_equal(result.params, whole.params)
+    result, whole = (sr.fit(one, "y", ["x", "z"], by="g", shared=False, **OPTIONS) for one in (table, frame))
+    assert result.equation == whole.equation and "junk" not in result.predict(frame)
+
+
 def test_what_cannot_be():
     table = dd.from_pandas(rows(n=1000).assign(g=1), npartitions=2)
-    with pytest.raises(ChunkError, match=r"spread over its chunks; bring their rows together with .compute\(\)"):
-        sr.fit(table, "y", by="g")
     with pytest.raises(OptionError, match="label of a column, or one number"):
         sr.fit(table, "y", sigma=np.ones(1000))
-    with pytest.raises(OptionError, match="sigma_x of a chunked table"):
-        sr.fit(table, "y", sigma="s", sigma_x={"x": 0.1})
+    with pytest.raises(OptionError, match=r"sigma_x\['x'\] of a chunked table is the label"):
+        sr.fit(table, "y", sigma="s", sigma_x={"x": np.ones(1000)})
     with pytest.raises(OptionError, match="no target is given"):
         sr.fit(table)
-    broken = rows(n=1000)
-    broken.loc[7, "x"] = np.inf
-    with pytest.raises(InputError, match=r"column 'x' (is infinite|reaches inf in a chunk)"):
-        sr.fit(dd.from_pandas(broken, npartitions=2), "y", ["x", "z"], **OPTIONS)
+    dataset = xr.Dataset({name: ("i", rows(n=100)[name].to_numpy()) for name in "xyz"}).chunk(i=50)
+    with pytest.raises(ColumnError, match="no column 'w'"):
+        dataset.symreg.fit("w", ["x"])
+    with pytest.raises(OptionError, match="'y' is itself the target"):
+        sr.fit(dataset["y"].assign_coords(x=dataset["x"]), "w", ["x"])
+
+
+@pytest.mark.parametrize(
+    ("label", "value", "given", "error", "words"),
+    [
+        ("x", np.inf, {}, InputError, "column 'x' (is infinite|reaches inf in a chunk)"),
+        ("s", -1.0, {"sigma": "s"}, SigmaError, "sigma is not a positive number in 1 row, first -1 in row 7"),
+        ("s", np.nan, {"sigma": "s"}, SigmaError, "sigma is not a positive number in 1 row, first nan"),
+        ("s", -1.0, {"sample_weight": "s"}, InputError, "(?i)negative or (infinite|missing) values"),
+        ("x", np.nan, {"nan_policy": "raise"}, MissingDataError, "missing values"),
+    ],
+)
+def test_a_bad_value_in_any_chunk_is_told(label, value, given, error, words):
+    for at in (7, 12_345):  # in the sample or not
+        broken = rows(n=20_000)
+        broken.loc[at, label] = value
+        with pytest.raises(error, match=words):
+            sr.refine(dd.from_pandas(broken, npartitions=2), "y", FORMULA, restarts=0, random_state=0, **given)
+        words = words.replace("row 7", "row 12345")
 
 
 @pytest.mark.filterwarnings("ignore")  # Dask's own processes and sockets
 def test_a_killed_worker_loses_nothing():
     from distributed import Client, LocalCluster
 
-    frame = rows()
-    table = dd.from_pandas(frame, npartitions=6)
+    frame = rows().assign(g=lambda f: np.arange(len(f)) % 5)
+    table, few = dd.from_pandas(frame, npartitions=6), frame[:200]
     alone = sr.fit(table, "y", ["x", "z"], **OPTIONS)
+    apart = sr.fit(few, "y", ["x", "z"], by="g", shared=False, **OPTIONS)
     with (
-        LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster,
+        LocalCluster(n_workers=3, threads_per_worker=1, processes=True, dashboard_address=None) as cluster,
         Client(cluster) as client,
         dask.config.set(scheduler=client),
     ):
-        victim, passes = next(iter(client.run(os.getpid).values())), []
+        victims, passes = list(client.run(os.getpid).values()), []
 
         def killing(tasks):
             passes.append(len(tasks))
             futures = client.compute(tasks)
-            if len(passes) == 3:  # the first sums over all chunks
-                os.kill(victim, signal.SIGKILL)
+            if len(passes) in (3, last):  # the first sums over all chunks, and the fits of groups
+                os.kill(victims.pop(), signal.SIGKILL)
             return client.gather(futures)
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(chunked, "_computed", killing)
+            last = 0
             result = sr.fit(table, "y", ["x", "z"], **OPTIONS)
-    assert len(passes) > 3
+            last = len(passes) + 1
+            groups = sr.fit(dd.from_pandas(few, npartitions=2), "y", ["x", "z"], by="g", shared=False, **OPTIONS)
+        seeds = client.map(lambda seed: sr.fit(few, "y", ["x", "z"], **OPTIONS | {"random_state": seed}), range(4))
+        laws = client.gather(seeds)
+    assert len(victims) == 1 and 3 < len(passes) == last and passes[-1] == 5
     assert result.best.params["value"].to_numpy() == pytest.approx(alone.best.params["value"].to_numpy(), rel=1e-12)
+    assert groups.equation == apart.equation
+    assert [law.provenance["random_state"] for law in laws] == [0, 1, 2, 3]

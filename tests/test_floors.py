@@ -36,7 +36,7 @@ FLOORS = [
     ("uncertainty", "*"),
     ("files", "envelope values pause record"),
     ("", "lazy scatter datasets equation live result handle known_law regression chunked"),
-    ("groups", "split refine common result search known"),
+    ("groups", "split refine common forms document result search known"),
     ("frontends", "functions pandas_accessor xarray_accessor register *"),
     ("", "__init__ sklearn"),
     ("evaluation", "*"),  # a user of the whole house

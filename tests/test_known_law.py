@@ -319,3 +319,25 @@ def test_errors_of_x_and_two_sides_reach_the_fit():
     # measurements that may be far too low let the law run above them
     assert (sided.predict(frame) - plain.predict(frame)).mean() > 0
     assert not torch.allclose(sided._laplace.covariance, plain._laplace.covariance)
+
+
+def test_an_index_is_no_parameter():
+    frame = pd.DataFrame({"t": [1.0, 2, 3, 4], "z": [1.0, 3, 2, 5], "y": [2.0, 5, 9, 17]}).set_index("t")
+    with pytest.raises(
+        sr.errors.ColumnError, match=r"'t' is a level of the index, and inputs are columns: reset_index"
+    ):
+        frame.symreg.refine("y", "a*t + b*z")
+    with pytest.raises(sr.errors.ColumnError, match="'t' is a dimension without coordinates: assign_coords"):
+        frame.to_xarray().drop_vars("t").symreg.refine("y", "a*t + b*z")
+    with pytest.raises(OptionError, match="of a GroupBy give its DataFrame and by="):
+        frame.groupby("z").pipe(sr.refine, "y", "a*z")
+
+
+def test_a_column_that_does_not_vary_stays_in_a_known_law():
+    t = np.linspace(0, 3, 20)
+    frame = pd.DataFrame({"T": 300.0, "t": t, "y": 0.02 * 300 * t + 1.5})
+    result = frame.symreg.refine("y", "a*T*t + b", restarts=1, random_state=0)
+    np.testing.assert_allclose(result.best.params["value"], [0.02, 1.5], rtol=1e-9)
+    assert result.names == ("T", "t") and [w.code for w in result.warnings] == []
+    with pytest.warns(sr.errors.SymRegWarning, match="EXTRAPOLATION: .* 'T': 20 of 20 rows"):
+        np.testing.assert_allclose(result.predict(frame.assign(T=150.0)), 3 * t + 1.5)

@@ -211,7 +211,8 @@ def test_by_default_what_lies_on_the_dimensions_of_the_target(dataset):
 def test_sigma_broadcasts(dataset):
     sigma = xr.DataArray([0.1, 0.2], dims="run")
     assert Observations.from_xarray(dataset, "y", "x", sigma=sigma).sigma.tolist() == [0.1] * 3 + [0.2] * 3
-    assert Observations.from_xarray(dataset, "y", "T", sigma="x").sigma.tolist() == [1, 2, 4, 1, 2, 4]
+    dataset["x"].attrs["units"] = "kJ"
+    assert Observations.from_xarray(dataset, "y", "T", sigma="x").sigma.tolist() == [1e3, 2e3, 4e3] * 2
     assert Observations.from_xarray(dataset, "y", "T", sample_weight="x").sample_weight.tolist() == [1, 2, 4, 1, 2, 4]
 
 

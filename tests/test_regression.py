@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 import torch
 
+import sr_accessor as sr
 from sr_accessor import regression
 from sr_accessor.constraints import Constraints, monotone
 from sr_accessor.errors import DeviceError, SymRegWarning, UnknownNameError
@@ -167,3 +168,11 @@ def test_many_rows_are_searched_by_some_and_judged_by_all(seen, monkeypatch):
     assert again.front.equals(result.front)
     other = regression.fit(given, options(validation=None, random_state=8))
     assert seen[2][0].y.tolist() != seen[0][0].y.tolist() and other.best.names == best.names
+
+
+def test_no_time_at_all_is_told():
+    with pytest.warns(SymRegWarning, match="NO_MODEL: the 1e-09 s ended before any law was tried, so the mean stands"):
+        result = sr.fit(
+            pd.DataFrame({"a": np.arange(9.0), "y": np.arange(9.0) ** 2}), "y", timeout=1e-9, progress=False
+        )
+    assert result.status == "no_model" and result.best.names == () and result.provenance["rounds"] == 0

@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import click
 import numpy as np
@@ -30,7 +31,7 @@ from sr_accessor.expressions.parse import parse
 from sr_accessor.expressions.vocabulary import Vocabulary
 from sr_accessor.frontends.functions import load as load_result
 
-__all__ = ["COMPILERS", "LAWS", "NAMES", "WAYS", "compiled", "exports", "module", "random_rows", "truth"]
+__all__ = ["LANGUAGES", "LAWS", "NAMES", "WAYS", "exports", "module", "random_rows", "run_by", "truth"]
 
 #: Columns of the laws.
 NAMES = ("x", "T [K]", "lambda")
@@ -189,17 +190,7 @@ WAYS: dict[str, Callable[[Formula, pd.DataFrame, Path], np.ndarray]] = {
 }
 
 
-# ---------------------------------------------------------------------- compiled languages, all laws in one program
-def compiled(command: Sequence[str], source: str, folder: Path, rows: pd.DataFrame, suffix: str) -> np.ndarray:
-    """(N, laws) values of a program that reads rows and writes a value for each law."""
-    path, program = folder / f"laws{suffix}", folder / "laws"
-    path.write_text(source, encoding="utf-8")
-    subprocess.run([*command, str(path), "-o", str(program), "-lm"], check=True, capture_output=True, timeout=120)
-    given = "\n".join(" ".join(map(repr, row)) for row in rows.to_numpy().tolist())
-    done = subprocess.run([str(program)], input=given, capture_output=True, text=True, check=True, timeout=60)
-    return np.array([[float(v) for v in line.split()] for line in done.stdout.splitlines()])
-
-
+# ---------------------------------------------------------------------- other languages, all laws in one program
 def c_program(formulas: Sequence[Formula]) -> str:
     """The source of such a program."""
     bodies, calls = [], []
@@ -231,11 +222,63 @@ def fortran_program(formulas: Sequence[Formula]) -> str:
     )
 
 
-#: Compiler -> its command, the program, the end of the file's name.
-COMPILERS = {
-    "gcc": (["gcc", "-std=c99", "-Wall", "-Werror", "-O0"], c_program, ".c"),
-    "gfortran": (["gfortran", "-std=f2008", "-O0"], fortran_program, ".f90"),
+def octave_script(formulas: Sequence[Formula]) -> str:
+    """The same in MATLAB's language."""
+    bodies = [matlab.EXPORTER(f).replace("= law(", f"= law{i}(") for i, f in enumerate(formulas)]
+    calls = [f"law{i}({', '.join(f'v(:,{d + 1})' for d in f.used)}) + 0*v(:,1)" for i, f in enumerate(formulas)]
+    read = "v = reshape(fscanf(stdin, '%f'), COUNT, [])';".replace("COUNT", str(len(formulas[0].names)))
+    printed = f"printf([repmat('%.17g ', 1, {len(formulas)}) '\\n'], [{', '.join(calls)}]');"
+    return "\n".join(["1;", *bodies, read, printed])
+
+
+def julia_script(formulas: Sequence[Formula]) -> str:
+    """The same in Julia."""
+    bodies = [julia.EXPORTER(f).replace("function law(", f"function law{i}(") for i, f in enumerate(formulas)]
+    calls = [f"law{i}({', '.join(f'v[{d + 1}]' for d in f.used)})" for i, f in enumerate(formulas)]
+    loop = "for line in eachline()\n    v = parse.(Float64, split(line))"
+    return "\n".join([*bodies, loop, f"    println(join(({', '.join(calls)}), ' '))", "end"])
+
+
+class Language(NamedTuple):
+    """How the laws of one exporter are run together.
+
+    Parameters
+    ----------
+    program : formulas -> source that reads rows and writes a value for each law
+    suffix : end of the source file's name
+    compiled : whether the command makes a program, or runs the source itself
+    """
+
+    command: tuple[str, ...]
+    program: Callable[[Sequence[Formula]], str]
+    suffix: str
+    compiled: bool
+
+    @property
+    def here(self) -> bool:
+        """Whether this machine has it."""
+        return shutil.which(self.command[0]) is not None
+
+
+LANGUAGES = {
+    "gcc": Language(("gcc", "-std=c99", "-Wall", "-Werror", "-O0"), c_program, ".c", True),
+    "gfortran": Language(("gfortran", "-std=f2008", "-O0"), fortran_program, ".f90", True),
+    "Octave": Language(("octave-cli", "--no-init-file"), octave_script, ".m", False),
+    "Julia": Language(("julia", "--startup-file=no"), julia_script, ".jl", False),
 }
+
+
+def run_by(language: Language, formulas: Sequence[Formula], rows: pd.DataFrame, folder: Path) -> np.ndarray:
+    """(N, laws) values of the laws, computed in another language."""
+    path, run = folder / f"laws{language.suffix}", [*language.command, str(folder / f"laws{language.suffix}")]
+    path.write_text(language.program(formulas), encoding="utf-8")
+    if language.compiled:
+        program = folder / "laws"
+        subprocess.run([*run, "-o", str(program), "-lm"], check=True, capture_output=True, timeout=120)
+        run = [str(program)]
+    given = "\n".join(" ".join(map(repr, row)) for row in rows.to_numpy().tolist())
+    done = subprocess.run(run, input=given, capture_output=True, text=True, check=True, timeout=120)
+    return np.array([[float(v) for v in line.split()] for line in done.stdout.splitlines()])
 
 
 # ---------------------------------------------------------------------- the command
@@ -286,8 +329,8 @@ def exports(law: str | None) -> None:
         formulas, rows = _laws_of(law)
     wanted, bad = [truth(formula, rows) for formula in formulas], 0
     click.echo(f"{'exporter':10} {'laws':>4} {'difference':>11}")
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
         for exporter, way in WAYS.items():
             try:
                 found = [_difference(way(f, rows, folder), y) for f, y in zip(formulas, wanted, strict=True)]
@@ -296,14 +339,14 @@ def exports(law: str | None) -> None:
                 continue
             bad += max(found) > CLOSE
             click.echo(f"{exporter:10} {len(found):4} {max(found):11.1e} {'ok' if max(found) <= CLOSE else 'WRONG'}")
-        for compiler, (command, program, suffix) in COMPILERS.items():
-            if shutil.which(command[0]) is None:
-                click.echo(f"{compiler:10} {'':16} not installed here")
+        for name, language in LANGUAGES.items():
+            if not language.here:
+                click.echo(f"{name:10} {'':16} not checked: {language.command[0]} is not installed here")
                 continue
-            values = compiled(command, program(formulas), folder, rows, suffix)
+            values = run_by(language, formulas, rows, folder)
             found = [_difference(value, y) for value, y in zip(values.T, wanted, strict=True)]
             bad += max(found) > CLOSE
-            click.echo(f"{compiler:10} {len(found):4} {max(found):11.1e} {'ok' if max(found) <= CLOSE else 'WRONG'}")
+            click.echo(f"{name:10} {len(found):4} {max(found):11.1e} {'ok' if max(found) <= CLOSE else 'WRONG'}")
     click.echo(f"{'latex':10} {'':16} typeset, not evaluated; sympy reads the same expression")
     click.echo(provenance(rows=ROWS))
     if bad:

@@ -11,6 +11,7 @@ import importlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from numbers import Real
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -81,14 +82,21 @@ class Operator:
             raise OperatorError(f"operator {self.name!r}: torch must be callable, not {self.torch!r}")
         if not (callable(self.sympy) or isinstance(self.sympy, str)):
             raise OperatorError(f"operator {self.name!r}: sympy must be callable or 'module:attribute'")
-        if self.derivative is not None and len(self.derivative) != self.arity:
-            raise OperatorError(f"operator {self.name!r}: derivative needs {self.arity} functions, one per argument")
+        partials = self.derivative
+        if partials is not None and not (isinstance(partials, tuple | list) and len(partials) == self.arity):
+            raise OperatorError(
+                f"operator {self.name!r}: derivative is a tuple of {self.arity} functions of the value and the "
+                "arguments, one per argument, e.g. (lambda value, x: ...,)"
+            )
         if self.linear not in ("none", "joint", "each", "first"):
             raise OperatorError(f"operator {self.name!r}: linear must be 'none', 'joint', 'each' or 'first'")
         if self.units not in UNIT_RULES:
             raise OperatorError(f"operator {self.name!r}: units must be one of {', '.join(UNIT_RULES)}")
-        if not self.cost >= 1 or not self.bits > 0:
-            raise OperatorError(f"operator {self.name!r}: cost must be at least 1 and bits positive")
+        numbers = isinstance(self.cost, Real) and isinstance(self.bits, Real)
+        if not numbers or not self.cost >= 1 or not self.bits > 0:
+            raise OperatorError(f"operator {self.name!r}: cost must be a number of at least 1 and bits a positive one")
+        if not isinstance(self.printers, Mapping):
+            raise OperatorError(f"operator {self.name!r}: printers must be a dictionary such as {{'c': 'erf({{0}})'}}")
         if self.definition is not None and not isinstance(self.definition, str):
             raise OperatorError(f"operator {self.name!r}: definition must be text such as 'exp(-u**2)'")
         if self.latex is None:

@@ -17,7 +17,16 @@ from typing import Any
 
 from sr_accessor.errors import LoadError
 
-__all__ = ["FORMAT", "MIGRATIONS", "SCHEMA", "from_text", "read_text", "to_text"]
+__all__ = [
+    "FORMAT",
+    "MIGRATIONS",
+    "MOST_VALUES",
+    "SCHEMA",
+    "from_text",
+    "read_text",
+    "to_text",
+    "values_in",
+]
 
 FORMAT, SCHEMA = "sr_accessor result", 1
 #: schema -> a function that makes the next schema's document of one. Every released schema has a golden file in
@@ -71,8 +80,7 @@ def from_text(text: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """
     if len(text) > MOST_BYTES:
         raise LoadError(f"a file of {len(text)} characters is not read; {MOST_BYTES} are the most")
-    values = sum(text.count(sign) for sign in ",[{")
-    if values > MOST_VALUES:
+    if (values := values_in(text)) > MOST_VALUES:
         raise LoadError(
             f"the file holds about {values} values, and {MOST_VALUES} are the most: it is no result of ours"
         )
@@ -100,6 +108,11 @@ def from_text(text: str) -> tuple[dict[str, Any], dict[str, Any]]:
     for step in range(schema, SCHEMA):
         body = MIGRATIONS[step](body)
     return body, time
+
+
+def values_in(text: str) -> int:
+    """About how many values a text holds."""
+    return sum(text.count(sign) for sign in ",[{")
 
 
 def _whole(digits: str) -> int:

@@ -46,7 +46,16 @@ from sr_accessor.summary import Summary
 from sr_accessor.uncertainty.laplace import Laplace
 from sr_accessor.version import __version__
 
-__all__ = ["Findings", "Record", "from_document", "to_document"]
+__all__ = [
+    "Findings",
+    "Record",
+    "from_document",
+    "from_observations",
+    "from_remarks",
+    "observations_of",
+    "remarks_of",
+    "to_document",
+]
 
 #: Laws of one file, symbols of one law, variables.
 MOST_LAWS, MOST_SYMBOLS, MOST_VARIABLES = 10_000, 1_000, 100_000
@@ -134,8 +143,8 @@ def to_document(record: Record) -> tuple[dict[str, Any], dict[str, Any]]:
     constants = {o.name: float(o.torch()) for o in named if o.name not in catalogue().operators}
     document = {
         "sr_accessor": __version__,
-        "data": _from_observations(record.observations),
-        "held_out": None if record.held_out is None else _from_observations(record.held_out),
+        "data": from_observations(record.observations),
+        "held_out": None if record.held_out is None else from_observations(record.held_out),
         "noise": _from_noise(record.noise),
         "operators": [_from_operator(o) for o in operators if o.name not in constants],
         "constants": constants,
@@ -153,14 +162,15 @@ def to_document(record: Record) -> tuple[dict[str, Any], dict[str, Any]]:
         "rule": record.rule,
         "status": record.status,
         "rounds": record.rounds,
-        "remarks": _from_remarks(record.remarks),
+        "remarks": from_remarks(record.remarks),
         "provenance": plain(record.provenance),
         "search": None if record.pause is None else _from_pause(record.pause),
     }
     return document, {"seconds": from_number(record.seconds)}
 
 
-def _from_observations(o: Observations | Summary) -> dict[str, Any]:
+def from_observations(o: Observations | Summary) -> dict[str, Any]:
+    """Observations as a file has them: what is said about them, and their rows if they are here."""
     said = {
         "target": from_label(o.target),
         "names": [from_label(name) for name in o.names],
@@ -174,7 +184,7 @@ def _from_observations(o: Observations | Summary) -> dict[str, Any]:
         "has_weight": o.has_weight,
         "absolute_sigma": o.absolute_sigma,
         "dropped": [[from_label(name), count] for name, count in o.dropped.items()],
-        "remarks": _from_remarks(o.remarks),
+        "remarks": from_remarks(o.remarks),
         "sha256": o.data_hash,
     }
     if isinstance(o, Observations):
@@ -182,7 +192,8 @@ def _from_observations(o: Observations | Summary) -> dict[str, Any]:
     return said
 
 
-def _from_remarks(remarks: Sequence[SymRegWarning]) -> list[list[str]]:
+def from_remarks(remarks: Sequence[SymRegWarning]) -> list[list[str]]:
+    """Code and sentence of each."""
     return [[remark.code, remark.message] for remark in remarks]
 
 
@@ -333,7 +344,7 @@ def from_document(document: Mapping[str, Any], time: Mapping[str, Any]) -> Recor
     LoadError : a part that is missing or not as `to_document` writes it; an operator or noise model that is not here.
     """
     get = document.get
-    observations = _observations(get("data"))
+    observations = observations_of(get("data"))
     operators = _vocabulary(get("operators"), get("constants"), observations.names)
     expressions = expressions_of(get("laws"), operators, len(observations.names))
     count = len(expressions)
@@ -347,7 +358,7 @@ def from_document(document: Mapping[str, Any], time: Mapping[str, Any]) -> Recor
     if len(origins) != count:
         raise LoadError(f"{len(origins)} origins of {count} laws")
     parameters = _parameters(get("parameters"), front)
-    held_out = None if get("held_out") is None else _observations(get("held_out"))
+    held_out = None if get("held_out") is None else observations_of(get("held_out"))
     findings = None if get("findings") is None else _findings(get("findings"), front, parameters)
     if findings is None and isinstance(observations, Summary):
         raise LoadError("the file holds neither rows nor what was found out from them")
@@ -364,7 +375,7 @@ def from_document(document: Mapping[str, Any], time: Mapping[str, Any]) -> Recor
         rounds=read(get("rounds"), int),
         seconds=number(time.get("seconds")),
         provenance=read(get("provenance"), dict),
-        remarks=_remarks(get("remarks")),
+        remarks=remarks_of(get("remarks")),
         findings=findings,
         pause=None if get("search") is None else _pause(get("search"), operators, observations),
     )
@@ -378,7 +389,8 @@ def _rule(given: Any, count: int) -> str | int:
     return rule
 
 
-def _observations(given: Any) -> Observations | Summary:
+def observations_of(given: Any) -> Observations | Summary:
+    """Observations from what `from_observations` makes of them."""
     get = read(given, dict).get
     names = tuple(label(one) for one in read(get("names"), list))
     if len(names) > MOST_VARIABLES:
@@ -391,7 +403,7 @@ def _observations(given: Any) -> Observations | Summary:
         "target_unit": read(get("target_unit"), str, absent=None),
         "absolute_sigma": read(get("absolute_sigma"), bool),
         "dropped": dict((label(name), read(n, int)) for name, n in _pairs(get("dropped"))),
-        "remarks": _remarks(get("remarks")),
+        "remarks": remarks_of(get("remarks")),
     }
     if len(about["units"]) != d:
         raise LoadError(f"{len(about['units'])} units of {d} variables")
@@ -424,7 +436,8 @@ def _pairs(given: Any) -> list[tuple[Any, Any]]:
     return [(one[0], one[1]) for one in entries]
 
 
-def _remarks(given: Any) -> tuple[SymRegWarning, ...]:
+def remarks_of(given: Any) -> tuple[SymRegWarning, ...]:
+    """Remarks from what `from_remarks` makes of them."""
     return tuple(SymRegWarning(read(code, str), read(text, str)) for code, text in _pairs(given))
 
 

@@ -67,6 +67,10 @@ def from_label(given: Hashable, depth: int = 0) -> Any:
             return {"date": given.isoformat()}
         case np.timedelta64() | pd.Timedelta() | datetime.timedelta():
             return {"timedelta": pd.Timedelta(given).isoformat()}
+        case pd.Period():
+            return {"period": [str(given), given.freqstr]}
+        case pd.Interval() if depth < MOST_DEPTH:
+            return {"interval": [*(from_label(side, depth + 1) for side in (given.left, given.right)), given.closed]}
     raise InputError(
         f"the label {given!r} ({type(given).__name__}) cannot be written to a file; rename the column to a text"
     )
@@ -81,7 +85,26 @@ _KINDS: Mapping[str, Callable[[Any, int], Hashable]] = {
     "timestamp": lambda given, depth: pd.Timestamp(read(given, str)),
     "date": lambda given, depth: datetime.date.fromisoformat(read(given, str)),
     "timedelta": lambda given, depth: pd.Timedelta(read(given, str)),
+    "period": lambda given, depth: pd.Period(*_these(given, 2, str)),
+    "interval": lambda given, depth: _interval(*_these(given, 3), depth + 1),
 }
+
+
+def _these(given: Any, count: int, kind: type = object) -> list[Any]:
+    """So many values of a kind."""
+    values = [read(one, kind) if kind is not object else one for one in read(given, list)]
+    if len(values) != count:
+        raise LoadError(f"{str(given)[:80]!r} stands where {count} values were expected")
+    return values
+
+
+def _interval(left: Any, right: Any, closed: Any, depth: int) -> pd.Interval:
+    sides = label(left, depth), label(right, depth)
+    if not all(isinstance(side, float | int | pd.Timestamp | pd.Timedelta) for side in sides):
+        raise LoadError(f"an interval from {str(left)[:80]!r} to {str(right)[:80]!r}")
+    if len({isinstance(side, pd.Timestamp) - isinstance(side, pd.Timedelta) for side in sides}) > 1:
+        raise LoadError("an interval between a time and a number")
+    return pd.Interval(*sides, closed=read(closed, str))
 
 
 def label(given: Any, depth: int = 0) -> Hashable:
@@ -95,7 +118,7 @@ def label(given: Any, depth: int = 0) -> Hashable:
         raise LoadError(f"a label of the kind {kind[:80]!r}; known: {', '.join(_KINDS)}")
     try:
         return _KINDS[kind](value, depth)
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         raise LoadError(f"{str(value)[:80]!r} is no {kind}: {error}") from error
 
 
@@ -151,12 +174,13 @@ def from_array(values: np.ndarray | None) -> dict[str, Any] | None:
     return {"type": kind, "shape": list(values.shape), "base64": base64.b64encode(content).decode()}
 
 
-def array(given: Any, *shape: int) -> np.ndarray | None:
+def array(given: Any, *shape: int, finite: bool = True) -> np.ndarray | None:
     """An array of rows; None where there is none.
 
     Parameters
     ----------
     shape : that it must have
+    finite : whether missing and infinite values are refused
     """
     if given is None:
         return None
@@ -170,7 +194,7 @@ def array(given: Any, *shape: int) -> np.ndarray | None:
     if len(raw) != 8 * math.prod(shape):
         raise LoadError(f"rows of {len(raw)} bytes, and their shape {shape} needs {8 * math.prod(shape)}")
     values = np.frombuffer(raw, kind).reshape(shape).astype("f8" if kind == "<f8" else "i8")
-    if not np.isfinite(values).all():
+    if finite and not np.isfinite(values).all():
         raise LoadError("rows with missing or infinite values")
     return values
 

@@ -125,6 +125,7 @@ def fit(context: click.Context, table: str, target: str, **given: Any) -> None:
         units = [given["units"]] if given["units"] not in ("report", "strict", "none") else []
         click.echo("\n".join([table, *units]))
         return
+    _check_outputs(given)
     rows = read_table(table)
     known, about = labels_of(rows), _about(rows, given)
     constraints = None
@@ -162,6 +163,7 @@ def fit(context: click.Context, table: str, target: str, **given: Any) -> None:
 @click.pass_context
 def refine(context: click.Context, table: str, target: str, **given: Any) -> None:
     """Find the parameters of a known law of the columns of TABLE."""
+    _check_outputs(given)
     rows = read_table(table)
     bounds = {}
     for name, text in _pairs(given["bounds"], "--bound").items():
@@ -218,6 +220,17 @@ def _terminated_like_interrupted() -> Iterable[None]:
         signal.signal(signal.SIGTERM, before)
 
 
+def _check_outputs(given: Mapping[str, Any]) -> None:
+    """Raise InputError, before anything is searched, where what is to be written could not be."""
+    named = {option: given.get(name) for name, option in (("out", "--out"), ("report_to", "--report"),
+                                                          ("checkpoint", "--checkpoint"))}  # fmt: skip
+    for option, path in named.items():
+        if path and not Path(path).resolve().parent.is_dir():
+            raise InputError(f"{option} {path!r}: there is no folder {str(Path(path).parent)!r}; make it first")
+    if given["report_to"] and Path(given["report_to"]).suffix.lower() not in REPORTS:
+        raise InputError(f"--report {given['report_to']!r}: the name must end with {', '.join(REPORTS)}")
+
+
 def _hand_over(
     context: click.Context, result: FitResult, remarks: list[SymRegWarning], given: Mapping[str, Any]
 ) -> None:
@@ -227,9 +240,7 @@ def _hand_over(
     if given["out"]:
         timeless.save(given["out"], data=given["data"], time=False, if_changed=given["if_changed"])
     if given["report_to"]:
-        form = REPORTS.get(Path(given["report_to"]).suffix.lower())
-        if form is None:
-            raise InputError(f"--report {given['report_to']!r}: the name must end with {', '.join(REPORTS)}")
+        form = REPORTS[Path(given["report_to"]).suffix.lower()]
         write_whole(given["report_to"], _report(timeless, form).encode(), if_changed=given["if_changed"])
     if given["as_json"]:
         _print_json(_summary(result, remarks) | {"out": given["out"], "report": given["report_to"]})
@@ -281,9 +292,13 @@ def predict(law: str, table: str, out: str, band: str | None, level: float, keep
     """What the law in the file LAW says for the rows of TABLE."""
     if as_json and out == "-":
         raise InputError("--json tells about the file that is written; give --out")
-    result, rows = _loaded(law, select), read_table(table)
+    rows = read_table(table)
     with _telling() as remarks:
-        found = result.predict(rows, band, level=level)
+        result = functions.load(law)  # may tell of plugins that fail
+        if hasattr(result, "best") or band or select:
+            found = _single(law, result, select).predict(rows, band, level=level)
+        else:  # a law for each group
+            found = result.predict(rows)
     if is_xarray(rows):
         found = found.to_dataset() if hasattr(found, "dims") and not hasattr(found, "data_vars") else found
         found = rows.merge(found, compat="override") if keep else found
@@ -299,7 +314,16 @@ def predict(law: str, table: str, out: str, band: str | None, level: float, keep
 
 def _loaded(path: str, select: str | None = None) -> FitResult:
     with _telling():  # plugins that fail
-        result = functions.load(path)
+        return _single(path, functions.load(path), select)
+
+
+def _single(path: str, result: Any, select: str | None) -> FitResult:
+    """A result about one law, not about groups."""
+    if not hasattr(result, "best"):
+        raise InputError(
+            f"{path} holds a law for each of {len(result)} groups, and this is about one law; `symreg predict` without "
+            f"--band and --select reads it, and so does sr_accessor.load({path!r})"
+        )
     return result if select is None else result.select(select)
 
 

@@ -7,12 +7,12 @@ import inspect
 import os
 import sys
 import warnings
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from sr_accessor.errors import ChunkError, ColumnError, InputError, OptionError, SymRegError, SymRegWarning, nearest
+from sr_accessor.errors import ColumnError, InputError, OptionError, SymRegError, SymRegWarning, nearest
 from sr_accessor.lazy import is_lazy
 from sr_accessor.observations import Observations
 from sr_accessor.options import FitOptions, check_keywords
@@ -60,7 +60,8 @@ def fit(
     Parameters
     ----------
     table : DataFrame; GroupBy (each group is fitted by itself); Dataset; DataArray (is itself the target); DataTree
-        (every node that has the target is fitted by itself)
+        (every node that has the target is fitted by itself); Dask DataFrame, or xarray on Dask arrays (a seeded sample
+        is searched, the laws are refined on all rows by sums over the chunks; error bars by label or number)
         In xarray features and target broadcast against each other and every point is a row. The table is not changed.
     target : label of the measured quantity
     features : label or list of labels; None takes all other columns of numbers (for a DataArray: its coordinates)
@@ -73,6 +74,7 @@ def fit(
     nan_policy : "omit" leaves out rows with missing values and counts them, "raise" raises
     background : True returns at once, while the search runs in a thread of its own
     by : of a DataFrame, label or labels of columns or index levels: one form for all groups, each its own constants
+        (of a Dask DataFrame the columns that matter are brought together; with shared=False its workers do the fits)
     over : of xarray, dimension or dimensions along which there is a law each, in the same way
     reduce_dims : the other way to say `over`, as in xarray's `curvefit`: a law for each point of the dimensions
         that are neither those of the features nor among these
@@ -114,19 +116,21 @@ def fit(
     over = _over(table, target, features, over, reduce_dims)
     _check_groups(errors, by, over)
     if by is not None or over is not None:
-        table = _loaded(table)
+        lazy = is_lazy(table, _labels_of(table))
         groups, sizes = _grouped(table, target, about, by, over)
 
-        from sr_accessor.groups.search import fit_groups  # loads torch
+        from sr_accessor.chunked import on_workers  # loads torch
+        from sr_accessor.groups.search import fit_groups
 
-        return fit_groups(groups, chosen, shared=shared, sizes=sizes, errors=errors)
+        each = on_workers if lazy else None
+        return fit_groups(groups, chosen, shared=shared, sizes=sizes, errors=errors, each=each)
     if is_lazy(table, _labels_of(table)):
         if background:
             raise OptionError("background=True is for a table in memory; leave it out here")
 
         from sr_accessor.chunked import fit_chunks  # loads torch
 
-        return fit_chunks(table, target, about, chosen)
+        return fit_chunks(table, _target_of(table, target), about, chosen)
     if not isinstance(table, pd.api.typing.DataFrameGroupBy):
         return _fit_one(table, target, about, chosen, background)
     if background:
@@ -169,6 +173,9 @@ def refine(
 ) -> FitResult | GroupedResult | xr.DataTree:
     """Find the parameters of a known law: `curve_fit` for tables.
 
+    Of a Dask DataFrame or of chunked xarray a seeded sample tells where the likeliest parameters are, and sums over
+    the chunks what they are; rows are never gathered.
+
     Parameters
     ----------
     table, target, sigma, sigma_x, absolute_sigma, sample_weight, nan_policy, noise : as in `fit`
@@ -207,15 +214,18 @@ def refine(
     from sr_accessor import known_law  # loads torch
     from sr_accessor.scatter import noises_of
 
-    if not is_xarray(table) and not isinstance(table, pd.DataFrame):
+    lazy = is_lazy(table, _labels_of(table))
+    if not (lazy or is_xarray(table) or isinstance(table, pd.DataFrame)):
+        own = "; of a GroupBy give its DataFrame and by=" if isinstance(table, pd.api.typing.DataFrameGroupBy) else ""
         raise OptionError(
-            f"cannot refine on a {kind_of(table)}; give a pandas DataFrame, or an xarray Dataset or DataArray"
+            f"cannot refine on a {kind_of(table)}; give a pandas DataFrame, or an xarray Dataset or DataArray{own}"
         )
     labels = list(variables_of(table)) if is_xarray(table) else list(table.columns)
     law = known_law.read_law(formula, labels, target, start=start, bounds=bounds, fix=fix)
+    _check_parameters(table, law.numbers.names)
     about = {
         "features": list(law.names), "sigma": sigma, "sigma_x": sigma_x, "absolute_sigma": absolute_sigma,
-        "sample_weight": sample_weight, "nan_policy": _nan_policy(table, nan_policy, skipna),
+        "sample_weight": sample_weight, "nan_policy": _nan_policy(table, nan_policy, skipna), "keep_constant": True,
     }  # fmt: skip
     over = _over(table, target, law.names, over, reduce_dims)
     _check_groups(errors, by, over)
@@ -227,6 +237,10 @@ def refine(
 
         chosen = noises_of(noise, groups.observations)
         return refine_groups(groups, law, chosen, shared=shared, sizes=sizes, errors=errors, **seed)
+    if lazy:
+        from sr_accessor.chunked import refine_chunks
+
+        return refine_chunks(table, _target_of(table, target), law, about, noise, **seed)
     observations = _observe(table, target, about)
     for remark in observations.remarks:
         warnings.warn(remark, stacklevel=3)
@@ -234,8 +248,19 @@ def refine(
     return known_law.refine_law(observations, law, chosen, **seed)
 
 
-def load(source: str | os.PathLike) -> FitResult:
-    """The result that `FitResult.save` wrote to a file, or the text of `FitResult.to_json`.
+def _check_parameters(table: Any, names: Sequence[str]) -> None:
+    """Raise ColumnError where a parameter has the name of something that was meant as an input."""
+    if is_xarray(table):
+        lost, words = table.dims, "a dimension without coordinates: assign_coords gives it values"
+    else:
+        index = getattr(table, "_meta", table).index  # of a Dask DataFrame that of its empty twin
+        lost, words = index.names, "a level of the index, and inputs are columns: reset_index() makes it one"
+    if meant := [name for name in names if name in lost]:
+        raise ColumnError(f"{meant[0]!r} is {words}, or call the parameter something else")
+
+
+def load(source: str | os.PathLike) -> FitResult | GroupedResult:
+    """The result that its `save` wrote to a file, or the text of its `to_json`.
 
     Parameters
     ----------
@@ -247,11 +272,15 @@ def load(source: str | os.PathLike) -> FitResult:
     LoadError : what is not ours, or was changed, or needs an operator or noise model of a plugin that is not here.
     """
     from sr_accessor import regression
-    from sr_accessor.files.envelope import read_text
+    from sr_accessor.files.envelope import from_text, read_text
+    from sr_accessor.groups.result import GroupedResult
     from sr_accessor.result import FitResult
 
     text = isinstance(source, str) and source.lstrip()[:1] == "{"
-    return FitResult.from_json(source if text else read_text(source), regression.resume)
+    document, time = from_text(source if text else read_text(source))
+    if "groups" in document:
+        return GroupedResult.from_document(document, time)
+    return FitResult.from_document(document, time, regression.resume)
 
 
 def predict(table: pd.DataFrame | xr.Dataset | xr.DataArray, law: FitResult | Equation) -> pd.Series | xr.DataArray:
@@ -287,23 +316,6 @@ def _labels_of(table: Any) -> list[Hashable]:
     return list(variables_of(table)) if is_xarray(table) else []
 
 
-def _loaded(table: Any) -> Any:
-    """The table with its values in memory: groups are refined there.
-
-    Raises
-    ------
-    ChunkError : a Dask DataFrame, whose groups are spread over chunks.
-    """
-    if is_xarray(table):
-        return table.compute()
-    if is_lazy(table, ()):
-        raise ChunkError(
-            "groups of a Dask DataFrame are spread over its chunks; bring their rows together with .compute(), or fit "
-            "each chunk by itself: ddf.map_partitions(sr.fit, ...)"
-        )
-    return table
-
-
 def _is_tree(table: Any) -> bool:
     xr = sys.modules.get("xarray")
     return xr is not None and isinstance(table, getattr(xr, "DataTree", ()))
@@ -323,9 +335,14 @@ def _each_node(tree: xr.DataTree, target: Hashable | None, fitted: Callable[[xr.
     if not found:
         known = dict.fromkeys(label for dataset in nodes.values() for label in dataset.variables)
         raise ColumnError(f"no node of the tree has {target!r}; {nearest(target, known)}")
-    return xr.DataTree.from_dict(
-        {path: fitted(dataset).to_dataset() for path, dataset in found.items()}, name=tree.name
-    )
+    results = {}
+    for path, dataset in found.items():
+        try:
+            results[path] = fitted(dataset).to_dataset()
+        except SymRegError as error:
+            error.add_note(f"in node {path!r}")
+            raise
+    return xr.DataTree.from_dict(results, name=tree.name)
 
 
 def _nan_policy(table: Any, nan_policy: str, skipna: bool | None) -> str:
@@ -370,8 +387,11 @@ def _grouped(
     table: Any, target: Hashable | None, about: dict[str, Any], by: Any, over: Any
 ) -> tuple[Groups, dict[Hashable, Any] | None]:
     """Observations and the groups of their rows; of xarray also the dimensions of the groups and their labels."""
-    from sr_accessor.groups.split import Groups, keys_of, keys_over  # loads torch
+    from sr_accessor.chunked import in_memory  # loads torch
+    from sr_accessor.groups.split import Groups, keys_of, keys_over
 
+    if is_lazy(table, _labels_of(table)):
+        table = in_memory(table, _target_of(table, target), about, by)
     if is_xarray(table):
         if by is not None:
             raise OptionError(f"by={by!r} names columns of a DataFrame; of xarray name the dimensions: over={by!r}")
@@ -403,16 +423,27 @@ def _with_group(observations: Observations, labels: Any, code: Any) -> tuple[Obs
     return dataclasses.replace(kept, remarks=(*observations.remarks, remark)), code[code >= 0]
 
 
-def _observe(table: Any, target: Hashable | None, about: dict[str, Any]) -> Observations:
+def _target_of(table: Any, target: Hashable | None) -> Hashable:
+    """The target's label; a DataArray is itself the target.
+
+    Raises
+    ------
+    OptionError : none is given, or another one than the DataArray.
+    """
     if is_xarray(table) and not hasattr(table, "data_vars"):
         own = "y" if table.name is None else table.name
         if target is not None and target != own:
             raise OptionError(
                 f"the DataArray {own!r} is itself the target; name only features: fit(da, features=[...])"
             )
-        return Observations.from_xarray(table, own, **about)
+        return own
     if target is None:
         raise OptionError('no target is given; name the measured column: fit(table, "y")')
+    return target
+
+
+def _observe(table: Any, target: Hashable | None, about: dict[str, Any]) -> Observations:
+    target = _target_of(table, target)
     if is_xarray(table):
         return Observations.from_xarray(table, target, **about)
     if isinstance(table, pd.DataFrame):

@@ -60,11 +60,17 @@ def read_table(path: str) -> pd.DataFrame | xr.Dataset:
             import xarray as xr
 
             return xr.load_dataset(path)
-        return pd.read_csv(sys.stdin if path == "-" else path, sep=_SEPARATORS[kind], **_EXACT)
+        frame = pd.read_csv(sys.stdin if path == "-" else path, sep=_SEPARATORS[kind], **_EXACT)
     except ImportError as error:
         raise MissingDependencyError(f"{path!r}: {error}; or write the table as CSV") from error
     except (ValueError, OSError) as error:  # pandas' parser errors are ValueErrors, Arrow's too
         raise InputError(f"{path!r} cannot be read as {kind}: {str(error).splitlines()[0]}") from error
+    if len(frame.columns) == 1 and (others := [sign for sign in ";\t|" if sign in str(frame.columns[0])]):
+        raise InputError(
+            f"{path!r} has one column, {frame.columns[0]!r}: its values seem to be separated by {others[0]!r}; "
+            "write it with commas and decimal points, or as .tsv with tabs"
+        )
+    return frame
 
 
 def write_table(table: pd.DataFrame | xr.Dataset, path: str, *, if_changed: bool = False) -> None:

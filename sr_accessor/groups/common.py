@@ -60,29 +60,38 @@ def promised_savings(values: torch.Tensor, laplace: Laplace, free: torch.Tensor)
     laplace : their covariance
     free : (P,) constants that may be made common
 
-    One constant after the other, the one that saves most first; the others follow by their covariance.
+    One constant after the other, the one that saves most first; the others follow by their covariance. These become
+    surer thereby, and are said in more digits: what a needless constant seems to save is paid by them.
     """
     known = laplace.identifiable & values.isfinite()
     c = values.clone()
     spread = torch.where(known[:, :, None] & known[:, None, :], laplace.covariance, 0.0)
-    common, saved = torch.zeros_like(free), 0.0
-    for _ in range(int(free.sum())):
-        variance = spread.diagonal(dim1=1, dim2=2)
+    common, left, saved = torch.zeros_like(free), free.clone(), 0.0
+
+    def bits_of(c: torch.Tensor, spread: torch.Tensor) -> torch.Tensor:
+        """(P,) bits of constants that every group has for itself."""
+        return torch.where(known, constant_bits(c, spread.diagonal(dim1=1, dim2=2).sqrt()), 2.0).sum(0)
+
+    while bool(left.any()):
+        variance, own = spread.diagonal(dim1=1, dim2=2), bits_of(c, spread)
         sound = known & (variance > 0)
         weight = torch.where(sound, 1 / variance, 0.0)
         total = weight.sum(0)
         mean = (weight * torch.where(sound, c, 0.0)).sum(0) / total
         moved = torch.where(sound, mean - c, 0.0)
-        own = torch.where(known, constant_bits(c, variance.sqrt()), 2.0).sum(0)
         gain = own - constant_bits(mean, total.rsqrt()) - BITS / 2 * (weight * moved.square()).sum(0)
-        gain = torch.where(free & ~common & (total > 0), gain, -torch.inf)
-        best = int(gain.argmax())
-        if not float(gain[best]) > 0:
+        best = int(torch.where(left & (total > 0), gain, -torch.inf).argmax())
+        if not (bool(left[best]) and float(gain[best]) > 0):
             break
-        common[best], saved = True, saved + float(gain[best])
+        left[best] = False
         along = spread[:, :, best] * weight[:, best, None]
-        c = c + along * moved[:, best, None]
-        spread = spread - along[:, :, None] * spread[:, best, None, :]
+        after = (c + along * moved[:, best, None], spread - along[:, :, None] * spread[:, best, None, :])
+        others = free & ~common
+        others[best] = False
+        gained = float(gain[best] - (bits_of(*after) - own)[others].sum())
+        if gained > 0:
+            (c, spread), saved = after, saved + gained
+            common[best] = True
     return common, saved
 
 

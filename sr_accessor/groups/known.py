@@ -14,8 +14,9 @@ import torch
 from sr_accessor.device import alone, seed_of
 from sr_accessor.errors import InputError
 from sr_accessor.groups.common import Shared, share
+from sr_accessor.groups.forms import SharedForm
 from sr_accessor.groups.refine import refine_each
-from sr_accessor.groups.result import GroupedResult, SharedForm
+from sr_accessor.groups.result import GroupedResult
 from sr_accessor.groups.search import report_groups, status_of, told_status
 from sr_accessor.groups.split import Groups
 from sr_accessor.known_law import KnownLaw, starts_of

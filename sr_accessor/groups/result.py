@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
+import os
 import warnings
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -15,86 +17,30 @@ import torch
 from sr_accessor.datasets import curvefit_layout
 from sr_accessor.device import DTYPE
 from sr_accessor.display import grouped
-from sr_accessor.equation import Equation, numbers_of, with_named_inputs
-from sr_accessor.errors import ColumnError, OptionError, SymRegWarning, nearest
-from sr_accessor.expressions.batch import Expressions
+from sr_accessor.equation import Equation
+from sr_accessor.errors import ColumnError, InputError, OptionError, SymRegWarning, UnitError, nearest
 from sr_accessor.expressions.evaluate import evaluate
 from sr_accessor.expressions.latex import label_latex, to_latex
 from sr_accessor.expressions.text import to_text
 from sr_accessor.expressions.vocabulary import VARIABLE
+from sr_accessor.files import envelope
+from sr_accessor.groups.document import GroupedRecord, from_document, to_document
+from sr_accessor.groups.forms import Laws, SharedForm
 from sr_accessor.groups.split import Groups, keys_of
 from sr_accessor.lazy import like_target
 from sr_accessor.noise.model import NoiseModel
-from sr_accessor.observations import inputs_of
-from sr_accessor.refinement.likelihood import Parameters
+from sr_accessor.observations import conversion, inputs_of
 from sr_accessor.result import FitResult
-from sr_accessor.tables import is_xarray, variables_of
-from sr_accessor.uncertainty.laplace import Laplace
+from sr_accessor.tables import array_unit, is_xarray, plain_array, variables_of
+from sr_accessor.writing import write_whole
 
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["GroupedResult", "Laws", "SharedForm"]
+__all__ = ["GroupedResult"]
 
 #: Laws that the short form shows.
 SHOWN = 20
-
-
-@dataclass(frozen=True)
-class SharedForm:
-    """One form in all groups.
-
-    Parameters
-    ----------
-    expression : Expressions, one row
-    parameters : names, ties and bounds of its numbers where the user gave the law; None: every constant is alone
-    numbers : (G, K); NaN for groups without a fit
-    common : (P,) which constants have one value for all groups
-    laplace : their covariance, one row for each group
-    loss : (G,) nats
-    """
-
-    expression: Expressions
-    parameters: Parameters | None
-    numbers: torch.Tensor
-    common: torch.Tensor
-    laplace: Laplace
-    loss: torch.Tensor
-
-    @cached_property
-    def _numbers(self) -> Parameters:
-        return numbers_of(self.expression, self.parameters)
-
-    @property
-    def free(self) -> torch.Tensor:
-        """(P,) bool"""
-        return self._numbers.free[0]
-
-    @property
-    def values(self) -> torch.Tensor:
-        """(G, P) parameters."""
-        return self.numbers if self.parameters is None else self.parameters.values(self.numbers)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """P names, as `Equation.params` has them; "" for numbers that are written."""
-        return self._numbers.names
-
-    @property
-    def named(self) -> list[int]:
-        """Numbers of the parameters that have a name."""
-        return [i for i, name in enumerate(self.names) if name]
-
-    def with_inputs(self, inputs: int) -> Expressions:
-        """The form with its named parameters as further inputs, after the first ones."""
-        return with_named_inputs(self.expression, self._numbers, inputs)
-
-
-@dataclass(frozen=True)
-class Laws:
-    """A law for each group, found by itself: {label: FitResult}."""
-
-    results: Mapping[Hashable, FitResult]
 
 
 class GroupedResult:
@@ -321,7 +267,19 @@ class GroupedResult:
         constants = torch.full((len(place), len(found.named)), torch.nan, dtype=DTYPE)
         known = torch.from_numpy(np.flatnonzero(place >= 0))
         constants[known] = found.values[torch.from_numpy(place[place >= 0])][:, found.named]
-        return inputs.like(self._law(torch.cat([x, constants], 1)))
+        return self._with_unit(inputs.like(self._law(torch.cat([x, constants], 1))))
+
+    def _with_unit(self, values: Any) -> Any:
+        unit = self._groups.observations.target_unit
+        values.attrs.update({} if unit is None else {"units": unit})
+        return values
+
+    def _in_our_unit(self, name: Hashable, array: xr.DataArray) -> xr.DataArray:
+        """A variable in the unit that the law was fitted in."""
+        factor = conversion(name, array_unit(array), self._units)
+        if isinstance(factor, UnitError):
+            raise factor
+        return plain_array(array) if factor == 1 else plain_array(array) * factor
 
     def _law(self, columns: torch.Tensor) -> np.ndarray:
         """(N,) values from inputs and constants (N, D + P)."""
@@ -344,23 +302,19 @@ class GroupedResult:
         for i in np.unique(place[place >= 0]):  # groups with laws of different forms
             rows = np.flatnonzero(place == i)
             values[rows] = self[self.keys[i]].predict(table.iloc[rows]).to_numpy()
-        return pd.Series(values, index=table.index, name=self.target)
+        return self._with_unit(pd.Series(values, index=table.index, name=self.target))
 
     def _predict_xarray(self, table: Any) -> Any:
         import xarray as xr
 
         if isinstance(self._found, Laws):
-            parts = [
-                self._found.results[key].predict(table.sel(dict(zip(self.by, self._cell(key), strict=True)), drop=True))
-                .expand_dims({dim: [label] for dim, label in zip(self.by, self._cell(key), strict=True)})
-                for key in self
-            ]  # fmt: skip
-            return xr.combine_by_coords([part.to_dataset(name=self.target) for part in parts])[self.target]
+            return self._predict_cells(table)
         variables, found = variables_of(table), self._found
         used = list(self._used)
         if lacking := [name for name in used if name not in variables]:
             raise ColumnError(f"no variable {lacking[0]!r}; {nearest(lacking[0], variables)}")
-        coefficients = self.to_dataset()[f"{self.target}_symreg_coefficients"]
+        laws = self._laws_along(table)
+        coefficients = laws[f"{self.target}_symreg_coefficients"]
         constants = [coefficients.sel(param=found.names[i], drop=True) for i in found.named]
         names = self._groups.observations.names
         columns = [names.index(name) for name in used] + [len(names) + i for i in range(len(constants))]
@@ -372,10 +326,46 @@ class GroupedResult:
                 table[:, at] = torch.from_numpy(np.array(part, dtype=np.float64).reshape(-1))
             return np.where(fitted == 1, self._law(table).reshape(fitted.shape), np.nan)
 
-        fitted = self.to_dataset()[f"{self.target}_symreg_status"].isin(["ok", "no_convergence"])
-        given = [*(variables[name] for name in used), *constants, fitted.astype(float)]
+        fitted = laws[f"{self.target}_symreg_status"].isin(["ok", "no_convergence"])
+        given = [*(self._in_our_unit(name, variables[name]) for name in used), *constants, fitted.astype(float)]
         out = xr.apply_ufunc(law, *given, dask="parallelized", output_dtypes=[np.float64], join="left")
         return like_target(out, variables, self.target, self._groups.observations.target_unit)
+
+    def _laws_along(self, table: Any) -> xr.Dataset:
+        """`to_dataset` with the groups that a table has, in its order; others have no status."""
+        laws = self.to_dataset()
+        return self._aligned(laws, [dim for dim in self.by if dim in laws.dims], table)
+
+    def _aligned(self, found: Any, dims: Sequence[Hashable], table: Any) -> Any:
+        """What is known of groups, of those that a table has, in its order; of all where it does not say."""
+        lost = []
+        for dim in dims:
+            if dim not in table.coords:
+                continue
+            labels = pd.Index(np.atleast_1d(table[dim].values))
+            lost += labels[~labels.isin(found.indexes[dim])].tolist()
+            found = found.reindex({dim: labels})
+            found = found.isel({dim: 0}) if table[dim].ndim == 0 else found
+        if lost:
+            told = f"there is no law for {', '.join(map(repr, lost[:SHOWN]))}: NaN stands there"
+            warnings.warn(SymRegWarning("GROUP", told), stacklevel=5)
+        return found
+
+    def _predict_cells(self, table: Any) -> xr.DataArray:
+        """Predictions of laws of different forms, each in the part of the table that is its group's."""
+        import xarray as xr
+
+        parts = []
+        for key in self:
+            cell = dict(zip(self.by, self._cell(key), strict=True))
+            here = {dim: label for dim, label in cell.items() if dim in table.dims and dim in table.coords}
+            if any(label not in table.indexes[dim] for dim, label in here.items()):
+                continue
+            part = self._found.results[key].predict(table.sel(here).drop_vars(cell, errors="ignore"))
+            parts.append(part.expand_dims({dim: [label] for dim, label in cell.items()}).to_dataset(name=self.target))
+        if not parts:
+            raise ColumnError(f"the table has no group that has a law; {nearest('', list(self))}")
+        return self._aligned(xr.combine_by_coords(parts)[self.target], self.by, table)
 
     def _cell(self, key: Hashable) -> tuple[Hashable, ...]:
         """Labels of a group, one for each of `by`."""
@@ -384,9 +374,9 @@ class GroupedResult:
     def residuals(self, table: Any) -> Any:
         """Target minus law for each row; fits `DataFrame.assign(r=result.residuals)`."""
         if is_xarray(table):
-            return table[self.target] - self.predict(table)
-        law = self.predict(table)
-        return pd.Series(inputs_of(table, (self.target,), self.target, {}).x[:, 0], law.index, name=self.target) - law
+            return self._in_our_unit(self.target, variables_of(table)[self.target]) - self.predict(table)
+        law, read = self.predict(table), inputs_of(table, (self.target,), self.target, self._units)
+        return self._with_unit(read.like(read.x[:, 0]) - law)
 
     def to_dataset(self) -> xr.Dataset:
         """The constants of every group in the layout of xarray's `curvefit`: see `sr_accessor.datasets`.
@@ -442,6 +432,63 @@ class GroupedResult:
                 "aic": 2 * loss + 2 * own, "bic": 2 * loss + own * np.log(n),
             }  # fmt: skip
         return {name: np.where(self._fitted | (name == "nobs"), values, np.nan) for name, values in table.items()}
+
+    # ------------------------------------------------------------------ files
+    def to_dict(self) -> dict[str, Any]:
+        """The document of `to_json` as plain dictionaries, lists, texts and numbers."""
+        return json.loads(self.to_json())
+
+    def to_json(self, *, time: bool = True) -> str:
+        """Everything about the result as JSON text that `sr_accessor.load` reads, on any machine.
+
+        The rows are in it, about 11 bytes for each number of theirs: the law of a group is about the group's own.
+
+        Parameters
+        ----------
+        time : whether it says how long the fit took, the only thing in which two equal fits differ
+
+        Raises
+        ------
+        InputError : a label that no file can hold, or more independent laws than one file holds.
+        """
+        document, times = to_document(
+            GroupedRecord(
+                groups=self._groups, found=self._found, noise=self._noise, status=self._status.tolist(),
+                forms=self._forms, sizes=self._sizes, seconds=self._seconds, provenance=self._provenance,
+                remarks=self._remarks,
+            )
+        )  # fmt: skip
+        text = envelope.to_text(document, times if time else {})
+        if (count := envelope.values_in(text)) > envelope.MOST_VALUES:
+            raise InputError(
+                f"{len(self)} groups with laws of their own make {count} values, and a file holds "
+                f"{envelope.MOST_VALUES}; save them one by one: result.results[group].save(path)"
+            )
+        return text
+
+    def save(self, path: str | os.PathLike, *, time: bool = True, if_changed: bool = False) -> None:
+        """Write `to_json` to a file, whole or not at all; with `if_changed` not where the file holds just that."""
+        write_whole(path, self.to_json(time=time).encode(), if_changed=if_changed)
+
+    @classmethod
+    def from_json(cls, text: str) -> GroupedResult:
+        """The result that `to_json` wrote.
+
+        Raises
+        ------
+        LoadError : text that is not ours, changed since, hostile, or that needs what is not installed.
+        """
+        return cls.from_document(*envelope.from_text(text))
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any], time: Mapping[str, Any]) -> GroupedResult:
+        """The result of a document, as `groups.document` has it, and its times."""
+        record = from_document(document, time)
+        return cls(**{field.name: getattr(record, field.name) for field in dataclasses.fields(record)})
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickling, copying and joblib go through the JSON form."""
+        return GroupedResult.from_json, (self.to_json(),)
 
     # ------------------------------------------------------------------ how it looks
     def to_latex(self) -> str:

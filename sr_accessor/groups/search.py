@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 import warnings
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -22,8 +22,9 @@ from sr_accessor.expressions.rewrite import simplify_batch
 from sr_accessor.expressions.text import to_text
 from sr_accessor.expressions.vocabulary import VARIABLE, Vocabulary
 from sr_accessor.groups.common import BITS, Shared, promised_savings, share
+from sr_accessor.groups.forms import Laws, SharedForm
 from sr_accessor.groups.refine import Each, laplace_each, losses_each, refine_each
-from sr_accessor.groups.result import GroupedResult, Laws, SharedForm
+from sr_accessor.groups.result import GroupedResult
 from sr_accessor.groups.split import Groups, Stack, told_groups
 from sr_accessor.noise.model import NoiseModel
 from sr_accessor.observations import FEWEST_ROWS, Observations
@@ -56,6 +57,7 @@ def fit_groups(
     shared: bool = True,
     sizes: Mapping[Hashable, Any] | None = None,
     errors: str = "warn",
+    each: Callable[[Callable, Sequence[tuple]], list] | None = None,
 ) -> GroupedResult:
     """One form with own constants in every group, or independent fits.
 
@@ -66,6 +68,7 @@ def fit_groups(
     shared : False fits every group by itself
     sizes : of xarray's dimensions, see `GroupedResult`
     errors : of groups without a law: "warn", "raise" or "ignore"
+    each : values of a function of several lists of arguments, for independent fits; by default one after the other
 
     Raises
     ------
@@ -79,7 +82,7 @@ def fit_groups(
     seed = seed_of(options.random_state)
     options = dataclasses.replace(options, random_state=seed)
     if not shared:
-        return _apart(groups, options, sizes, began, errors)
+        return _apart(groups, options, sizes, began, errors, each or _in_turn)
     noises = noises_of(options.noise, groups.observations)
     results = _searches(groups, options, noises, seed)
     noise = _noise_of(results, noises)
@@ -218,18 +221,24 @@ def _to_cpu(laplace: Any) -> Any:
 
 
 # ---------------------------------------------------------------------------- independent fits
+def _in_turn(function: Callable, given: Sequence[tuple]) -> list[Any]:
+    return [function(*arguments) for arguments in given]
+
+
 def _apart(
-    groups: Groups, options: FitOptions, sizes: Mapping[Hashable, Any] | None, began: float, errors: str
+    groups: Groups,
+    options: FitOptions,
+    sizes: Mapping[Hashable, Any] | None,
+    began: float,
+    errors: str,
+    each: Callable[[Callable, Sequence[tuple]], list],
 ) -> GroupedResult:
-    results: dict[Hashable, FitResult] = {}
     status = np.full(len(groups), "ok", dtype=object)
     status[groups.counts < FEWEST_ROWS], status[groups.counts == 0] = "too_few_rows", "no_data"
-    for i in np.flatnonzero(groups.counts >= FEWEST_ROWS):  # one search after the other, each with all of the time
-        result = _quietly(_varying(groups.observed(i)), options)
-        if result is None:
-            status[i] = "no_fit"
-        else:
-            results[groups.keys[i]] = result
+    large = np.flatnonzero(groups.counts >= FEWEST_ROWS)
+    found = each(_quietly, [(_varying(groups.observed(i)), options) for i in large])  # each with all of the time
+    results = {groups.keys[i]: result for i, result in zip(large, found, strict=True) if result is not None}
+    status[large[[result is None for result in found]]] = "no_fit"
     remarks = told_status(groups, status)
     result = GroupedResult(
         groups=groups,
@@ -284,9 +293,7 @@ def _quietly(observations: Observations | None, options: FitOptions) -> FitResul
     """A fit whose remarks nobody needs: it proposes forms. None where nothing can be searched."""
     if observations is None:
         return None
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", SymRegWarning)
-        return regression.fit(observations, options, shown=False)
+    return regression.launch(observations, options, waiting=True, shown=False).found().result
 
 
 def _noise_of(results: Mapping[Hashable, FitResult], noises: tuple[NoiseModel, ...]) -> NoiseModel:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
@@ -21,7 +21,7 @@ from sr_accessor.tables import as_labels, column, variables_of
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["Groups", "Stack", "keys_of", "keys_over", "told_groups"]
+__all__ = ["Groups", "Stack", "keys_along", "keys_of", "keys_over", "told_groups"]
 
 #: Group labels that a message shows.
 SHOWN = 5
@@ -169,6 +169,13 @@ def keys_over(
     for label in labels:
         if label not in sizes:
             raise ColumnError(f"over names {label!r}, which is no dimension; {nearest(label, sizes)}")
+    stacked = [dim for dim in labels if isinstance(table.indexes.get(dim), pd.MultiIndex)]
+    if stacked:
+        levels = list(table.indexes[stacked[0]].names)
+        raise InputError(
+            f"over names {stacked[0]!r}, which is stacked; name what it is made of: over={levels!r}, after "
+            f".unstack({stacked[0]!r})"
+        )
     if not labels or len(labels) == len(sizes):
         raise InputError(f"over={over!r} leaves no points in a group: dimensions are {', '.join(map(repr, sizes))}")
     found = {dim: table.indexes.get(dim, pd.RangeIndex(sizes[dim])) for dim in labels}
@@ -176,9 +183,15 @@ def keys_over(
     shape = tuple(sizes[dim] for dim in order)
     places = np.unravel_index(np.arange(int(np.prod(shape))), shape)
     code = np.ravel_multi_index([places[order.index(dim)] for dim in labels], [sizes[dim] for dim in labels])
-    indexes = list(found.values())
-    keys = indexes[0].set_names([labels[0]]) if len(labels) == 1 else pd.MultiIndex.from_product(indexes, names=labels)
-    return tuple(labels), keys, code, found
+    return tuple(labels), keys_along(found), code, found
+
+
+def keys_along(sizes: Mapping[Hashable, pd.Index]) -> pd.Index:
+    """The label of every cell of dimensions, {dimension: its labels}."""
+    if len(sizes) == 1:
+        ((dim, index),) = sizes.items()
+        return index.set_names([dim])
+    return pd.MultiIndex.from_product(list(sizes.values()), names=list(sizes))
 
 
 def told_groups(code: str, keys: pd.Index, which: np.ndarray, what: str) -> list[SymRegWarning]:

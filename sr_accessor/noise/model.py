@@ -170,7 +170,7 @@ class NoiseModel(ABC):
             row = int(bad[0])
             raise NoiseModelError(
                 f"column {label!r}, row {row} is {float(y[row])!r} ({len(bad)} such rows): noise model {self.name!r} "
-                f"describes {words}; mend the rows or choose another model with noise="
+                f"describes {words}; mend the rows, or take noise='gaussian', 'student_t' or 'laplace'"
             )
 
     def check_sigma(self, label: Hashable) -> None:

@@ -347,12 +347,15 @@ def vocabulary(spec: str | Vocabulary | Iterable[str | Operator] = "default") ->
     ------
     UnknownNameError : no such vocabulary or operator; tells the nearest name.
     PluginConflictError : two plugins give an operator of that name.
-    OptionError : names with and without a sign.
+    OptionError : names with and without a sign, or no list of them.
     """
     if isinstance(spec, Vocabulary):
         return spec
     known = catalogue()
     if isinstance(spec, str):
+        parts = [part.strip() for part in spec.split(",")]
+        if spec not in known.vocabularies and all(part.lstrip("+-") in known.operators for part in parts):
+            raise OptionError(f"operators={spec!r} names no vocabulary but operators; give a list: operators={parts!r}")
         chosen = known.vocabulary(spec)
     else:
         chosen = _chosen(known, list(spec))
@@ -370,7 +373,7 @@ def _chosen(known: Catalogue, entries: list[str | Operator]) -> dict[str, Operat
             raise PluginConflictError(f"two of {[o.name for o in asked]} are different operators of one name; take one")
         return chosen
     base = "default" if signed[0] else entries[0]
-    if not all(signed[1:]) or not isinstance(base, str):
+    if not all(signed[1:]) or not isinstance(base, str) or base in known.operators.keys() - known.vocabularies.keys():
         raise OptionError(
             f"operators={entries!r}: name either those to use, or with '-' those to leave out and with '+' those to "
             "add; a vocabulary to start from may stand first"
@@ -392,7 +395,10 @@ def noise_model(spec: str | NoiseModel = "gaussian") -> NoiseModel:
     ------
     UnknownNameError : there is none; tells the nearest name.
     PluginConflictError : two plugins give one of that name.
+    OptionError : neither a name nor a noise model.
     """
+    if not isinstance(spec, str | NoiseModel):
+        raise OptionError(f"noise={spec!r}; give a name such as 'poisson', or an instance of a NoiseModel")
     return spec if isinstance(spec, NoiseModel) else catalogue().find("noise_models", spec)
 
 

@@ -3,8 +3,6 @@
 import itertools
 import math
 import re
-import shutil
-import subprocess
 
 import numpy as np
 import pandas as pd
@@ -14,7 +12,7 @@ import torch
 from click.testing import CliRunner
 
 from sr_accessor.errors import ColumnError, InputError, MissingDependencyError, OperatorError
-from sr_accessor.evaluation.exports import COMPILERS, LAWS, NAMES, WAYS, compiled, exports, module, random_rows, truth
+from sr_accessor.evaluation.exports import LANGUAGES, LAWS, NAMES, WAYS, exports, module, random_rows, run_by, truth
 from sr_accessor.exports import c, excel, fortran, jax, julia, latex, lmfit, matlab, numpy, pandas_eval, python, sql
 from sr_accessor.exports import onnx as onnx_exporter
 from sr_accessor.exports import torch as torch_exporter
@@ -57,43 +55,13 @@ def test_the_export_is_the_evaluator(law, way, rows, tmp_path):
     np.testing.assert_allclose(np.broadcast_to(WAYS[way](formula, rows, tmp_path), wanted.shape), wanted, rtol=1e-9)
 
 
-# ---------------------------------------------------------------------- compiled languages, all laws in one program
-@pytest.mark.parametrize("compiler", [name for name in COMPILERS if shutil.which(name)])
-def test_compiled_languages(compiler, rows, tmp_path):
-    command, program, suffix = COMPILERS[compiler]
+# ---------------------------------------------------------------------- other languages, all laws in one program
+@pytest.mark.parametrize("language", [name for name, language in LANGUAGES.items() if language.here])
+def test_other_languages_where_they_are(language, rows, tmp_path):
     formulas = [formula_of(law) for law in LAWS]
-    values = compiled(command, program(formulas), tmp_path, rows, suffix)
-    wanted = np.column_stack([truth(formula, rows) for formula in formulas])
+    values = run_by(LANGUAGES[language], formulas, rows, tmp_path)
+    wanted = np.column_stack([np.broadcast_to(truth(formula, rows), len(rows)) for formula in formulas])
     np.testing.assert_allclose(values, wanted, rtol=1e-9)
-
-
-def test_octave_and_julia_where_they_are(rows, tmp_path):
-    formulas = [formula_of(law) for law in LAWS]
-    some = rows.iloc[:50]
-    wanted = np.concatenate([np.broadcast_to(truth(f, some), len(some)) for f in formulas])
-    np.savetxt(tmp_path / "rows.txt", some.to_numpy(), fmt="%.17g")
-    if octave := shutil.which("octave-cli"):
-        bodies = [matlab.EXPORTER(f).replace("= law(", f"= law{i}(") for i, f in enumerate(formulas)]
-        calls = [
-            f"printf('%.17g\\n', law{i}({', '.join(f'v(:,{d + 1})' for d in f.used)}) + 0*v(:,1));"
-            for i, f in enumerate(formulas)
-        ]
-        script = "1;\n" + "\n".join(bodies) + f"\nv = load('{tmp_path}/rows.txt');\n" + "\n".join(calls)
-        (tmp_path / "laws.m").write_text(script)
-        done = subprocess.run(
-            [octave, str(tmp_path / "laws.m")], capture_output=True, text=True, check=True, timeout=120
-        )
-        np.testing.assert_allclose([float(v) for v in done.stdout.split()], wanted, rtol=1e-9)
-    if interpreter := shutil.which("julia"):
-        bodies = [julia.EXPORTER(f).replace("function law(", f"function law{i}(") for i, f in enumerate(formulas)]
-        calls = [
-            f"foreach(println, law{i}({', '.join(f'v[:,{d + 1}]' for d in f.used)}) .+ 0 .* v[:,1])"
-            for i, f in enumerate(formulas)
-        ]
-        read = f'v = reduce(vcat, [parse.(Float64, split(l))\' for l in eachline("{tmp_path}/rows.txt")])'
-        (tmp_path / "laws.jl").write_text("\n".join([*bodies, read, *calls]))
-        done = subprocess.run([interpreter, str(tmp_path / "laws.jl")], capture_output=True, text=True, check=True)
-        np.testing.assert_allclose([float(v) for v in done.stdout.split()], wanted, rtol=1e-9)
 
 
 # ---------------------------------------------------------------------- texts

@@ -178,6 +178,17 @@ def test_predict(symreg, law):
         assert {"mean", "lower", "upper", "m"} <= set(made) and made["mean"].dims == ("run",)
 
 
+def test_laws_of_groups(symreg, tmp_path):
+    frame = table().assign(run=lambda f: np.arange(len(f)) % 3)
+    result = frame.symreg.refine("F", "c*m*`a b`", by="run", restarts=0)
+    result.save(tmp_path / "groups.json")
+    frame.to_csv(tmp_path / "rows.csv", index=False)
+    symreg("predict", tmp_path / "groups.json", tmp_path / "rows.csv", "--out", tmp_path / "out.csv")
+    np.testing.assert_allclose(pd.read_csv(tmp_path / "out.csv")["F"], result.predict(frame), rtol=1e-12)
+    done = symreg("report", tmp_path / "groups.json", code=BAD_INPUT)
+    assert "holds a law for each of 3 groups, and this is about one law" in done.stderr
+
+
 def test_reports(symreg, law):
     text = symreg("report", law).stdout
     assert text == sr.load(law).report() + "\n"
@@ -215,6 +226,19 @@ WRONG = {
     "--json tells about the file": ("predict", "law.json", "data.csv", "--json"),
     "no exporter 'exel'; did you mean 'excel'": ("export", "law.json", "--to", "exel"),
     "cannot be read as parquet": ("fit", "broken.parquet", "--y", "F"),
+    "its values seem to be separated by ';'": ("fit", "semicolons.csv", "--y", "F"),
+    "--out 'none/law.json': there is no folder 'none'": ("fit", "data.csv", "--y", "F", "--out", "none/law.json"),
+    "--checkpoint 'none/c.json': there is no": ("fit", "data.csv", "--y", "F", "--checkpoint", "none/c.json"),
+    "--report 'law.pdf': the name must end with .txt": (
+        "refine",
+        "data.csv",
+        "--y",
+        "F",
+        "--formula",
+        "a*m",
+        "--report",
+        "law.pdf",
+    ),
 }
 
 
@@ -222,6 +246,7 @@ WRONG = {
 def test_what_is_wrong_is_told_in_one_line(words, symreg, law):
     Path("units.json").write_text('{"m": "kg"}')
     Path("broken.parquet").write_text("no parquet")
+    Path("semicolons.csv").write_text("m;F\n1,5;2,5\n2;3\n3;4\n")
     done = symreg(*WRONG[words], code=BAD_INPUT)
     assert words in done.stderr and done.stderr.startswith("symreg: ") and done.stdout == ""
     assert len(done.stderr.splitlines()) == 1

@@ -73,6 +73,22 @@ def test_predictions_broadcast_and_are_lazy_on_dask(runs, result):
         xr.Dataset({"time": ("i", [1.0])}).symreg.predict(result)
 
 
+@pytest.mark.parametrize("shared", [True, False])
+def test_predictions_are_of_the_groups_that_the_table_has(runs, result, shared):
+    some = runs.isel(run=[1, 2, 4])
+    options = {"network": None, "max_rounds": 1, "timeout": 60, "random_state": 0, "progress": False}
+    laws = result if shared else some.symreg.fit("y", "t", over="run", shared=False, **options)
+    whole = laws.predict(some)
+    swapped = laws.predict(some.sel(run=["c", "b"]))
+    assert swapped["run"].values.tolist() == ["c", "b"]
+    assert np.allclose(swapped.sel(run="b"), whole.sel(run="b")) and not np.allclose(*whole.sel(run=["b", "c"]))
+    one = laws.predict(some.sel(run="e"))
+    assert one.dims == ("t",) and np.allclose(one, whole.sel(run="e"))
+    with pytest.warns(sr.errors.SymRegWarning, match="GROUP: there is no law for 'q': NaN stands there"):
+        strange = laws.predict(some.assign_coords(run=["b", "q", "e"]))
+    assert strange.sel(run="q").isnull().all() and np.allclose(strange.sel(run="e"), whole.sel(run="e"))
+
+
 def test_dimensions_are_named_in_either_way(runs, result):
     other = runs.y.symreg.refine(FORMULA, reduce_dims="t", errors="ignore", **OPTIONS)
     assert other.params.equals(result.params)
@@ -82,6 +98,8 @@ def test_dimensions_are_named_in_either_way(runs, result):
         runs.symreg.refine("y", FORMULA, over="rum")
     with pytest.raises(InputError, match="leaves no points in a group"):
         runs.symreg.refine("y", FORMULA, over=["run", "t"])
+    with pytest.raises(InputError, match=r"'p', which is stacked; name what it is made of: over=\['run', 'i'\]"):
+        runs.rename(t="i").assign(t=("i", runs.t.values)).stack(p=("run", "i")).symreg.refine("y", FORMULA, over="p")
     with pytest.raises(OptionError, match="of xarray name the dimensions"):
         runs.symreg.refine("y", FORMULA, by="run")
 
@@ -104,6 +122,9 @@ def test_every_node_of_a_tree(runs):
     found = tree.symreg.refine("y", FORMULA, over="run", errors="ignore", **OPTIONS)
     assert found["/cold/y_symreg_coefficients"].shape == (6, 2)
     assert found["/warm/later/y_symreg_coefficients"].shape == (3, 2)
+    with pytest.raises(ColumnError, match="names 'run', which is no dimension") as error:
+        xr.DataTree.from_dict({"/one": runs.isel(run=0)}).symreg.refine("y", FORMULA, over="run")
+    assert error.value.__notes__ == ["in node '/one'"]
     with pytest.raises(ColumnError, match="no node of the tree has 'z'"):
         tree.symreg.refine("z", FORMULA)
 

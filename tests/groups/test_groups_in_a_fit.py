@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import sr_accessor as sr
 from sr_accessor.errors import InputError, OptionError, SymRegWarning
 
 OPTIONS = {"random_state": 0, "timeout": 100, "max_rounds": 2, "operators": ["add", "mul", "div", "pow", "sqrt"]}
@@ -77,3 +78,14 @@ def test_what_cannot_be(table):
         table.symreg.fit("F", "x", errors="raise")
     with pytest.raises(OptionError, match="xarray's word"):
         table.symreg.fit("F", "x", skipna=True)
+
+
+def test_a_needless_constant_is_not_cheap_because_it_makes_the_others_unsure():
+    rng = np.random.default_rng(0)
+    a, b, run = rng.uniform(1, 5, 8), rng.uniform(0.3, 1.2, 8), np.repeat(np.arange(8), 25)
+    t = rng.uniform(0, 4, 200)
+    y = a[run] * t + b[run] + 0.1 * rng.normal(size=200)
+    frame = pd.DataFrame({"run": run, "t": t, "y": y})
+    given = {"guesses": ["a*t + b", "a*t**k + b"], "network": None, "max_rounds": 1, "random_state": 0}
+    result = sr.fit(frame, "y", ["t"], by="run", timeout=60, progress=False, **given)
+    assert result.equation == "c0*t + c1" and "t**" in " ".join(result.forms["equation"])

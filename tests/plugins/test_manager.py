@@ -121,6 +121,12 @@ def test_vocabularies_restrict_and_extend(lab):
         manager.vocabulary(["sine"])
 
 
+@pytest.mark.parametrize("spec", ["add,mul", "sin", ["add", "-sin"]])
+def test_operators_where_a_vocabulary_should_stand(install, spec):
+    with pytest.raises(OptionError, match=r"give a list: operators=\['|name either those to use, or with '-'"):
+        manager.vocabulary(spec)
+
+
 def test_a_circular_vocabulary_is_told(install):
     circle = LAB.replace('base="elementary"', 'base="spectroscopy"')
     install("lab", circle)
@@ -302,6 +308,9 @@ def test_a_notebook_does_not_replace_builtins_by_accident(lab):
     manager.register_operator(mine)  # one's own from now on
 
 
+EXP = {"torch": torch.exp, "sympy": sympy.exp, "arity": 1}
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
@@ -309,6 +318,20 @@ def test_a_notebook_does_not_replace_builtins_by_accident(lab):
         ({"torch": torch.exp, "sympy": sympy.exp}, OperatorError, "'f': torch's signature cannot be read; say arity=1"),
         ({"torch": torch.exp, "sympy": sympy.exp, "arty": 1}, OptionError, "no keyword 'arty'; did you mean 'arity'"),
         ({"torch": torch.exp, "sympy": sympy.sin, "arity": 1}, OperatorError, r"'f' fails.*torch = sympy.*at \("),
+        (EXP | {"derivative": torch.exp}, OperatorError, "'f': derivative is a tuple of 1 functions of the value and"),
+        (EXP | {"cost": "3"}, OperatorError, "'f': cost must be a number of at least 1"),
+        (
+            EXP | {"bits": float("nan")},
+            OperatorError,
+            "'f': cost must be a number of at least 1 and bits a positive one",
+        ),
+        (EXP | {"printers": ["exp({0})"]}, OperatorError, "'f': printers must be a dictionary such as"),
+        (EXP | {"printers": {"c": "exp({1})"}}, OperatorError, r"'f' fails the check .printers\['c'\]"),
+        (EXP | {"infix": ("+", 1)}, OperatorError, "'f' fails the check 'infix': only arithmetic has signs in text"),
+        (EXP | {"torch": lambda u: u.sum()}, OperatorError, r"'f' fails the check 'shape': .* must be elementwise"),
+        (EXP | {"torch": lambda u: u.detach().exp()}, OperatorError, "'f' fails the check 'derivative"),
+        (EXP | {"torch": lambda u: u.exp() + torch.rand_like(u)}, OperatorError, "'f' fails the check 'determinism'"),
+        (EXP | {"torch": lambda u: u.exp_()}, OperatorError, "'f' fails the check 'unchanged input'"),
     ],
 )
 def test_a_faulty_notebook_operator_is_refused(install, arguments, error, message):
@@ -322,6 +345,8 @@ def test_noise_models_by_name(install):
     assert manager.noise_model(mine) is mine
     with pytest.raises(UnknownNameError, match="no noise model 'gausian'; did you mean 'gaussian'"):
         manager.noise_model("gausian")
+    with pytest.raises(OptionError, match="noise=None; give a name such as 'poisson', or an instance of a NoiseModel"):
+        manager.noise_model(None)
     source = """
 from sr_accessor.noise.gaussian import Gaussian
 from sr_accessor.plugins import hookimpl

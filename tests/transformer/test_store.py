@@ -53,7 +53,7 @@ def test_a_fit_takes_the_name(folder, trained):
 
     sr.models.add(trained, "mine")
     table = pd.DataFrame({"a": [0.5, 1.0, 1.5, 2.0, 2.5, 3.5], "y": [1.0, 3.0, 2.0, 4.0, 5.5, 7.0]})
-    found = sr.fit(table, "y", network="mine", timeout=0.2, random_state=0, progress=False)
+    found = sr.fit(table, "y", network="mine", max_rounds=1, timeout=60, random_state=0, progress=False)
     assert found.provenance["network"] == "mine"
     with pytest.raises(ModelNotFoundError, match="did you mean 'mine'"):
         sr.fit(table, "y", network="mime", progress=False)
