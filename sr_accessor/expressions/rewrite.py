@@ -13,6 +13,7 @@ an algebraic law is about named functions; a stranger's operator is kept as it i
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 import torch
 
@@ -49,14 +50,18 @@ SCALE_IMAGE: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
 POWER_NAME = {2.0: "square", 3.0: "cube", 0.5: "sqrt", -1.0: "inv"}
 
 
-def simplify_batch(expressions: Expressions, *, absorb: bool = False) -> Expressions:
+def simplify_batch(
+    expressions: Expressions, *, scales: Literal["merged", "outward", "inward"] = "merged"
+) -> Expressions:
     """Simpler expressions with equal values, row by row.
 
     Parameters
     ----------
     expressions : Expressions, B well-formed rows; free constants and literals keep their kinds
-    absorb : whether free scales leave sums with a literal offset too: k·log(c·x + 1) + d -> k·log(x + c′) + d′. This
-        frees the offset, so it is simpler only where something outside takes the scale up.
+    scales : where free scales go that belong to nothing else. "outward": they leave sums with a literal offset too,
+        k·log(c·x + 1) + d -> k·log(x + c′) + d′; this frees the offset, so it is simpler only where something outside
+        takes the scale up. "inward": they enter the sum under a power, k·sqrt(u + c·v) -> sqrt(a·u + b·v); simpler
+        only where one of a and b is a number of its own.
 
     Returns
     -------
@@ -66,7 +71,7 @@ def simplify_batch(expressions: Expressions, *, absorb: bool = False) -> Express
     """
     if not len(expressions) or not expressions.codes.shape[1]:
         return expressions
-    forms = _Forms(expressions, absorb)
+    forms = _Forms(expressions, scales)
     for depth in range(int(forms.depths.max()), -1, -1):
         forms.rewrite((forms.depths == depth).nonzero()[:, 0])
     written = forms.written()
@@ -80,8 +85,8 @@ def simplify_batch(expressions: Expressions, *, absorb: bool = False) -> Express
 class _Forms:
     """Working arrays, one entry per position of the batch (flat): the form a·core + b and the core's own symbol."""
 
-    def __init__(self, expressions: Expressions, absorb: bool):
-        self.absorb = absorb
+    def __init__(self, expressions: Expressions, scales: str):
+        self.outward, self.inward = scales == "outward", scales == "inward"
         layout = lay_out(expressions)
         self.vocabulary, self.device = layout.vocabulary, layout.codes.device
         self.rows, self.length = layout.codes.shape
@@ -298,14 +303,14 @@ class _Forms:
     def _pull(self, j, image: torch.Tensor, allowed: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Take the scale a out of the forms j where f(a·u) = image(a)·f(u): image(a) or 1, and whether it is free.
 
-        With an offset, (a·u + b) = a·(u + b/a), only when both are free, or with `absorb`. A literal is taken out
-        only when its image is short in binary, so that 1/(3x) does not turn into 0.333…/x.
+        With an offset, (a·u + b) = a·(u + b/a), only when both are free, or when scales go outward. A literal is
+        taken out only when its image is short in binary, so that 1/(3x) does not turn into 0.333…/x.
         """
         a, b = self.a[j], self.b[j]
         s, offset = image, torch.where(b == 0, 0.0, b / a)
         no_b = (b == 0) & ~self.b_free[j]
         short = (s * 1024).round() == s * 1024
-        wanted = torch.where(self.a_free[j], no_b | self.b_free[j] | self.absorb, no_b & short & (a != 1))
+        wanted = torch.where(self.a_free[j], no_b | self.b_free[j] | self.outward, no_b & short & (a != 1))
         take = wanted & allowed & (self.core[j] != NUMBER) & (a != 0)
         take &= torch.isfinite(s) & (s != 0) & torch.isfinite(offset) & ((b == 0) | (offset != 0))
         free = take & self.a_free[j]
@@ -615,6 +620,7 @@ class _Forms:
         roots = torch.arange(self.rows, device=self.device) * self.length
         level, levels = roots, []
         while len(level):
+            self._push(level)
             self._spread(level)
             head, tail, numbers = self._symbols(level)
             arguments = self._arguments(level)
@@ -653,6 +659,28 @@ class _Forms:
         index = core.clamp(min=0)
         arity = torch.where(core == NUMBER, 0, self.arity[self.code[index].clamp(max=VARIABLE)])
         return [(self.left[index], arity > 0), (self.right[index], arity == 2)]
+
+    def _push(self, at) -> None:
+        """k·f(c·u + v) becomes f(a·u + b·v) for the powers f, where k and one of the two scales are free."""
+        if not self.inward or "add" not in self.known:
+            return
+        at = at[(self.core[at] != NUMBER) & self.a_free[at]]
+        for name, p in EXPONENT_OF.items():
+            here = at[self._of(self.code[self.core[at]], name)]
+            child = self.left[self.core[here]]
+            core = self.core[child].clamp(min=0)
+            one, two = self.left[core], self.right[core]
+            terms = (self.core[child] != NUMBER) & self._of(self.code[core], "add") & self._bare(child)
+            terms &= (self.a_free[one] ^ self.a_free[two]) & self._no_offset(one) & self._no_offset(two)
+            offset = (self.core[child] != NUMBER) & (self.b[child] != 0) & (self.a_free[child] ^ self.b_free[child])
+            k = self.a[here]
+            image = torch.sign(k) * k.abs().pow(1 / p)
+            fits = (terms | offset) & image.isfinite() & (image != 0) & ((k > 0) | (name in ("inv", "cube")))
+            here, child, image = here[fits], child[fits], image[fits]
+            self.b[child] = self.b[child] * image
+            self.b_free[child] |= offset[fits]
+            self.a[child], self.a_free[child] = self.a[child] * image, True
+            self.a[here], self.a_free[here] = 1.0, False
 
     def _spread(self, at) -> None:
         """a·(c·u + v) becomes a·c·u + a·v where c is free; a negative term is subtracted."""

@@ -30,6 +30,7 @@ class Feature:
     exponential : F(cz) = F(z)^c, so that in a log view the constant is a regression coefficient
     signed : whether F(−z) is something new; if not, only positive c are tried
     bits : price; dear features get fewer starts
+    sum : F(z) = 1 + z
     """
 
     name: str
@@ -38,13 +39,14 @@ class Feature:
     exponential: bool
     signed: bool
     bits: float
+    sum: bool = False
 
 
 def features(vocabulary: Vocabulary) -> tuple[Feature, ...]:
     """1 + z; and u(z), 1 + u(z), 1 − u(z) for each active unary function that is no power."""
     found: list[Feature] = []
     if "add" in vocabulary:
-        found.append(Feature("1+z", lambda z: 1 + z, lambda e: _one(e) + e, False, True, 2.0))
+        found.append(Feature("1+z", lambda z: 1 + z, lambda e: _one(e) + e, False, True, 2.0, sum=True))
     z = torch.linspace(0.1, 0.9, 9, dtype=torch.float64)
     for operator in vocabulary:
         if operator.arity != 1 or operator.linear != "none":

@@ -12,7 +12,7 @@ from functools import cached_property
 import torch
 
 from sr_accessor.search.features import Feature, inner_grid
-from sr_accessor.search.library import least_points
+from sr_accessor.search.library import effective_points, least_points
 from sr_accessor.search.targets import LEAST_LEFT, NO_ACCIDENT
 from sr_accessor.stopping import look
 
@@ -22,10 +22,14 @@ __all__ = ["Projection", "best_inner", "feature_rows", "grid_inner", "share_left
 PIECE_ROWS = 2000
 #: In single precision a row counts when the base leaves more than this share of its squared norm.
 LEAST_LEFT_SINGLE = 1e-4
+#: A row on few points that leaves less than this, all that single precision can tell, is no accident.
+NO_ACCIDENT_SINGLE = 1e-4
+#: Powers of the feature from the regression that a law can have, before they are rounded to halves.
+LEAST_POWER, MOST_POWER = 0.15, 6.0
 #: Of a piece this share of rows, those of the best scores, are tested for resting on a few points only.
 TESTED = 0.1
-#: Widths in log c of the rounds of zooming: nine factors each, from 60 % to 0.01 %.
-WIDTHS, FACTORS = (0.5, 0.15, 0.04, 0.01, 0.0025, 0.0006), 9
+#: Widths in log c of the rounds of zooming, nine factors each: from the gaps of a grid over decades to 0.01 %.
+WIDTHS, FACTORS = (1.0, 0.35, 0.1, 0.03, 0.008, 0.002, 0.0005), 9
 #: A row whose share of points is smaller rests on too few.
 FEW_POINTS = 0.03
 
@@ -46,27 +50,37 @@ class Projection:
     rest: torch.Tensor
 
     @cached_property
+    def least_points(self) -> torch.Tensor:
+        """(S,) points that a row must rest on: a few, or half as many as the target itself where it spans decades."""
+        return torch.clamp(effective_points(self.rest) / 2, max=least_points(self.rest.shape[1], FEW_POINTS))
+
+    @cached_property
     def coarse(self) -> _Coarse:
         """The same in single precision; targets of equal weights share their basis."""
         weight, which = torch.unique(self.weight, dim=0, return_inverse=True)
         first = torch.stack([(which == i).nonzero()[0, 0] for i in range(len(weight))])  # a handful of weights
         q = self.q[first]
-        unit = self.rest / self.rest.norm(dim=1, keepdim=True).clamp(min=1e-300)
+        norm = self.rest.norm(dim=1).clamp(min=1e-300)
+        unit = self.rest / norm[:, None]
         base = (q * weight[:, :, None]).permute(1, 0, 2).flatten(1)
         both = torch.cat([base, (unit * self.weight).T], 1)
-        return _Coarse(weight.float(), weight.square().T.float().contiguous(), q.float(), both.float(), which)
+        squares = weight.square().T.float().contiguous()
+        least = self.least_points.float()
+        return _Coarse(weight.float(), squares, q.float(), both.float(), which, norm.float(), least)
 
 
 @dataclass(frozen=True)
 class _Coarse:
     """W different weights (W, N) and their squares (N, W); bases q (W, N, k); all weighted bases and then all weighted
-    unit targets (N, W·k + S); which weight each target has (S,)."""
+    unit targets (N, W·k + S); which weight each target has (S,), its norm and the points to rest on (S,)."""
 
     weight: torch.Tensor
     squares: torch.Tensor
     q: torch.Tensor
     both: torch.Tensor
     which: torch.Tensor
+    norm: torch.Tensor
+    least_points: torch.Tensor
 
 
 def feature_rows(kind: Feature, groups: torch.Tensor, inner: torch.Tensor, logarithm: bool) -> torch.Tensor:
@@ -74,6 +88,15 @@ def feature_rows(kind: Feature, groups: torch.Tensor, inner: torch.Tensor, logar
     look()
     values = kind.value(inner[:, :, None] * groups[:, None, :])
     return values.abs_().clamp_(min=torch.finfo(values.dtype).tiny).log_() if logarithm else values
+
+
+def _single_rows(kind: Feature, groups: torch.Tensor, inner: torch.Tensor) -> torch.Tensor:
+    """log|F(c·g)| in single precision; in double where F is too large for it, as the exponential of 88 is."""
+    rows = feature_rows(kind, groups.float(), inner.float(), True)
+    which, c = (~rows.isfinite().all(2)).nonzero().T
+    if len(which):
+        rows[which, c] = feature_rows(kind, groups[which], inner[which, c][:, None], True)[:, 0].float()
+    return rows
 
 
 def best_inner(kind: Feature, groups: torch.Tensor, fit: Projection) -> tuple[torch.Tensor, torch.Tensor]:
@@ -84,7 +107,7 @@ def best_inner(kind: Feature, groups: torch.Tensor, fit: Projection) -> tuple[to
         part = groups[start : start + piece]
         inner = inner_grid(kind, part)
         largest = part.abs().amax(1, keepdim=True).clamp(min=1e-300)  # raw SI values overflow single precision
-        rows = feature_rows(kind, (part / largest).float(), (inner * largest).float(), True).flatten(0, 1)
+        rows = _single_rows(kind, part / largest, inner * largest).flatten(0, 1)
         rows = rows - rows.mean(1, keepdim=True)  # the base holds the constant; near-constant rows would cancel
         share = _shares(rows, fit.coarse).T.reshape(-1, *inner.shape)
         least = share.min(2)
@@ -95,20 +118,22 @@ def best_inner(kind: Feature, groups: torch.Tensor, fit: Projection) -> tuple[to
 
 def _shares(rows: torch.Tensor, fit: _Coarse) -> torch.Tensor:
     """(R, S) unexplained shares of rows (R, N); 1 for rows that must not count."""
-    count, points, size = fit.q.shape
+    count, _, size = fit.q.shape
     along = rows @ fit.both
     before = rows.square() @ fit.squares
     left = before - along[:, : count * size].view(-1, count, size).square().sum(2)
     sound = left > LEAST_LEFT_SINGLE * before
     left = torch.where(sound, left, torch.inf)
-    share = 1 - along[:, count * size :].square() / left[:, fit.which]
-    share = torch.where(share.isfinite(), share.clamp(min=0.0), 1.0)
+    along, left = along[:, count * size :], left[:, fit.which]
+    share, power = 1 - along.square() / left, (along / left * fit.norm).abs()
+    # log(1 − e^(c·g)) with a tiny c is log g + c·g/2: with a power of thousands it would stand for any exponential.
+    share = torch.where((power > LEAST_POWER) & (power < MOST_POWER) & share.isfinite(), share.clamp(min=0.0), 1.0)
     at = share.amin(1).topk(max(1, int(TESTED * len(rows))), largest=False).indices
     tested = rows[at] * fit.weight[:, None]
     squares = (tested - (tested @ fit.q) @ fit.q.transpose(1, 2)).square_()
     rests_on = squares.sum(2).square() / squares.square_().sum(2).clamp(min=1e-37)
-    thin = ~(rests_on > least_points(points, FEW_POINTS))
-    share[at] = torch.where(thin[fit.which].T, 1.0, share[at])
+    thin = ~(rests_on[fit.which].T > fit.least_points) & ~(share[at] < NO_ACCIDENT_SINGLE)
+    share[at] = torch.where(thin, 1.0, share[at])
     return share
 
 
@@ -131,7 +156,7 @@ def share_left(rows: torch.Tensor, fit: Projection, side: torch.Tensor, p: torch
     whole = rest.square().sum(1)[:, None, None].clamp(min=1e-300)
     along = rows @ rest[:, :, None]
     rests_on = left.square() / squares.square().sum(2)
-    sound, thin = left > LEAST_LEFT * before, ~(rests_on > least_points(rows.shape[2], FEW_POINTS))
+    sound, thin = left > LEAST_LEFT * before, ~(rests_on > fit.least_points[side][:, None])
     left, along = left[:, None], along.transpose(1, 2)
     if p is None:
         share = 1 - along.square() / (left * whole)

@@ -115,7 +115,7 @@ MOST_FACTORS, MOST_SECOND, MOST_SPAN, MOST_BASE = 1000, 2500, 60, 30
 #: Kernels of one family that are proposed, alone and in pairs, and of all.
 EACH_KERNEL, MOST_KERNELS, EACH_PAIRED, MOST_PAIRED = 6, 60, 60, 2500
 #: Views in which chains are joined.
-CHAINED = ("y", "y²", "1/y", "1/y²")
+CHAINED = ("y", "y²", "1/y", "1/y²", "log y", "log(1/y−1)")
 #: Up to so many variables the grids of kernels are fine; and kernels are tried times each variable.
 FEW_VARIABLES, MOST_TIMES = 1, 5
 #: Up to so many variables the rest of a separable law is searched for kernels.
@@ -386,7 +386,7 @@ def _plan(work: Workspace) -> list[tuple[str, Callable[[SearchState, torch.Gener
     rounds = {
         "linear and power laws": _propose_simple,
         "dictionaries and ratios": _together(
-            _dictionaries(("y", "1/y", "y²", "log y")), _ratios(("y", "y²"), MOST_RATIO // 4)
+            _dictionaries(("y", "1/y", "y²", "log y", "log(1/y−1)")), _ratios(("y", "y²"), MOST_RATIO // 4)
         ),
         "power × feature, small library": _power("small", False),
         "power × feature, small library, around the best fit": _power("small", True),
@@ -461,10 +461,10 @@ ORDER = {
     3: (
         *_FIRST,
         *("power × feature, small library", "pairs of factors"),
-        *("power × feature, small library, around the best fit", "separated: small library"),
-        *("pairs, y", "chains"),
-        *("products, y", "factors, y"),
+        *("separated: small library", "chains"),
         *_LARGE[:2],
+        *("pairs, y", "power × feature, small library, around the best fit"),
+        *("products, y", "factors, y"),
         *("separated: pairs", "separated: products and factors"),
         *("kernels", "pairs, 1/y"),
         *("network", "pairs of factors, around the best fit"),
@@ -1076,9 +1076,11 @@ def _polish(proposals: Sequence[Proposal], work: Workspace, known: float) -> Sco
     hopeful = scored.description_length - snap_savings(scored) < known
     close = order[hopeful[order]][:MOST_SNAPPED]
     if len(close) and given.template is None:
-        absorbed = simplify_batch(scored.expressions[close], absorb=True)
-        scaled = score(absorbed, data, tuple(scored.origins[i] for i in close.tolist()))
-        final = stack([snap(stack([scored[close], scaled]), data), scored[order]])
+        ways = concatenate([simplify_batch(scored.expressions[close], scales=way) for way in ("outward", "inward")])
+        every = concatenate([scored.expressions[close], ways])
+        kept = _distinct(every)
+        tried = score(every[kept], data, tuple(scored.origins[i] for i in close.repeat(3)[kept].tolist()))
+        final = stack([snap(tried, data), scored[order]])
     elif len(close):
         final = stack([snap(scored[close], data), scored[order]])
     else:

@@ -11,7 +11,7 @@ valley, so several p are held fixed in turn, each with the c that suits it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -167,15 +167,14 @@ def screen_power(
     """
     fit = regress(targets, x)
     best = _ranked(fit, library, kinds, RANKED * keep)
-    written = []
+    parts = []
     for number in best.kind.unique().tolist():  # over kinds of features, not candidates
         here = best[best.kind == number]
         kind = kinds[number] if number >= 0 else None
-        written.append(_written(kind, library[here.group], here, fit, vocabulary, several=noisy))
-    if not written:
+        parts += _regressed(kind, library, here, fit, several=noisy)
+    if not parts:
         return []
-    every = concatenate([law for law, _, _ in written])
-    of_view, length = (torch.cat([part[i] for part in written]) for i in (1, 2))
+    every, of_view, length = _power_laws(_Regressed.joined(parts), library, kinds, fit, vocabulary)
     found = []
     for i, view in enumerate(fit.views):  # a handful of views
         mine = (of_view == i).nonzero()[:, 0]
@@ -242,67 +241,110 @@ def _least(scores: torch.Tensor, inner: torch.Tensor, rows: torch.Tensor | None,
     return best.values, at, inner.gather(1, best.indices).double(), torch.full_like(best.indices, kind)
 
 
-def _written(
-    kind: Feature | None, groups: Library, here: _Ranked, fit: Regression, vocabulary: Vocabulary, *, several: bool
-) -> tuple[Expressions, torch.Tensor, torch.Tensor]:
-    """Regress with one feature row each, round the exponents, write T: the laws, their views and lengths in bits."""
-    view, inner, p = here.view, here.inner, None
-    exponential = kind is not None and kind.exponential
+@dataclass(frozen=True)
+class _Regressed:
+    """P power laws: choices, with the powers p (P,) of the feature and beta (P, d) of the variables, and the weighted
+    feature rows (P, N). Where the feature is an exponential p is a rate, and the inner constant 1.
+    """
+
+    choice: _Ranked
+    p: torch.Tensor
+    beta: torch.Tensor
+    weighted: torch.Tensor
+
+    @staticmethod
+    def joined(parts: Sequence[_Regressed]) -> _Regressed:
+        choices = (torch.cat([getattr(part.choice, name) for part in parts]) for name in _Ranked.__dataclass_fields__)
+        return _Regressed(
+            _Ranked(*choices), *(torch.cat([getattr(r, n) for r in parts]) for n in ("p", "beta", "weighted"))
+        )
+
+
+def _regressed(
+    kind: Feature | None, library: Library, here: _Ranked, fit: Regression, *, several: bool
+) -> list[_Regressed]:
+    """Regress with one feature row each; and without the powers of variables that are in the feature."""
+    p, exponential = None, kind is not None and kind.exponential
+    values = library.values[here.group]
     if several and not exponential:
-        choice, inner, p = _several_powers(kind, groups.values, inner, fit, view)
-        groups, view = groups[choice], view[choice]
+        choice, inner, p = _several_powers(kind, values, here.inner, fit, here.view)
+        here, values = replace(here[choice], inner=inner), values[choice]
     elif kind is not None and not exponential:
-        inner, _ = zoom(kind, groups.values, inner, fit.projection, view, True)
-    rows = _scaled(groups.values) if exponential else _logs(kind, groups.values, inner)
-    weighted, whole = rows * fit.weight[view], fit.whole[view]
+        here = replace(here, inner=zoom(kind, values, here.inner, fit.projection, here.view, True)[0])
+    rows = _scaled(values) if exponential else _logs(kind, values, here.inner)
+    weighted, whole = rows * fit.weight[here.view], fit.whole[here.view]
     if p is None:
-        projected = fit.project(weighted, view)
+        projected = fit.project(weighted, here.view)
         p = torch.linalg.vecdot(projected, whole) / torch.linalg.vecdot(projected, projected)
-    beta = fit.exponents(view, whole - weighted * p[:, None])
-    laws = [_power_law(kind, groups, inner, p, beta, weighted, fit, view, vocabulary)]
-    own = torch.stack([groups.expressions.uses(d) for d in fit.columns.tolist()] or [view < 0], 1)
+    beta = fit.exponents(here.view, whole - weighted * p[:, None])
+    found = [_Regressed(here, p, beta, weighted)]
+    groups = library.expressions[here.group]
+    own = torch.stack([groups.uses(d) for d in fit.columns.tolist()] or [here.view < 0], 1)
     # Under noise x^β beside F(c·g(x)) is anything: the same law once more without it, as chemists write Arrhenius'.
-    twice = (own & (halves(beta) != 0)).any(1).nonzero()[:, 0] if len(fit.columns) else view[:0]
+    twice = (own & (halves(beta) != 0)).any(1).nonzero()[:, 0] if len(fit.columns) else here.view[:0]
     if len(twice):
         given = p[twice] if several and not exponential else None
-        p, beta = fit.without(own[twice], view[twice], weighted[twice], given)
-        inner = None if inner is None else inner[twice]
-        laws.append(_power_law(kind, groups[twice], inner, p, beta, weighted[twice], fit, view[twice], vocabulary))
-    law, view, length = zip(*laws, strict=True)
-    return concatenate(law), torch.cat(view), torch.cat(length)
+        p, beta = fit.without(own[twice], here.view[twice], weighted[twice], given)
+        found.append(_Regressed(here[twice], p, beta, weighted[twice]))
+    return found
 
 
-def _power_law(
-    kind: Feature | None,
-    groups: Library,
-    inner: torch.Tensor | None,
-    p: torch.Tensor,
-    beta: torch.Tensor,
-    weighted: torch.Tensor,
-    fit: Regression,
-    view: torch.Tensor,
-    vocabulary: Vocabulary,
+def _power_laws(
+    given: _Regressed, library: Library, kinds: Sequence[Feature], fit: Regression, vocabulary: Vocabulary
 ) -> tuple[Expressions, torch.Tensor, torch.Tensor]:
     """K·Π x^β·F(c·g)^p with exponents rounded: the sound laws, their views and lengths in bits."""
-    device, whole, exponential = view.device, fit.whole[view], kind is not None and kind.exponential
-    rounded = halves(beta)
+    here, view = given.choice, given.choice.view
+    exponential = torch.tensor([*(kind.exponential for kind in kinds), False], device=view.device)[here.kind]
+    rounded, p = halves(given.beta), torch.where(exponential, given.p, halves(given.p))
     exponents = spread(rounded, fit.columns, fit.dimensions)
-    sound = (exponents.abs() <= MOST_EXPONENT).all(1) & beta.isfinite().all(1) & p.isfinite()
-    lead = constant([1.0], vocabulary, device) * monomials(exponents, vocabulary)
-    if exponential:
-        rate = p / groups.values.abs().amax(1)
-        law = lead * kind.build(constant(rate, vocabulary, device) * groups.expressions)
-    else:
-        p = halves(p)
-        sound &= (p != 0) & (p.abs() <= MOST_FEATURE_POWER)
-        inside = groups.expressions
-        factor = inside if kind is None else kind.build(constant(inner, vocabulary, device) * inside)
-        law = _times_power(lead, factor, p, vocabulary)
-    rest = whole - weighted * p[:, None] - (rounded @ fit.logs) * fit.weight[view]
+    sound = (exponents.abs() <= MOST_EXPONENT).all(1) & given.beta.isfinite().all(1) & p.isfinite()
+    sound &= exponential | ((p != 0) & (p.abs() <= MOST_FEATURE_POWER))
+    rest = fit.whole[view] - given.weighted * p[:, None] - (rounded @ fit.logs) * fit.weight[view]
     rest = rest - fit.weight[view] * (rest * fit.weight[view]).mean(1, keepdim=True)  # mean square weight is 1
     share = rest.square().sum(1) / fit.rest[view].square().sum(1)
-    length = _length(share, structure_bits(law, fit.dimensions), groups.values.shape[1], unsound=False)
-    return law[sound], view[sound], length[sound]
+    inside = constant(
+        torch.where(exponential, p / library.values[here.group].abs().amax(1), here.inner), vocabulary, view.device
+    )
+    groups = library.expressions[here.group]
+    factors, places = [], []
+    for number in here.kind.unique().tolist():  # over kinds of features, not candidates
+        at = (here.kind == number).nonzero()[:, 0]
+        factors.append(groups[at] if number < 0 else kinds[number].build(inside[at] * groups[at]))
+        places.append(at)
+    factor = concatenate(factors)[torch.argsort(torch.cat(places))]
+    lead = constant([1.0], vocabulary, view.device) * monomials(exponents, vocabulary)
+    law = _times_power(lead, factor, torch.where(exponential, 1.0, p), vocabulary)
+    length = _length(share, structure_bits(law, fit.dimensions), given.weighted.shape[1], unsound=False)
+    law, of_view, length = law[sound], view[sound], length[sound]
+    sums = torch.tensor([*(kind.sum for kind in kinds), False], device=view.device)[here.kind] & sound
+    if not bool(sums.any()):
+        return law, of_view, length
+    groups, inner = library.exponents[here.group[sums]], here.inner[sums]
+    spread_out, kept = _as_sum(exponents[sums], groups, p[sums], inner, vocabulary)
+    at = sums.nonzero()[:, 0][kept]
+    more = _length(share[at], structure_bits(spread_out, fit.dimensions), given.weighted.shape[1], unsound=False)
+    return concatenate([law, spread_out]), torch.cat([of_view, view[at]]), torch.cat([length, more])
+
+
+def _as_sum(
+    exponents: torch.Tensor, group: torch.Tensor, p: torch.Tensor, inner: torch.Tensor, vocabulary: Vocabulary
+) -> tuple[Expressions, torch.Tensor]:
+    """K·Πx^β·(1 + c·Πx^e)^p with the variables of the group in the sum, and which of the rows can be written so.
+
+    r·√(1 + c·z²/r²) is √(r² + c·z²): fewer symbols. But v/√(1 − c·v²) stays, though 1/√(1/v² − c) is shorter.
+    """
+    first = torch.where(group == 0, 0.0, exponents / p[:, None])
+    second = first + group
+    fine = ((first == halves(first)) & (second == halves(second))).all(1)  # a group that is no monomial is NaN
+    fine &= (torch.maximum(first.abs(), second.abs()) <= MOST_EXPONENT).all(1)
+    fine &= (first >= 0).all(1) & (first > 0).any(1)
+    kept = fine.nonzero()[:, 0]
+    outside = torch.where(group == 0, exponents, 0.0)[kept]
+    total = monomials(first[kept], vocabulary) + constant(inner[kept], vocabulary, p.device) * monomials(
+        second[kept], vocabulary
+    )
+    lead = constant([1.0], vocabulary, p.device) * monomials(outside, vocabulary)
+    return _times_power(lead, total, p[kept], vocabulary), kept
 
 
 def _logs(kind: Feature | None, groups: torch.Tensor, inner: torch.Tensor) -> torch.Tensor:
@@ -324,7 +366,7 @@ def _several_powers(
         share = share_left(rows, fit.projection, view, powers.expand(len(groups), -1))[:, :, 0]
     else:
         c = grid_inner(kind, groups, fit.projection, view, True, powers.expand(len(groups), -1)).flatten()
-        c, share = zoom(kind, groups[choice], c, fit.projection, view[choice], True, p[:, None], rounds=3)
+        c, share = zoom(kind, groups[choice], c, fit.projection, view[choice], True, p[:, None], rounds=4)
     best = share.view(-1, len(powers)).topk(KEPT_POWERS, dim=1, largest=False)
     at = (best.indices + len(powers) * every[:, None])[best.values.isfinite()]
     return choice[at], c[at], p[at]

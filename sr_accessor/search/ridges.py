@@ -7,6 +7,9 @@ fitted to the points gives both, with as many variables as there are and any exp
 
 from __future__ import annotations
 
+import itertools
+import math
+
 import torch
 
 __all__ = ["ridges"]
@@ -33,33 +36,31 @@ def ridges(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     """
     usable = (((x > 0).all(0) | (x < 0).all(0)) & (x.std(0) > 0)).nonzero()[:, 0]
     d = len(usable)
-    if d < 2 or len(y) < POINTS_EACH * (1 + d + d * (d + 1) // 2):
+    if d < 2 or len(y) < POINTS_EACH * math.comb(d + 2, 2):
         return x.new_zeros(0, x.shape[1])
     logs = x[:, usable].abs().log()
     spread = logs.std(0).clamp(min=1e-12)
     u = (logs - logs.mean(0)) / spread
-    i, j = torch.triu_indices(d, d, device=x.device)
-    surface = torch.cat([torch.ones_like(u[:, :1]), u, u[:, i] * u[:, j]], 1)
-    ranks = torch.argsort(torch.argsort(y)).to(y)
-    scores = torch.erfinv((2 * ranks + 1) / len(y) - 1)
-    goals = [scores, y / y.abs().max().clamp(min=1e-300)]
-    fitted = torch.linalg.lstsq(surface, torch.stack(goals, 1)).solution.T  # (T, P)
-    if bool((y != 0).all()):
-        # Small values may be noise; and a function may be straight in one half and bent in the other.
-        large = (y.abs() >= y.abs().median()).to(y)
-        weight = torch.stack([torch.ones_like(y), large, 1 - large])
-        logs_of_y = (weight * y.abs().log())[:, :, None]
-        fitted = torch.cat([fitted, torch.linalg.lstsq(weight[:, :, None] * surface, logs_of_y).solution[:, :, 0]])
-    slopes = fitted[:, 1 : d + 1] / spread
-    hessian = x.new_zeros(len(fitted), d, d)
-    hessian[:, i, j] += fitted[:, d + 1 :]
-    hessian = (hessian + hessian.mT) / (spread[:, None] * spread)
-    hessian = torch.where(hessian.isfinite().all(2).all(1)[:, None, None], hessian, 0.0)
+    goals, weights = _goals(y)
+    slopes, hessians = [], []
+    for degree in (2, 3):  # skewed points bend a plain quadric where the function is not quadratic
+        powers = _powers(d, degree).to(x.device)
+        if len(powers) * POINTS_EACH > len(y):
+            break
+        surface = u[:, None, :].pow(powers).prod(2)
+        fitted = torch.linalg.lstsq(weights[:, :, None] * surface, weights[:, :, None] * goals[:, :, None]).solution
+        fitted = torch.where(fitted.isfinite(), fitted, 0.0)[:, :, 0]
+        pairs = torch.triu_indices(d, d, device=x.device)
+        hessian = x.new_zeros(len(goals), d, d)
+        hessian[:, pairs[0], pairs[1]] = fitted[:, d + 1 : d + 1 + pairs.shape[1]]
+        slopes.append(fitted[:1, 1 : d + 1] / spread)
+        hessians.append((hessian + hessian.mT) / (spread[:, None] * spread))
+    hessian = torch.cat(hessians)
     values, vectors = torch.linalg.eigh(hessian)
     most = min(MOST_DIRECTIONS, d)
     order = values.abs().argsort(1, descending=True)[:, :most]
     directions = vectors.gather(2, order[:, None, :].expand(-1, d, -1)).mT  # (T, most, d)
-    every = torch.cat([slopes[:1], directions.transpose(0, 1).reshape(-1, d)])
+    every = torch.cat([*slopes, directions.transpose(0, 1).reshape(-1, d)])
     every = every / every.abs().amax(1, keepdim=True).clamp(min=1e-300)
     rounded = torch.cat([(every * scale / step).round() * step for scale, step in zip(SCALES, STEPS, strict=True)])
     rounded = torch.stack([rounded, -rounded], 1).view(-1, d)
@@ -71,3 +72,25 @@ def ridges(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     exponents = x.new_zeros(len(kept), x.shape[1])
     exponents[:, usable] = kept
     return exponents
+
+
+def _goals(y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """What surfaces are fitted to, (T, N), and the weights (T, N): normal scores of y, y itself, and log|y|."""
+    ranks = torch.argsort(torch.argsort(y)).to(y)
+    goals = [torch.erfinv((2 * ranks + 1) / len(y) - 1), y / y.abs().max().clamp(min=1e-300)]
+    weights = [torch.ones_like(y)] * 2
+    if bool((y != 0).all()):
+        # Small values may be noise; and a function may be straight in one half and bent in the other.
+        large = (y.abs() >= y.abs().median()).to(y)
+        goals += [y.abs().log()] * 3
+        weights += [torch.ones_like(y), large, 1 - large]
+    return torch.stack(goals), torch.stack(weights)
+
+
+def _powers(d: int, degree: int) -> torch.Tensor:
+    """(P, d) exponents of the terms: the constant, the d variables, their products in the order of `triu_indices`, …"""
+    rows = [torch.zeros(1, d, dtype=torch.int64)]
+    for k in range(1, degree + 1):
+        chosen = torch.tensor(list(itertools.combinations_with_replacement(range(d), k)))
+        rows.append(torch.nn.functional.one_hot(chosen, d).sum(1))
+    return torch.cat(rows)

@@ -130,6 +130,8 @@ def unexplained(rows: torch.Tensor, weight: torch.Tensor, q: torch.Tensor, resid
     left = squares.sum(1)
     share = 1 - (residual.T @ rows.T).square() / left
     rests_on = left.square() / torch.linalg.vecdot(squares, squares)
-    rests = (rests_on > least_points(rows.shape[1], 0.03)) | (share < NO_ACCIDENT)
+    # A target that spans decades rests on few points itself.
+    least = torch.clamp(effective_points(residual.T) / 2, max=least_points(rows.shape[1], 0.03))
+    rests = (rests_on > least[:, None]) | (share < NO_ACCIDENT)
     sound = (left > LEAST_LEFT * before) & rests & share.isfinite()
     return torch.where(sound, share.clamp(min=0.0), 1.0)

@@ -61,6 +61,20 @@ def _within(limit: float) -> Callable[[torch.Tensor], bool]:
     return lambda y: bool(y.abs().max() < limit)
 
 
+#: Shares as near to 0 and 1 as this say nothing of their logit; noise may put some of them this far outside.
+SATURATED, OUTSIDE = 1e-12, 0.2
+
+
+def _inside(y: torch.Tensor) -> torch.Tensor:
+    return y.clamp(SATURATED, 1 - SATURATED)
+
+
+def _share(y: torch.Tensor) -> bool:
+    """Whether these are probabilities, populations or saturations, most of them neither 0 nor 1."""
+    inside = (y > SATURATED) & (y < 1 - SATURATED)
+    return bool(y.min() > -OUTSIDE and y.max() < 1 + OUTSIDE and inside.double().mean() > 0.25)
+
+
 VIEWS: tuple[View, ...] = (
     View("y", lambda y: y, torch.ones_like, lambda y: True, lambda e: e),
     View("1/y", lambda y: 1 / y, lambda y: -(y**-2), lambda y: bool((y != 0).all()), lambda e: _one(e) / e, ("div",)),
@@ -77,6 +91,10 @@ VIEWS: tuple[View, ...] = (
     View(
         "1/y−1", lambda y: 1 / y - 1, lambda y: -(y**-2), lambda y: bool((y != 0).all()),
         lambda e: _one(e) / (_one(e) + e), ("div", "add"),
+    ),
+    View(
+        "log(1/y−1)", lambda y: torch.log(1 / _inside(y) - 1), lambda y: -1 / (_inside(y) * (1 - _inside(y))), _share,
+        lambda e: _one(e) / (_one(e) + e.apply("exp")), ("div", "add", "exp"),
     ),
     View(
         "1−y²", lambda y: 1 - y * y, lambda y: -2 * y, lambda y: bool(y.abs().max() < 1 and y.min() > 0),

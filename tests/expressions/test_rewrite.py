@@ -238,14 +238,40 @@ def test_absorbed_scales_leave_equal_values_and_a_shorter_form():
         ("div c3 add 1 mul c2 x0", "div c1.5 add x0 c0.5"),
     ):
         e = read(text)
-        (found,) = write(simplify_batch(e, absorb=True))
+        (found,) = write(simplify_batch(e, scales="outward"))
         assert sorted(found.split()) == sorted(expected.split())
         values = [
             evaluate_paired(f, torch.full((1, 1, 1), 0.7, dtype=torch.float64))[0]
-            for f in (e, simplify_batch(e, absorb=True))
+            for f in (e, simplify_batch(e, scales="outward"))
         ]
         torch.testing.assert_close(values[0], values[1], rtol=1e-12, atol=0.0)
         assert write(simplify_batch(e)) != [found]
+
+
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        ("mul c3 sqrt add x0 mul c2 square x1", "sqrt add mul c9 x0 mul c18 square x1"),
+        ("mul c3 sqrt add 1 mul c2 x0", "sqrt add mul c18 x0 c9"),
+        ("div c4 add x0 mul c2 x1", "inv add mul c0.25 x0 mul c0.5 x1"),
+        ("add c5 mul c3 sqrt add 1 mul c2 x0", "add sqrt add mul c18 x0 c9 c5"),
+        ("mul c-3 sqrt add x0 mul c2 x1", None),
+        ("mul 3 sqrt add x0 mul c2 x1", None),
+        ("mul c3 sqrt add x0 x1", None),
+        ("mul c3 sin add x0 mul c2 x1", None),
+    ],
+)
+def test_scales_enter_the_sum_under_a_power(text, expected):
+    e = read(text)
+    found = simplify_batch(e, scales="inward")
+    if expected is None:
+        assert write(found) == write(simplify_batch(e))
+        return
+    assert sorted(write(found)[0].split()) == sorted(expected.split())
+    x = torch.tensor([0.7, 0.4], dtype=torch.float64).expand(1, 1, 2)
+    values = [evaluate_paired(f, x)[0] for f in (e, found)]
+    torch.testing.assert_close(values[0], values[1], rtol=1e-12, atol=0.0)
+    assert int(found.free.sum()) == int(simplify_batch(e).free.sum())
 
 
 def test_no_rows():

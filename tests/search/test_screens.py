@@ -11,6 +11,8 @@ from sr_accessor.expressions.build import monomials
 from sr_accessor.expressions.elementary import ELEMENTARY
 from sr_accessor.expressions.evaluate import evaluate
 from sr_accessor.expressions.parse import parse
+from sr_accessor.expressions.rewrite import simplify_batch
+from sr_accessor.expressions.text import to_text
 from sr_accessor.expressions.vocabulary import Vocabulary
 from sr_accessor.refinement.levenberg_marquardt import levenberg_marquardt
 from sr_accessor.search.features import features
@@ -114,6 +116,31 @@ def test_power_times_feature(formula, name, noise, library):
     ((which, laws),) = found
     assert which.name == name
     assert fits(laws, formula, noise)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_law_over_decades_is_found(seed):
+    """Planck's law in SI units: exponentials of 160, values from 1e-70 to 1e-8, and all the fit in a few points."""
+    generator = torch.Generator().manual_seed(seed)
+    u = torch.rand(2, 200, dtype=torch.float64, generator=generator)
+    frequency, temperature = 1e12 * 1e3 ** u[0], 3e2 * 3e1 ** u[1]
+    x = torch.stack([frequency, temperature], 1)
+    y = 1.4745e-50 * frequency**3 / torch.expm1(4.7979e-11 * frequency / temperature)
+    seen = Target.of(view("y"), y, y, relative=True)
+    ((_, laws),) = screen_power([seen], x, build_library(x, VOCABULARY, count=300), features(VOCABULARY), VOCABULARY)
+    found = levenberg_marquardt(laws, x, y, y**-2, steps=30)
+    assert float(found.loss.min()) < 1e-12
+
+
+def test_the_variables_of_a_group_may_stand_in_its_sum():
+    y = X[:, 2] * X[:, 0] * torch.sqrt(1 + 0.7 * X[:, 1] ** 2 / X[:, 0] ** 2)
+    ((_, laws),) = screen_power(
+        [target(y, relative=True)], X, build_library(X, VOCABULARY, count=300), features(VOCABULARY), VOCABULARY
+    )
+    found = levenberg_marquardt(laws, X, y, y**-2, steps=30)
+    exact = found.expressions[(found.loss < 1e-20).nonzero()[:, 0]]
+    texts = to_text(simplify_batch(exact), NAMES)
+    assert any("a**2 + " in text and "/" not in text for text in texts), texts
 
 
 def test_power_screen_of_several_views_gives_each_its_own(library):
