@@ -53,6 +53,7 @@ from sr_accessor.search.rows import linear_rows, sharp_rows
 from sr_accessor.search.screens import (
     screen_chain,
     screen_factor,
+    screen_noisy_ratio,
     screen_one,
     screen_pair,
     screen_product,
@@ -603,6 +604,10 @@ def _ratios(views: Sequence[str], most: int):
                     law = screen_ratio(target, dictionary, dictionary)
                     if law is not None:
                         found.append((f"screen ratio, {name}", law))
+                target = work.target(_view(name), False, data)
+                if target is not None:
+                    law = screen_noisy_ratio(target, dictionary, dictionary)
+                    found.append((f"screen noisy ratio, {name}", law))
         return found
 
     return propose

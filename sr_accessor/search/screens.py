@@ -30,6 +30,7 @@ from sr_accessor.stopping import look
 __all__ = [
     "screen_chain",
     "screen_factor",
+    "screen_noisy_ratio",
     "screen_one",
     "screen_pair",
     "screen_product",
@@ -47,6 +48,8 @@ SYMBOL_BITS = 4.0
 MOST_ALIKE = 600
 #: A ratio is proposed when the smallest singular value of its unit columns is below this; 3 % is noise's share.
 NO_NULL_VECTOR = 3e-2
+#: Times that the errors of a noisy ratio are weighted by its denominator; the least of that, of its median; and steps.
+REWEIGHTED, LEAST_DENOMINATOR, NEWTON_STEPS = 5, 1e-2, 4
 #: Columns that are eliminated one by one at most; more only where the null vector is unique.
 MOST_COLUMNS = 44
 
@@ -366,6 +369,62 @@ def screen_ratio(target: Target, top: Rows, bottom: Rows) -> Expressions | None:
     numerator = _sum_of(top, (coefficients[: len(top)] / lead)[None], up[None])
     denominator = _sum_of(bottom, (coefficients[len(top) :] / lead)[None], down[None])
     return target.view.undo(numerator / denominator)
+
+
+def screen_noisy_ratio(target: Target, top: Rows, bottom: Rows) -> Expressions:
+    """p(x)/q(x) where noise leaves no null vector: p − T·q = 0 with errors q·σ, Gauss–Newton steps, and elimination.
+
+    Each term of q in turn has the coefficient 1, since which of them are there is not known. The noise of T in its own
+    columns biases the first solution [Sanathanan & Koerner 1963, IEEE Trans. Autom. Control 8, 56] and makes terms
+    seem to matter; with p/q in its place they do not.
+
+    Returns
+    -------
+    at most one proposal for each term of q
+    """
+    t, p_rows, q_rows = target.values, _scaled(top.values), _scaled(bottom.values)
+    first, many = len(p_rows), len(q_rows)
+    nothing = empty(bottom.expressions.vocabulary, t.device)
+    if first + many > len(t) // 4:
+        return nothing
+    own = torch.arange(many, device=t.device)
+
+    def linear(f: torch.Tensor, q: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The problem around p/q = f: weighted columns (many, P + Q, N) and what they are to sum to (many, N)."""
+        columns = torch.cat([p_rows.expand(many, -1, -1), -f[:, None] * q_rows], 1) / q[:, None]
+        columns[own, first + own] = 0.0
+        return columns * target.weight, (t - f + f * q_rows / q) * target.weight
+
+    f, q = t.expand(many, -1), torch.ones_like(q_rows)
+    best, best_f, best_q = t.new_full((many,), torch.inf), f, q
+    for turn in range(REWEIGHTED + NEWTON_STEPS):
+        columns, goal = linear(f, q)
+        solution = solve_normal(columns @ columns.mT, (columns @ goal[:, :, None])[:, :, 0])
+        q = q_rows + solution[:, first:] @ q_rows
+        least = LEAST_DENOMINATOR * q.abs().median(1, keepdim=True).values
+        q = torch.where(q.abs() < least, torch.where(q < 0, -least, least), q)
+        ratio = solution[:, :first] @ p_rows / q
+        loss = ((t - ratio) * target.weight).square().sum(1)
+        better = loss < best
+        best = torch.where(better, loss, best)
+        best_f, best_q = torch.where(better[:, None], ratio, best_f), torch.where(better[:, None], q, best_q)
+        if turn >= REWEIGHTED - 1:
+            f = ratio
+    columns, goal = linear(best_f, best_q)
+    sound = (columns.isfinite().all(2).all(1) & goal.isfinite().all(1)).nonzero()[:, 0]
+    if not len(sound):
+        return nothing
+    coefficients, used = eliminate(columns[sound], goal[sound])
+    row, lead = torch.arange(len(sound), device=t.device), first + own[sound]
+    coefficients[row, lead], used[row, lead] = 1.0, True
+    coefficients = coefficients / torch.cat([rows.values.abs().amax(1).clamp(min=1e-300) for rows in (top, bottom)])
+    coefficients = coefficients / coefficients[row, lead][:, None]
+    up, down = used[:, :first], used[:, first:]
+    fine = up.any(1) & (down.sum(1) > 1) & (used.sum(1) <= MOST_TERMS)
+    if not bool(fine.any()):
+        return nothing
+    above = _sum_of(top, coefficients[fine, :first], up[fine])
+    return target.view.undo(above / _sum_of(bottom, coefficients[fine, first:], down[fine]))
 
 
 def _null_vectors(columns: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -22,6 +22,7 @@ from sr_accessor.search.power_screens import regress, screen_log_pair, screen_po
 from sr_accessor.search.rows import linear_rows
 from sr_accessor.search.screens import (
     eliminate,
+    screen_noisy_ratio,
     screen_one,
     screen_pair,
     screen_ratio,
@@ -245,6 +246,28 @@ def test_ratio_of_polynomials(noise):
     assert law is not None and fits(law, formula, noise)
     if not noise:
         assert int(law.complexity[0]) <= 15
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.01])
+@pytest.mark.parametrize("formula", ["(a*b + c*c)/(a + c)", "2.4*a*b/(0.7 + a + 0.5*b)", "(a + b)/(1 + a*b)"])
+def test_a_ratio_under_noise_keeps_the_terms_of_the_law(formula, noise):
+    generator = torch.Generator().manual_seed(3)
+    x = 0.3 + 3 * torch.rand(500, 3, dtype=torch.float64, generator=generator)
+    truth = parse(formula, VOCABULARY, NAMES)
+    exact = evaluate(truth, x)[0][0]
+    error = noise * exact.std() * torch.randn(500, dtype=torch.float64, generator=generator)
+    exponents = torch.tensor([e for e in itertools.product(range(3), repeat=3) if sum(e) <= 2]).double()
+    terms = monomials(exponents, VOCABULARY)
+    rows = Rows(terms, evaluate(terms, x)[0])
+    laws = screen_noisy_ratio(target(exact + error), rows, rows)
+    found = levenberg_marquardt(laws, x, exact + error, steps=30)
+    fit = found.loss <= error.square().sum() + 1e-20
+    assert bool((fit & (simplify_batch(found.expressions).free.sum(1) <= 4)).any())
+
+
+def test_no_noisy_ratio_of_more_terms_than_rows_allow():
+    rows = monomial_rows(4)
+    assert not len(screen_noisy_ratio(target(values_of("a/(1 + b)", 0.01)), rows, rows))
 
 
 def test_no_ratio_for_noise():
