@@ -100,7 +100,7 @@ def test_commutative_operators_commute():
         ({"derivative": ()}, "one per argument"),
         ({"units": "metre"}, "units must be one of"),
         ({"cost": 0}, "cost must be"),
-        ({"bits": 0.0}, "bits positive"),
+        ({"bits": 0.0}, "bits a positive one"),
     ],
 )
 def test_a_wrong_declaration_is_refused(change, says):
