@@ -220,6 +220,12 @@ class Workspace:
         return Rows(concatenate([few.expressions, dressed.expressions]), torch.cat([few.values, dressed.values]))
 
     @cached_property
+    def separable(self) -> bool:
+        """Whether variables seem to do nothing but multiply, as far as y alone tells."""
+        target = self.target(_view("y"), True, self.wide)
+        return target is not None and separate(regress([target], self.wide.x), self.vocabulary) is not None
+
+    @cached_property
     def kernels(self) -> Kernels:
         return build_kernels(self.small, self.features, self.vocabulary, coarse=self.dimensions > FEW_VARIABLES)
 
@@ -397,7 +403,9 @@ def _plan(work: Workspace) -> list[tuple[str, Callable[[SearchState, torch.Gener
         "pairs of factors, around the best fit": _log_pairs(True),
         "separated: small library": _separated(SMALL_ROUNDS),
         "separated: pairs": _separated(PAIR_ROUNDS),
-        "separated: products and factors": _separated(PRODUCT_ROUNDS),
+        "separated: factors and chains": _separated(FACTOR_ROUNDS),
+        "separated: products": _separated(PRODUCT_ROUNDS),
+        "separated: pairs of products": _separated(SUM_ROUNDS),
         "pairs, y": _pairs("y", False),
         "pairs, 1/y": _pairs("1/y", False),
         "pairs of products": _pairs_of_products,
@@ -413,7 +421,8 @@ def _plan(work: Workspace) -> list[tuple[str, Callable[[SearchState, torch.Gener
         "power × feature, large library, around the best fit, second half": _power("large", True, 1),
         "network": _drafts,  # easy laws are found by now, noisy ones too: it costs 0.3 s and finds other kinds
     }
-    plan = [(name, rounds[name]) for name in ORDER[min(work.dimensions, len(ORDER))]]
+    order = SEPARABLE if work.dimensions > 2 and work.separable else ORDER[min(work.dimensions, len(ORDER))]
+    plan = [(name, rounds[name]) for name in order]
     plan += [(f"products, {v}", _products(v, False)) for v in sums[1:2]]
     plan += [(f"factors, {v}", _factors(v, False)) for v in sums[1:]]
     plan += [(f"pairs, {v}", _pairs(v, False)) for v in LINEAR_VIEWS[2:]]
@@ -459,25 +468,42 @@ ORDER = {
         *_LARGE[:2],
         *("pairs of kernels", "kernels of residuals"),
         *("network", "pairs, 1/y"),
-        *("pairs of products", "separated: products and factors"),
+        *("pairs of products", "separated: products"),
         *_LARGE[2:],
-        "pairs of factors, around the best fit",
+        *("pairs of factors, around the best fit", "separated: factors and chains"),
     ),
     3: (
         *_FIRST,
         *("power × feature, small library", "pairs of factors"),
-        *("separated: small library", "chains"),
+        *("pairs, y", "chains"),
         *_LARGE[:2],
-        *("pairs, y", "power × feature, small library, around the best fit"),
         *("products, y", "factors, y"),
-        *("separated: pairs", "separated: products and factors"),
+        *("power × feature, small library, around the best fit", "separated: small library"),
         *("kernels", "pairs, 1/y"),
         *("network", "pairs of products"),
+        *("separated: pairs", "separated: factors and chains"),
         *("pairs of kernels", "kernels of residuals"),
+        *("separated: products", "separated: pairs of products"),
         *_LARGE[2:],
         "pairs of factors, around the best fit",
     ),
 }
+#: The same for three variables and more where some seem to do nothing but multiply: the rest first.
+SEPARABLE = (
+    *_FIRST,
+    *("power × feature, small library", "pairs of factors"),
+    *("separated: small library", "chains"),
+    *_LARGE[:2],
+    *("separated: pairs", "separated: factors and chains"),
+    *("separated: products", "separated: pairs of products"),
+    *("power × feature, small library, around the best fit", "pairs, y"),
+    *("products, y", "factors, y"),
+    *("network", "kernels"),
+    *("pairs, 1/y", "pairs of products"),
+    *("pairs of kernels", "kernels of residuals"),
+    *_LARGE[2:],
+    "pairs of factors, around the best fit",
+)
 
 
 def _together(*proposals: Callable[[SearchState, torch.Generator], list[Proposal]]):
@@ -791,7 +817,9 @@ def _chains(state: SearchState, generator: torch.Generator) -> list[Proposal]:
 
 #: Rounds of the plan that are repeated without the separable variables, by their names.
 SMALL_ROUNDS = (*_FIRST, "power × feature, small library", "kernels")
-PAIR_ROUNDS = ("linear and power laws", "pairs, y", "pairs of products", "pairs of factors", "chains")
+PAIR_ROUNDS = ("linear and power laws", "pairs, y")
+FACTOR_ROUNDS = ("pairs of factors", "chains")
+SUM_ROUNDS = ("linear and power laws", "pairs of products")
 PRODUCT_ROUNDS = ("linear and power laws", "products, y", "factors, y")
 
 
