@@ -40,16 +40,25 @@ class Forked:
     Parameters
     ----------
     compute : returns the bytes to be sent back; whatever it raises is lost, so that the caller computes it again
+
+    Raises
+    ------
+    OSError : no memory, or too many processes
     """
 
     def __init__(self, compute: Callable[[], bytes]):
         self._pipe, write = os.pipe()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # of forking beside threads: see the top of this file
-            self._process = os.fork()
-        if self._process == 0:
-            _send(compute, write)
-        os.close(write)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)  # of forking beside threads: see the file's top
+                self._process = os.fork()
+            if self._process == 0:
+                _send(compute, write)
+        except OSError:
+            os.close(self._pipe)
+            raise
+        finally:
+            os.close(write)
 
     def result(self, patience: float) -> bytes | None:
         """What was computed; None where it failed, or took longer than `patience` seconds from now.

@@ -58,7 +58,7 @@ class Rounds:
         self._begun = state
         second = replace(state, round=state.round + 1)
         if self._beside and state.workspace.data.y.device.type == "cpu":
-            self._other = Forked(lambda: _packed(find(second)))
+            self._other = self._copy(second)
         began = time.monotonic()
         found = find(state)
         self._first_seconds = time.monotonic() - began
@@ -72,6 +72,14 @@ class Rounds:
             self._beside = sent is not None  # what failed once would fail again
         self._give_up()
         return find(second) if sent is None else _unpacked(sent, second)
+
+    def _copy(self, second: SearchState) -> Forked | None:
+        """The second round in a process of its own; None from now on where the machine grants none."""
+        try:
+            return Forked(lambda: _packed(find(second)))
+        except OSError:
+            self._beside = False
+            return None
 
     def _give_up(self) -> None:
         if self._other is not None:

@@ -80,6 +80,16 @@ def test_what_fails_in_the_other_process_is_computed_here(begun, computed, monke
     assert computed == [0, 1, 2, 3, 0, 1, 2, 3]
 
 
+def test_a_machine_without_memory_for_a_second_process_does_without(begun, computed, monkeypatch):
+    def refused():
+        raise BlockingIOError("fork: Resource temporarily unavailable")
+
+    monkeypatch.setattr(os, "fork", refused)
+    pipes = len(os.listdir("/proc/self/fd"))
+    assert [state.round for state in states(begun, beside=True)] == [1, 2, 3, 4] and computed == [0, 1, 2, 3]
+    assert len(os.listdir("/proc/self/fd")) == pipes
+
+
 def test_no_process_is_left_behind(begun):
     with Rounds(beside=True) as rounds:
         rounds._beside = True
