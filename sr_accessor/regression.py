@@ -108,6 +108,7 @@ def resume(
     noise: NoiseModel,
     pause: Pause,
     *,
+    rounds: int,
     timeout: float,
     max_rounds: int | None = None,
     select: str = "mdl",
@@ -118,7 +119,8 @@ def resume(
     ----------
     observations, held_out : the rows that the search was about
     noise : the noise model that it came to
-    pause : where it stopped
+    pause : where it goes on
+    rounds : how many it had done; the last of them is done again where `pause` is before it
     timeout, max_rounds : seconds and rounds from now on
     select : the rule that chooses
 
@@ -126,8 +128,8 @@ def resume(
     -------
     FitResult, as of `fit`
     """
-    rounds = None if max_rounds is None else pause.round + max_rounds
-    options = dataclasses.replace(pause.options, timeout=timeout, max_rounds=rounds, select=select, noise=noise)
+    most = None if max_rounds is None else rounds + max_rounds
+    options = dataclasses.replace(pause.options, timeout=timeout, max_rounds=most, select=select, noise=noise)
     work = partial(_resumed, observations, held_out, options, pause)
     found = _launched(work, observations, options, waiting=True).found()
     for remark in found.remarks:
@@ -226,6 +228,7 @@ def _found(task: _Task, context: FitContext, began: float, watcher: Watcher, han
     states = states if task.pause is None else [task.pause.state(states[0])]
     told = tell("fit_started", context=context)
     clock = Clock(began, _in_time_for_all_rows(options, len(training.y)), handle)
+    rounds = Rounds(beside=task.beside)
 
     def result_of(state: SearchState, status: str, front: Front, remarks: Sequence[SymRegWarning] = ()) -> FitResult:
         return FitResult(
@@ -240,7 +243,7 @@ def _found(task: _Task, context: FitContext, began: float, watcher: Watcher, han
             remarks=(*task.remarks, *unit_remarks, *told, *remarks),
             provenance=_provenance(options, seed, device, state, operators)
             | {"features_offered": task.offered, "features_searched": len(training.names), "rows_searched": len(rows)},
-            pause=Pause.of(state, options),
+            pause=Pause.of(rounds.resting(state), options),
             go_on=resume,
         )
 
@@ -251,7 +254,7 @@ def _found(task: _Task, context: FitContext, began: float, watcher: Watcher, han
         watcher.show(partial(_snapshot, state, training, clock))
         keep(state)
 
-    with Rounds(beside=task.beside) as rounds:
+    with rounds:
         state, status, remarks = _search(states, rounds, options, clock, seen, watcher)
     front = state.front
     if len(rows) < len(training.y):
@@ -389,7 +392,7 @@ class Searched(NamedTuple):
 
 
 #: Rounds of each noise model before "auto" chooses: simple laws, power laws and dictionaries, not yet the slow screens.
-PILOT_ROUNDS = 3
+PILOT_ROUNDS = 4
 #: No round begins that would end, if it takes as long as the shortest of the last three, beyond this many times the
 #: timeout; and none but the first goes on so long, or this many seconds beyond the timeout.
 OVERTIME, MOST_OVERTIME = 1.1, 0.8
@@ -443,7 +446,7 @@ def _search(
 
     def asked(state: SearchState) -> bool:
         watcher.tick()
-        return clock.breaks(first=state.round == 0)
+        return clock.breaks(first=state.round == states[0].round)
 
     def advanced(state: SearchState, most: float) -> tuple[SearchState, str | None]:
         """The state after at most so many rounds, and why the search must end, None if it need not."""

@@ -544,7 +544,7 @@ class FitResult:
         if table is not None:
             self._check_same(table)
         rule = self._rule if isinstance(self._rule, str) else "mdl"  # a row chosen by hand is another row then
-        given = {"timeout": timeout, "max_rounds": max_rounds, "select": rule}
+        given = {"rounds": self._given["rounds"], "timeout": timeout, "max_rounds": max_rounds, "select": rule}
         return go_on(seen, self._held_out, self._given["noise"], pause, **given)
 
     def _check_same(self, table: Any) -> None:

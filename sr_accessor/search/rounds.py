@@ -41,7 +41,7 @@ class Rounds:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._give_up()
+        self._end_other()
 
     def step(self, state: SearchState) -> SearchState:
         """One round.
@@ -50,10 +50,11 @@ class Rounds:
         ------
         Stopped : the search was asked to end meanwhile
         """
-        if self._begun is not None and self._begun.round + 1 == state.round:
+        if self._within_pair(state):
             return join(state, self._second(self._begun))
-        self._give_up()
-        if state.round % 2 or state.workspace.given.template is not None:  # resumed within a pair
+        self._end_other()
+        self._begun = None
+        if state.round % 2 or state.workspace.given.template is not None:  # or a search that had ended within a pair
             return step(state)
         self._begun = state
         second = replace(state, round=state.round + 1)
@@ -70,8 +71,18 @@ class Rounds:
         if self._other is not None:
             sent = self._other.result(LEAST_PATIENCE + PATIENCE_TIMES * self._first_seconds)
             self._beside = sent is not None  # what failed once would fail again
-        self._give_up()
+        self._end_other()
+        self._begun = None
         return find(second) if sent is None else _unpacked(sent, second)
+
+    def resting(self, state: SearchState) -> SearchState:
+        """Where a search that stops at `state` is to go on: within a pair where it began, to find the same again."""
+        return self._begun if self._within_pair(state) and not state.finished else state
+
+    def _within_pair(self, state: SearchState) -> bool:
+        """Whether the second round of the pair comes next; of several searches in turn each has its own."""
+        begun = self._begun
+        return begun is not None and begun.round + 1 == state.round and begun.workspace is state.workspace
 
     def _copy(self, second: SearchState) -> Forked | None:
         """The second round in a process of its own; None from now on where the machine grants none."""
@@ -81,10 +92,10 @@ class Rounds:
             self._beside = False
             return None
 
-    def _give_up(self) -> None:
+    def _end_other(self) -> None:
         if self._other is not None:
             self._other.close()
-        self._other = self._begun = None
+        self._other = None
 
 
 def _packed(found: Found) -> bytes:

@@ -90,6 +90,16 @@ def test_a_machine_without_memory_for_a_second_process_does_without(begun, compu
     assert len(os.listdir("/proc/self/fd")) == pipes
 
 
+def test_searches_in_turn_keep_to_themselves(begun):
+    other = replace(begun, workspace=replace(begun.workspace))
+    with Rounds(beside=False) as rounds:
+        first = rounds.step(begun)
+        assert rounds.resting(first) is begun
+        rounds.step(other)
+        same(rounds.step(first), step(first))
+        assert rounds.resting(first) is first
+
+
 def test_no_process_is_left_behind(begun):
     with Rounds(beside=True) as rounds:
         rounds._beside = True
