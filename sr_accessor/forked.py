@@ -1,8 +1,7 @@
 """Forked: a function computed in a copy of this process, beside what this one does meanwhile.
 
-Threads gain nothing for a search: 10⁵ calls of 20 µs a second pass the interpreter's lock (two threads: 1.8 times the
-processor time and the same seconds; 2026-11-21). A copy costs 20 ms, needs nothing to be sent, knows every operator
-that was registered in a notebook, and sends back bytes.
+Threads gain nothing for a search: its many small calls wait for the interpreter's lock. A copy needs nothing to be
+sent, knows every operator that was registered in a notebook, and sends back bytes.
 
 A copy holds only the thread that made it. Should it wait for a lock that another thread held, it is given up and the
 function computed here: the answer is the same, only later.

@@ -6,11 +6,12 @@ parts of a template are searched in turn, each beside what was just found for th
 
 from __future__ import annotations
 
-import io
+import json
 import time
 from dataclasses import replace
 
 import torch
+from safetensors.torch import load, save
 
 from sr_accessor.expressions.batch import Expressions
 from sr_accessor.forked import Forked, available
@@ -99,16 +100,18 @@ class Rounds:
 
 
 def _packed(found: Found) -> bytes:
-    """As bytes, without the vocabulary and its functions."""
-    scored, buffer = found.scored, io.BytesIO()
+    """As bytes, without the vocabulary and its functions: tensors, and words as JSON."""
+    scored = found.scored
     tensors = {name: getattr(scored, name) for name in ("loss", "bits", "stderr")}
     tensors |= {name: getattr(scored.expressions, name) for name in ("codes", "constants")}
-    torch.save(tensors | {"origins": list(scored.origins), "proposed": dict(found.proposed)}, buffer)
-    return buffer.getvalue()
+    words = json.dumps({"origins": scored.origins, "proposed": dict(found.proposed)}).encode()
+    tensors["words"] = torch.tensor(list(words), dtype=torch.uint8)
+    return save({name: tensor.contiguous().clone() for name, tensor in tensors.items()})  # no two share memory
 
 
 def _unpacked(sent: bytes, state: SearchState) -> Found:
-    given = torch.load(io.BytesIO(sent), weights_only=True)
+    given = load(sent)
+    words = json.loads(bytes(given["words"].tolist()))
     expressions = Expressions(given["codes"], given["constants"], state.workspace.vocabulary)
-    scored = Scored(expressions, given["loss"], given["bits"], given["stderr"], tuple(given["origins"]))
-    return Found(scored, given["proposed"])
+    scored = Scored(expressions, given["loss"], given["bits"], given["stderr"], tuple(words["origins"]))
+    return Found(scored, words["proposed"])
