@@ -20,7 +20,7 @@ from functools import cached_property
 import torch
 
 from sr_accessor.decoding.draft import draft, subexpressions
-from sr_accessor.expressions.batch import Expressions, concatenate, constant, literal, variable
+from sr_accessor.expressions.batch import Expressions, concatenate, constant, empty, literal, variable
 from sr_accessor.expressions.build import linear_combination, monomials, writable
 from sr_accessor.expressions.definitions import lifted, unlifted
 from sr_accessor.expressions.description import structure_bits
@@ -48,6 +48,7 @@ from sr_accessor.search.power_screens import (
     screen_power,
     screen_powers,
 )
+from sr_accessor.search.reductions import Reduction, reductions
 from sr_accessor.search.ridges import ridges
 from sr_accessor.search.rows import linear_rows, sharp_rows
 from sr_accessor.search.screens import (
@@ -73,7 +74,7 @@ from sr_accessor.search.selection import (
     snap_savings,
     stack,
 )
-from sr_accessor.search.separation import Separation, separate
+from sr_accessor.search.separation import separate
 from sr_accessor.search.targets import Rows, Target, join_rows
 from sr_accessor.search.template import Template
 from sr_accessor.search.unit_forms import unit_forms
@@ -90,8 +91,9 @@ FINAL_STEPS, MOST_ROWS = 16, 20_000
 MOST_LONGER, LONGER_STEPS = 8, 60
 #: Candidates of one round whose numbers are snapped.
 MOST_SNAPPED = 8
-#: A law with this relative error (root mean square) is exact in float64 arithmetic.
-EXACT, MOST_FREE = 1e-12, 3
+#: A law with this relative error (root mean square) is exact in float64 arithmetic; free constants it may have, when
+#: simple numbers are snapped and when not.
+EXACT, MOST_FREE, MOST_UNSNAPPED = 1e-12, 3, 6
 #: Rows that a law must leave over beyond its free constants.
 SPARE_ROWS = 3
 #: Moves end when this many rounds of them in a row did not shorten the description.
@@ -117,16 +119,24 @@ MOST_FACTORS, MOST_SECOND, MOST_SPAN, MOST_BASE = 1000, 2500, 60, 30
 EACH_KERNEL, MOST_KERNELS, EACH_PAIRED, MOST_PAIRED = 6, 60, 60, 2500
 #: Views in which chains are joined.
 CHAINED = ("y", "y²", "1/y", "1/y²", "log y", "log(1/y−1)")
+#: Views in which one row stands beside monomials.
+BESIDE_VIEWS = ("y", "1/y", "y²", "1/y²")
 #: Up to so many variables the grids of kernels are fine; and kernels are tried times each variable.
 FEW_VARIABLES, MOST_TIMES = 1, 5
 #: Up to so many variables the rest of a separable law is searched for kernels.
 MOST_CURVES = 2
+#: Share of the rows at least at which a separable law's factor is neither zero nor infinite.
+MOST_SOUND = 0.9
 #: Simple rows that are paired with the sharpest kernels, and variables up to which kernels are sharpened.
 MOST_BESIDE_KERNELS, MOST_SHARPENED = 800, 3
 #: Rows, each alone and times every variable, of the pairs of products; those of them with inner constants of their own.
 MOST_PRODUCTS, MOST_SHARP = 6000, 60
 #: Monomials that waves are multiplied with, beside exponentials and peaks.
 MOST_ENVELOPES = 40
+#: Monomials and rows with a feature whose products stand beside monomials, and how many of these are proposed.
+MOST_LEFT, MOST_RIGHT, MOST_BESIDE = 20, 100, 10
+#: Inner constants of these features.
+SIMPLE_INNER = (1.0, 2.0, 0.5)
 #: Pairs of exponentials that are proposed.
 MOST_RATES = 30
 
@@ -143,6 +153,7 @@ class Workspace:
     order: torch.Tensor  # a fixed permutation of the rows: every subset of points is its beginning
     network: Callable[[], Transformer] | None = None  # loaded when its first round comes
     given: Given = NOTHING_GIVEN
+    snapping: bool = True  # whether numbers are snapped; the laws of a problem within another are snapped there
 
     @property
     def dimensions(self) -> int:
@@ -213,6 +224,19 @@ class Workspace:
         return Rows(concatenate([few.expressions, rows.expressions]), torch.cat([few.values, rows.values]))
 
     @cached_property
+    def products(self) -> Rows:
+        """Simple monomials times features of single variables with simple inner constants."""
+        few, rows = self.monomials[: MOST_LEFT + 1], linear_rows(self.small[: self.dimensions], self.features, self.vocabulary)
+        inner, free = rows.expressions.constants.abs(), rows.expressions.free
+        known = (inner[..., None] == torch.tensor(SIMPLE_INNER, device=inner.device)).any(-1)
+        simple = free.any(1) & (known | ~free).all(1)
+        dressed = rows[simple.nonzero()[:, 0][:MOST_RIGHT]]
+        if "mul" not in self.vocabulary:
+            return dressed
+        i, j = torch.cartesian_prod(torch.arange(len(few)), torch.arange(len(dressed))).T
+        return Rows(few.expressions[i] * dressed.expressions[j], few.values[i] * dressed.values[j])
+
+    @cached_property
     def outer(self) -> Rows:
         """Monomials, and the simplest rows with a feature: what a sum may be multiplied with."""
         dressed = self.rows[self.rows.expressions.free.any(1).nonzero()[:, 0][:MOST_FACTORS]]
@@ -224,6 +248,11 @@ class Workspace:
         """Whether variables seem to do nothing but multiply, as far as y alone tells."""
         target = self.target(_view("y"), True, self.wide)
         return target is not None and separate(regress([target], self.wide.x), self.vocabulary) is not None
+
+    @cached_property
+    def reductions(self) -> list[Reduction]:
+        """Ways to tell y from fewer variables."""
+        return reductions(self.wide.x, self.wide.y, self.wide.screening_sigma, self.vocabulary)
 
     @cached_property
     def kernels(self) -> Kernels:
@@ -299,6 +328,7 @@ def start(
     seed: int,
     network: Callable[[], Transformer] | None = None,
     given: Given | None = None,
+    snapping: bool = True,
 ) -> SearchState:
     """A search before its first round; the front holds the mean (the constant law).
 
@@ -309,12 +339,13 @@ def start(
     seed : decides every random choice
     network : returns the network that drafts laws, called when its first round comes; None: no drafts
     given : constraints, guesses, template and known numbers; None: nothing
+    snapping : whether numbers are snapped where the data cannot tell; not where all that is found is refined again
     """
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(data), generator=generator).to(data.y.device)
     # Screens are least squares: rows that look like outliers come last, so that the beginnings do without them.
     order = order[torch.argsort(data.doubt[order], stable=True)]
-    workspace = Workspace(data, vocabulary, order, network, given or NOTHING_GIVEN)
+    workspace = Workspace(data, vocabulary, order, network, given or NOTHING_GIVEN, snapping)
     mean = constant([float(data.y.mean())], vocabulary, data.y.device)
     refined = refit(mean, data, steps=2)
     scored = score(refined.expressions, data, ("mean",))
@@ -368,7 +399,7 @@ def join(state: SearchState, found: Found) -> SearchState:
         front=front,
         population=_best(stack([state.population, found.scored]), POPULATION),
         waiting=0 if shorter else nothing.waiting,
-        exact=_is_exact(front, work.data),
+        exact=_is_exact(front, work),
         quiet=state.round + 1 >= LEAST_ROUNDS and not shorter and _passes_as_noise(front, work),
     )
 
@@ -401,6 +432,10 @@ def _plan(work: Workspace) -> list[tuple[str, Callable[[SearchState, torch.Gener
         "power × feature, small library, around the best fit": _power("small", True),
         "pairs of factors": _log_pairs(False),
         "pairs of factors, around the best fit": _log_pairs(True),
+        "reduced: first way": _reduced(0, slice(0, AT_FIRST)),
+        "reduced: second way": _reduced(1, slice(0, AT_FIRST)),
+        "reduced: first way, on": _reduced(0, slice(AT_FIRST, None)),
+        "reduced: second way, on": _reduced(1, slice(AT_FIRST, None)),
         "separated: small library": _separated(SMALL_ROUNDS),
         "separated: pairs": _separated(PAIR_ROUNDS),
         "separated: factors and chains": _separated(FACTOR_ROUNDS),
@@ -410,6 +445,7 @@ def _plan(work: Workspace) -> list[tuple[str, Callable[[SearchState, torch.Gener
         "pairs, 1/y": _pairs("1/y", False),
         "pairs of products": _pairs_of_products,
         "chains": _chains,
+        "beside monomials": _beside_monomials,
         "products, y": _products("y", False),
         "factors, y": _factors("y", False),
         "kernels": _kernels(("y", "1/y", "log y")),
@@ -456,7 +492,7 @@ ORDER = {
         *_LARGE[:2],
         *("network", "pairs, 1/y"),
         *_LARGE[2:],
-        "pairs of factors, around the best fit",
+        *("pairs of factors, around the best fit", "beside monomials"),
     ),
     2: (
         *_FIRST,
@@ -471,13 +507,16 @@ ORDER = {
         *("pairs of products", "separated: products"),
         *_LARGE[2:],
         *("pairs of factors, around the best fit", "separated: factors and chains"),
+        "beside monomials",
     ),
     3: (
         *_FIRST,
         *("power × feature, small library", "pairs of factors"),
+        *("reduced: first way", "reduced: second way"),
         *("pairs, y", "chains"),
         *_LARGE[:2],
         *("products, y", "factors, y"),
+        *("reduced: first way, on", "reduced: second way, on"),
         *("power × feature, small library, around the best fit", "separated: small library"),
         *("kernels", "pairs, 1/y"),
         *("network", "pairs of products"),
@@ -485,16 +524,18 @@ ORDER = {
         *("pairs of kernels", "kernels of residuals"),
         *("separated: products", "separated: pairs of products"),
         *_LARGE[2:],
-        "pairs of factors, around the best fit",
+        *("pairs of factors, around the best fit", "beside monomials"),
     ),
 }
 #: The same for three variables and more where some seem to do nothing but multiply: the rest first.
 SEPARABLE = (
     *_FIRST,
     *("power × feature, small library", "pairs of factors"),
+    *("reduced: first way", "reduced: second way"),
     *("separated: small library", "chains"),
     *_LARGE[:2],
     *("separated: pairs", "separated: factors and chains"),
+    *("reduced: first way, on", "reduced: second way, on"),
     *("separated: products", "separated: pairs of products"),
     *("power × feature, small library, around the best fit", "pairs, y"),
     *("products, y", "factors, y"),
@@ -502,7 +543,7 @@ SEPARABLE = (
     *("pairs, 1/y", "pairs of products"),
     *("pairs of kernels", "kernels of residuals"),
     *_LARGE[2:],
-    "pairs of factors, around the best fit",
+    *("pairs of factors, around the best fit", "beside monomials"),
 )
 
 
@@ -815,6 +856,27 @@ def _chains(state: SearchState, generator: torch.Generator) -> list[Proposal]:
     return found
 
 
+def _beside_monomials(state: SearchState, generator: torch.Generator) -> list[Proposal]:
+    """One row, or one times a monomial, beside a sum of monomials with positive and negative powers."""
+    work, found = state.workspace, []
+    base, rows = work.monomials[:MOST_BASE], join_rows(work.products, work.rows[:MOST_SECOND])
+    for name in BESIDE_VIEWS:
+        target = work.target(_view(name), True, work.screen)
+        if target is not None:
+            found.append((f"screen beside monomials, {name}", screen_one(target, base, rows, keep=MOST_BESIDE)))
+    return found
+
+
+#: Rounds of the plan for problems of fewer variables, by their number, the last entry for as many and more.
+REDUCED = {
+    1: (*_FIRST, "kernels", "power × feature, small library", "pairs, y", "pairs of factors", "chains", "products, y"),
+    2: (
+        *(*_FIRST, "beside monomials", "pairs, y", "power × feature, small library"),
+        *("chains", "pairs of factors", "products, y", "factors, y"),
+    ),
+}
+#: How many of these are done at first.
+AT_FIRST = 5
 #: Rounds of the plan that are repeated without the separable variables, by their names.
 SMALL_ROUNDS = (*_FIRST, "power × feature, small library", "kernels")
 PAIR_ROUNDS = ("linear and power laws", "pairs, y")
@@ -833,33 +895,53 @@ def _separated(names: Sequence[str]):
         if not fits:
             return []
         separation = separate(min(fits, key=lambda fit: float(fit.rest.norm())), work.vocabulary)
-        problem = None if separation is None else _rest(state, separation)
-        if problem is None:
-            return []
-        inner = start(problem, work.vocabulary, seed=state.seed)
-        curve = inner.workspace.dimensions <= MOST_CURVES
-        for number, (name, _) in enumerate(_plan(inner.workspace)):
-            if name in names and (curve or "kernels" not in name) and not inner.exact:
-                inner = step(replace(inner, round=number))
-        return [("separated", separation.rejoined(_shortest(inner, MOST_PARTS).expressions))]
+        return [] if separation is None else [("separated", _searched(state, separation, names))]
 
     return propose
 
 
-def _rest(state: SearchState, separation: Separation) -> Data | None:
-    """y without its separable variables; errors are a third of what the best law so far leaves."""
+def _reduced(number: int, rounds: slice):
+    """Some rounds of the plan of a problem of fewer variables."""
+
+    def propose(state: SearchState, generator: torch.Generator) -> list[Proposal]:
+        ways = state.workspace.reductions
+        if number >= len(ways):
+            return []
+        order = REDUCED[min(len(ways[number].groups), len(REDUCED))]
+        return [("reduced", _searched(state, ways[number], order[rounds]))]
+
+    return propose
+
+
+def _searched(state: SearchState, reduction: Reduction, names: Sequence[str]) -> Expressions:
+    """Laws from some rounds of the plan, by name, for what is left of a law in the variables of a reduction."""
     work = state.workspace
-    data = work.wide
-    factor = data.x.pow(separation.exponents).prod(1)
+    problem = _rest(state, reduction)
+    if problem is None:
+        return empty(work.vocabulary, work.data.y.device)
+    inner = start(problem, work.vocabulary, seed=state.seed, snapping=False)
+    curve = inner.workspace.dimensions <= MOST_CURVES
+    for number, (name, _) in enumerate(_plan(inner.workspace)):
+        if name in names and (curve or "kernels" not in name) and not inner.exact:
+            inner = step(replace(inner, round=number))
+    return reduction.rejoined(_shortest(inner, MOST_PARTS).expressions)
+
+
+def _rest(state: SearchState, reduction: Reduction) -> Data | None:
+    """y without the factor, in the variables of the groups; errors are a third of what the best law so far leaves."""
+    work = state.workspace
+    data = work.middle
+    factor, x = reduction.values(data.x)
     best = int(state.front.description_length.argmin())
     error = (evaluate(state.front.expressions[best], data.x)[0][0] - data.y) / data.screening_sigma
     level = error.square().mean().sqrt() / 3
     y, sigma = data.y / factor, level * data.screening_sigma / factor.abs()
-    if not bool(level > 0) or not bool(y.isfinite().all() & sigma.isfinite().all() & (sigma > 0).all()):
+    sound = y.isfinite() & sigma.isfinite() & (sigma > 0) & x.isfinite().all(1)
+    if not bool(level > 0) or float(sound.double().mean()) < MOST_SOUND:  # zeros of a factor say nothing of the rest
         return None
     # A count divided by a factor is no count; outliers stay outliers.
     noise = replace(data.noise, absolute=True) if data.noise.heavy_tailed else GAUSSIAN
-    return Data(data.x[:, list(separation.others)], y, sigma, noise)
+    return Data(x[sound], y[sound], sigma[sound], noise)
 
 
 def _propose_prior(state: SearchState, generator: torch.Generator) -> list[Proposal]:
@@ -1129,7 +1211,7 @@ def _polish(proposals: Sequence[Proposal], work: Workspace, known: float) -> Sco
         return scored
     order = torch.argsort(scored.description_length)
     hopeful = scored.description_length - snap_savings(scored) < known
-    close = order[hopeful[order]][:MOST_SNAPPED]
+    close = order[hopeful[order]][: MOST_SNAPPED if work.snapping else 0]
     if len(close) and given.template is None:
         ways = concatenate([simplify_batch(scored.expressions[close], scales=way) for way in ("outward", "inward")])
         every = concatenate([scored.expressions[close], ways])
@@ -1195,7 +1277,7 @@ def _rank_within(group: torch.Tensor) -> torch.Tensor:
     return index - torch.where(first, index, 0).cummax(0).values
 
 
-def _is_exact(front: Front, data: Data) -> bool:
+def _is_exact(front: Front, work: Workspace) -> bool:
     """Whether the shortest description fits to float64 arithmetic and is a law rather than an approximant.
 
     A ratio of polynomials with a dozen free coefficients follows any smooth function to 1e-13; a law has few
@@ -1203,10 +1285,10 @@ def _is_exact(front: Front, data: Data) -> bool:
     """
     best = int(front.description_length.argmin())
     law = front.expressions[best]
-    values, valid = evaluate(law, data.x)
-    error = (values[0] - data.y).square().mean().sqrt()
-    exact = bool(valid.all()) and float(error) <= EXACT * float(data.y.square().mean().sqrt())
-    return exact and int(law.free.sum()) <= MOST_FREE
+    values, valid = evaluate(law, work.data.x)
+    error = (values[0] - work.data.y).square().mean().sqrt()
+    exact = bool(valid.all()) and float(error) <= EXACT * float(work.data.y.square().mean().sqrt())
+    return exact and int(law.free.sum()) <= (MOST_FREE if work.snapping else MOST_UNSNAPPED)
 
 
 def _passes_as_noise(front: Front, work: Workspace) -> bool:
