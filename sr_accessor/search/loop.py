@@ -141,6 +141,7 @@ SIMPLE_INNER = (1.0, 2.0, 0.5)
 MOST_RATES = 30
 
 Proposal = tuple[str, Expressions]
+Propose = Callable[["SearchState", torch.Generator], Sequence[Proposal]]
 NOTHING_GIVEN = Given()
 
 
@@ -226,7 +227,10 @@ class Workspace:
     @cached_property
     def products(self) -> Rows:
         """Simple monomials times features of single variables with simple inner constants."""
-        few, rows = self.monomials[: MOST_LEFT + 1], linear_rows(self.small[: self.dimensions], self.features, self.vocabulary)
+        few, rows = (
+            self.monomials[: MOST_LEFT + 1],
+            linear_rows(self.small[: self.dimensions], self.features, self.vocabulary),
+        )
         inner, free = rows.expressions.constants.abs(), rows.expressions.free
         known = (inner[..., None] == torch.tensor(SIMPLE_INNER, device=inner.device)).any(-1)
         simple = free.any(1) & (known | ~free).all(1)
@@ -250,9 +254,14 @@ class Workspace:
         return target is not None and separate(regress([target], self.wide.x), self.vocabulary) is not None
 
     @cached_property
-    def reductions(self) -> list[Reduction]:
+    def log_reductions(self) -> list[Reduction]:
+        """Ways to tell log y from fewer variables."""
+        return reductions(self.wide.x, self.wide.y, self.wide.screening_sigma, self.vocabulary, log=True)
+
+    @cached_property
+    def plain_reductions(self) -> list[Reduction]:
         """Ways to tell y from fewer variables."""
-        return reductions(self.wide.x, self.wide.y, self.wide.screening_sigma, self.vocabulary)
+        return reductions(self.wide.x, self.wide.y, self.wide.screening_sigma, self.vocabulary, log=False)
 
     @cached_property
     def kernels(self) -> Kernels:
@@ -365,11 +374,11 @@ def step(state: SearchState) -> SearchState:
     return join(state, find(state))
 
 
-def find(state: SearchState) -> Found:
-    """Propose and polish: what round `state.round` makes of this state, which need not be the last one."""
+def find(state: SearchState, propose: Propose | None = None) -> Found:
+    """Propose and polish: what round `state.round` (or these proposals) makes of this state, which need not be the last."""
     work = state.workspace
     generator = torch.Generator().manual_seed(state.seed * 1_000_003 + state.round + 1)
-    _, propose, _ = _entry(state)
+    propose = propose or _entry(state)[1]
     proposals = [p for p in propose(state, generator) if len(p[1])]
     if state.round == 0 and work.given.guesses is not None:
         guesses = refine_guesses(work.given.guesses.to(work.data.y.device), work.wide, generator)
@@ -404,7 +413,7 @@ def join(state: SearchState, found: Found) -> SearchState:
     )
 
 
-def _entry(state: SearchState) -> tuple[str, Callable[[SearchState, torch.Generator], Sequence[Proposal]], bool]:
+def _entry(state: SearchState) -> tuple[str, Propose, bool]:
     """Name and proposals of the round `state.round`, and whether it comes after the plan."""
     work = state.workspace
     plan, moves = (_plan(work), MOVES) if work.given.template is None else (_plan_of_parts(work), MOVES_OF_PARTS)
@@ -415,7 +424,7 @@ def _entry(state: SearchState) -> tuple[str, Callable[[SearchState, torch.Genera
 
 
 # ------------------------------------------------------------------------------------------------ proposals
-def _plan(work: Workspace) -> list[tuple[str, Callable[[SearchState, torch.Generator], Sequence[Proposal]]]]:
+def _plan(work: Workspace) -> list[tuple[str, Propose]]:
     """The rounds before the moves, cheap and often successful ones first.
 
     Two and two of them run beside each other (`rounds.py`): neither of a pair waits for what the other finds, they
@@ -423,42 +432,8 @@ def _plan(work: Workspace) -> list[tuple[str, Callable[[SearchState, torch.Gener
     """
     usable = {v.name for v in VIEWS if v.usable(work.screen.y, work.vocabulary)}
     sums = [v for v in ("y", "y²", "1/y") if v in usable]
-    rounds = {
-        "linear and power laws": _propose_simple,
-        "dictionaries and ratios": _together(
-            _dictionaries(("y", "1/y", "y²", "log y", "log(1/y−1)")), _ratios(("y", "y²"), MOST_RATIO // 4)
-        ),
-        "power × feature, small library": _power("small", False),
-        "power × feature, small library, around the best fit": _power("small", True),
-        "pairs of factors": _log_pairs(False),
-        "pairs of factors, around the best fit": _log_pairs(True),
-        "reduced: first way": _reduced(0, slice(0, AT_FIRST)),
-        "reduced: second way": _reduced(1, slice(0, AT_FIRST)),
-        "reduced: first way, on": _reduced(0, slice(AT_FIRST, None)),
-        "reduced: second way, on": _reduced(1, slice(AT_FIRST, None)),
-        "separated: small library": _separated(SMALL_ROUNDS),
-        "separated: pairs": _separated(PAIR_ROUNDS),
-        "separated: factors and chains": _separated(FACTOR_ROUNDS),
-        "separated: products": _separated(PRODUCT_ROUNDS),
-        "separated: pairs of products": _separated(SUM_ROUNDS),
-        "pairs, y": _pairs("y", False),
-        "pairs, 1/y": _pairs("1/y", False),
-        "pairs of products": _pairs_of_products,
-        "chains": _chains,
-        "beside monomials": _beside_monomials,
-        "products, y": _products("y", False),
-        "factors, y": _factors("y", False),
-        "kernels": _kernels(("y", "1/y", "log y")),
-        "pairs of kernels": _pairs_of_kernels,
-        "kernels of residuals": _propose_kernels_of_residuals,
-        "power × feature, large library, first half": _power("large", False, 0),
-        "power × feature, large library, second half": _power("large", False, 1),
-        "power × feature, large library, around the best fit, first half": _power("large", True, 0),
-        "power × feature, large library, around the best fit, second half": _power("large", True, 1),
-        "network": _drafts,  # easy laws are found by now, noisy ones too: it costs 0.3 s and finds other kinds
-    }
     order = SEPARABLE if work.dimensions > 2 and work.separable else ORDER[min(work.dimensions, len(ORDER))]
-    plan = [(name, rounds[name]) for name in order]
+    plan = [(name, ROUNDS[name]) for name in order]
     plan += [(f"products, {v}", _products(v, False)) for v in sums[1:2]]
     plan += [(f"factors, {v}", _factors(v, False)) for v in sums[1:]]
     plan += [(f"pairs, {v}", _pairs(v, False)) for v in LINEAR_VIEWS[2:]]
@@ -512,11 +487,11 @@ ORDER = {
     3: (
         *_FIRST,
         *("power × feature, small library", "pairs of factors"),
-        *("reduced: first way", "reduced: second way"),
+        *("reduced: log y", "reduced: y"),
         *("pairs, y", "chains"),
         *_LARGE[:2],
         *("products, y", "factors, y"),
-        *("reduced: first way, on", "reduced: second way, on"),
+        *("reduced: log y, on", "reduced: y, on"),
         *("power × feature, small library, around the best fit", "separated: small library"),
         *("kernels", "pairs, 1/y"),
         *("network", "pairs of products"),
@@ -531,11 +506,11 @@ ORDER = {
 SEPARABLE = (
     *_FIRST,
     *("power × feature, small library", "pairs of factors"),
-    *("reduced: first way", "reduced: second way"),
+    *("reduced: log y", "reduced: y"),
     *("separated: small library", "chains"),
     *_LARGE[:2],
     *("separated: pairs", "separated: factors and chains"),
-    *("reduced: first way, on", "reduced: second way, on"),
+    *("reduced: log y, on", "reduced: y, on"),
     *("separated: products", "separated: pairs of products"),
     *("power × feature, small library, around the best fit", "pairs, y"),
     *("products, y", "factors, y"),
@@ -547,7 +522,7 @@ SEPARABLE = (
 )
 
 
-def _together(*proposals: Callable[[SearchState, torch.Generator], list[Proposal]]):
+def _together(*proposals: Propose) -> Propose:
     """Several short rounds as one."""
 
     def propose(state: SearchState, generator: torch.Generator) -> list[Proposal]:
@@ -867,16 +842,20 @@ def _beside_monomials(state: SearchState, generator: torch.Generator) -> list[Pr
     return found
 
 
-#: Rounds of the plan for problems of fewer variables, by their number, the last entry for as many and more.
+#: Rounds for problems of fewer variables, each of several of the plan's, by the number of variables, the last entry for
+#: as many and more; the first two are done at once, and end when a law is exact.
 REDUCED = {
-    1: (*_FIRST, "kernels", "power × feature, small library", "pairs, y", "pairs of factors", "chains", "products, y"),
+    1: (
+        _FIRST,
+        ("kernels", "power × feature, small library", "pairs, y"),
+        ("pairs of factors", "chains", "products, y"),
+    ),
     2: (
-        *(*_FIRST, "beside monomials", "pairs, y", "power × feature, small library"),
-        *("chains", "pairs of factors", "products, y", "factors, y"),
+        _FIRST,
+        ("beside monomials", "pairs, y", "power × feature, small library"),
+        ("chains", "pairs of factors", "products, y", "factors, y"),
     ),
 }
-#: How many of these are done at first.
-AT_FIRST = 5
 #: Rounds of the plan that are repeated without the separable variables, by their names.
 SMALL_ROUNDS = (*_FIRST, "power × feature, small library", "kernels")
 PAIR_ROUNDS = ("linear and power laws", "pairs, y")
@@ -895,35 +874,40 @@ def _separated(names: Sequence[str]):
         if not fits:
             return []
         separation = separate(min(fits, key=lambda fit: float(fit.rest.norm())), work.vocabulary)
-        return [] if separation is None else [("separated", _searched(state, separation, names))]
+        return [] if separation is None else [("separated", _searched(state, separation, [names]))]
 
     return propose
 
 
-def _reduced(number: int, rounds: slice):
-    """Some rounds of the plan of a problem of fewer variables."""
+def _reduced(log: bool, first: bool) -> Propose:
+    """The rounds of a problem of fewer variables, those done first or the others: as log y shows it, or y itself.
+
+    The two run beside each other; where y changes its sign the first takes the second best of y itself.
+    """
 
     def propose(state: SearchState, generator: torch.Generator) -> list[Proposal]:
-        ways = state.workspace.reductions
-        if number >= len(ways):
+        work = state.workspace
+        ways = work.log_reductions[:1] or work.plain_reductions[1:] if log else work.plain_reductions
+        if not ways:
             return []
-        order = REDUCED[min(len(ways[number].groups), len(REDUCED))]
-        return [("reduced", _searched(state, ways[number], order[rounds]))]
+        rounds = REDUCED[min(len(ways[0].groups), len(REDUCED))]
+        return [("reduced", _searched(state, ways[0], rounds[:2] if first else rounds[2:]))]
 
     return propose
 
 
-def _searched(state: SearchState, reduction: Reduction, names: Sequence[str]) -> Expressions:
-    """Laws from some rounds of the plan, by name, for what is left of a law in the variables of a reduction."""
+def _searched(state: SearchState, reduction: Reduction, rounds: Sequence[Sequence[str]]) -> Expressions:
+    """Laws for what is left of a law in the variables of a reduction, from rounds of several of the plan's each."""
     work = state.workspace
     problem = _rest(state, reduction)
     if problem is None:
         return empty(work.vocabulary, work.data.y.device)
     inner = start(problem, work.vocabulary, seed=state.seed, snapping=False)
     curve = inner.workspace.dimensions <= MOST_CURVES
-    for number, (name, _) in enumerate(_plan(inner.workspace)):
-        if name in names and (curve or "kernels" not in name) and not inner.exact:
-            inner = step(replace(inner, round=number))
+    for names in rounds:
+        if not inner.exact:
+            chosen = [ROUNDS[name] for name in names if curve or "kernels" not in name]
+            inner = join(inner, find(inner, _together(*chosen)))
     return reduction.rejoined(_shortest(inner, MOST_PARTS).expressions)
 
 
@@ -1062,6 +1046,42 @@ def _shortest(state: SearchState, count: int) -> Scored:
     return state.population[torch.argsort(state.population.description_length, stable=True)[:count]]
 
 
+#: The rounds of the plan that `ORDER` and its like name.
+ROUNDS: Mapping[str, Propose] = {
+    "linear and power laws": _propose_simple,
+    "dictionaries and ratios": _together(
+        _dictionaries(("y", "1/y", "y²", "log y", "log(1/y−1)")), _ratios(("y", "y²"), MOST_RATIO // 4)
+    ),
+    "power × feature, small library": _power("small", False),
+    "power × feature, small library, around the best fit": _power("small", True),
+    "pairs of factors": _log_pairs(False),
+    "pairs of factors, around the best fit": _log_pairs(True),
+    "reduced: log y": _reduced(True, True),
+    "reduced: y": _reduced(False, True),
+    "reduced: log y, on": _reduced(True, False),
+    "reduced: y, on": _reduced(False, False),
+    "separated: small library": _separated(SMALL_ROUNDS),
+    "separated: pairs": _separated(PAIR_ROUNDS),
+    "separated: factors and chains": _separated(FACTOR_ROUNDS),
+    "separated: products": _separated(PRODUCT_ROUNDS),
+    "separated: pairs of products": _separated(SUM_ROUNDS),
+    "pairs, y": _pairs("y", False),
+    "pairs, 1/y": _pairs("1/y", False),
+    "pairs of products": _pairs_of_products,
+    "chains": _chains,
+    "beside monomials": _beside_monomials,
+    "products, y": _products("y", False),
+    "factors, y": _factors("y", False),
+    "kernels": _kernels(("y", "1/y", "log y")),
+    "pairs of kernels": _pairs_of_kernels,
+    "kernels of residuals": _propose_kernels_of_residuals,
+    "power × feature, large library, first half": _power("large", False, 0),
+    "power × feature, large library, second half": _power("large", False, 1),
+    "power × feature, large library, around the best fit, first half": _power("large", True, 0),
+    "power × feature, large library, around the best fit, second half": _power("large", True, 1),
+    "network": _drafts,  # easy laws are found by now, noisy ones too: it costs 0.3 s and finds other kinds
+}
+
 #: After the plan: these rounds in turn, until the time is spent or nothing is found any more.
 MOVES = (
     ("moves", _propose_moves),
@@ -1073,7 +1093,7 @@ MOVES = (
 
 
 # ------------------------------------------------------------------------------------------------ templates
-def _plan_of_parts(work: Workspace) -> list[tuple[str, Callable[[SearchState, torch.Generator], Sequence[Proposal]]]]:
+def _plan_of_parts(work: Workspace) -> list[tuple[str, Propose]]:
     """The rounds of the plan for each part in turn: once from the closest candidate, once from the shortest.
 
     What was just found for the first part is in the shortest candidate, and the others continue from there.

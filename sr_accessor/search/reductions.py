@@ -37,8 +37,8 @@ PLAIN, RICH = (1.0, -1.0), (1.0, -1.0, 2.0, -2.0, 0.5, -0.5)
 BESIDE = (0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5, 3.0, -3.0)
 #: A hypothesis stands when its error is at most so many times that before it; smaller errors than the least are equal.
 WORSE, LEAST_ERROR = 1.1, 1e-4
-#: Stages kept at every step, hypotheses judged for each, and reductions returned.
-BEAM, JUDGED, MOST = 4, 10, 2
+#: Stages kept at every step and hypotheses judged for each.
+BEAM, JUDGED = 4, 10
 #: With more variables than these half the stages are kept: there are hundreds of hypotheses for each.
 MANY = 5
 #: Of stages whose errors are within this factor of the least the one with the fewest variables is returned too.
@@ -133,30 +133,33 @@ class _Hypotheses:
         return len(self.out)
 
 
-def reductions(x: torch.Tensor, y: torch.Tensor, sigma: torch.Tensor, vocabulary: Vocabulary) -> list[Reduction]:
+def reductions(
+    x: torch.Tensor, y: torch.Tensor, sigma: torch.Tensor, vocabulary: Vocabulary, *, log: bool
+) -> list[Reduction]:
     """Ways to tell y from fewer variables, the surest first; none where every variable counts for itself.
 
     Parameters
     ----------
     x : (N, D); y : (N,); sigma : (N,) spread of y up to a factor
     vocabulary : without mul and div there are none; sums need add and sub
+    log : whether log|y| is told, where powers need not be guessed; none where y changes its sign. Otherwise y
     """
     x, y, sigma = x[: JUDGING[0]], y[: JUDGING[0]], sigma[: JUDGING[0]]
     d = x.shape[1]
     if d < 2 or "mul" not in vocabulary or "div" not in vocabulary or not bool(y.std() > 0):
         return []
-    if math.comb(d + LEAST_DEGREE, d) * POINTS_EACH > len(y):
+    if math.comb(d + LEAST_DEGREE, d) * POINTS_EACH > len(y) or (log and not bool((y > 0).all() | (y < 0).all())):
         return []
-    found = []  # either way the errors are relative ones of y
-    if bool((y > 0).all() | (y < 0).all()):
+    if log:
         goal = y.abs().log()
-        found += _chain(x, goal - goal.mean(), torch.ones_like(y), vocabulary, log=True)
-    weight = (sigma.median() / sigma).clamp(max=1.0) / (y.abs() + y.abs().median())
-    found += _chain(x, y, weight / (weight * y).square().mean().sqrt(), vocabulary, log=False)
+        found = _chain(x, goal - goal.mean(), torch.ones_like(y), vocabulary, log=True)
+    else:
+        weight = (sigma.median() / sigma).clamp(max=1.0) / (y.abs() + y.abs().median())
+        found = _chain(x, y, weight, vocabulary, log=False)
     kept: dict[tuple, Reduction] = {}
     for _, reduction in sorted(found, key=lambda entry: entry[0]):
         kept.setdefault(reduction.signature, reduction)
-    return list(kept.values())[:MOST]
+    return list(kept.values())
 
 
 def _chain(
@@ -339,7 +342,12 @@ def _spread(values: torch.Tensor) -> torch.Tensor:
 
 
 def _errors(
-    values: torch.Tensor, carrier: torch.Tensor, logs: torch.Tensor, goal: torch.Tensor, weight: torch.Tensor, terms: int
+    values: torch.Tensor,
+    carrier: torch.Tensor,
+    logs: torch.Tensor,
+    goal: torch.Tensor,
+    weight: torch.Tensor,
+    terms: int,
 ) -> torch.Tensor:
     """(H,) leave-one-out errors of y ≈ carrier·surface + Σ p·logs, weighted; +inf where a value is not finite."""
     scale = carrier * weight
