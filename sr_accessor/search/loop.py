@@ -21,7 +21,7 @@ import torch
 
 from sr_accessor.decoding.draft import draft, subexpressions
 from sr_accessor.expressions.batch import Expressions, concatenate, constant, empty, literal, variable
-from sr_accessor.expressions.build import linear_combination, monomials, writable
+from sr_accessor.expressions.build import exponents_up_to, linear_combination, monomials, writable
 from sr_accessor.expressions.definitions import lifted, unlifted
 from sr_accessor.expressions.description import structure_bits
 from sr_accessor.expressions.evaluate import evaluate
@@ -87,6 +87,8 @@ SCREEN_POINTS = 200  # search_findings.md §8: 200-300 points rank as well as al
 #: (points, Levenberg–Marquardt steps, candidates kept) of each stage of polishing; then all rows.
 STAGES = ((64, 8, 160), (256, 10, 50))
 FINAL_STEPS, MOST_ROWS = 16, 20_000
+#: Stages of a problem within another, whose laws are refined again: simplified only after the first.
+QUICK_STAGES = ((64, 8, 60),)
 #: The best few that have not converged by then are given so many steps more.
 MOST_LONGER, LONGER_STEPS = 8, 60
 #: Candidates of one round whose numbers are snapped.
@@ -125,6 +127,8 @@ BESIDE_VIEWS = ("y", "1/y", "y²", "1/y²")
 FEW_VARIABLES, MOST_TIMES = 1, 5
 #: Up to so many variables the rest of a separable law is searched for kernels.
 MOST_CURVES = 2
+#: Laws of a problem within another that are put together again, and symbols beyond which they only approximate.
+MOST_REJOINED, LONG = 30, 60
 #: Share of the rows at least at which a separable law's factor is neither zero nor infinite.
 MOST_SOUND = 0.9
 #: Simple rows that are paired with the sharpest kernels, and variables up to which kernels are sharpened.
@@ -375,7 +379,7 @@ def step(state: SearchState) -> SearchState:
 
 
 def find(state: SearchState, propose: Propose | None = None) -> Found:
-    """Propose and polish: what round `state.round` (or these proposals) makes of this state, which need not be the last."""
+    """Propose and polish: what round `state.round`, or `propose`, makes of this state, which need not be the last."""
     work = state.workspace
     generator = torch.Generator().manual_seed(state.seed * 1_000_003 + state.round + 1)
     propose = propose or _entry(state)[1]
@@ -590,25 +594,11 @@ def _power(library: str, around: bool, half: int | None = None):
     return propose
 
 
-def _dictionary(x: torch.Tensor, vocabulary: Vocabulary, degree: int, *, least: int = 0) -> Rows:
-    """Monomials of total degree `least` to `degree`, the constant included."""
-    d = x.shape[1]
-    grids = torch.cartesian_prod(*[torch.arange(degree + 1)] * d).reshape(-1, d) if d <= 3 else _degrees(d, degree)
-    total = grids.sum(1)
-    exponents = grids[(total <= degree) & (total >= least)].double().to(x.device)
-    exponents = exponents[torch.argsort(exponents.sum(1), stable=True)]
+def _dictionary(x: torch.Tensor, vocabulary: Vocabulary, degree: int) -> Rows:
+    """Monomials of total degree 0 to `degree`."""
+    exponents = exponents_up_to(x.shape[1], degree).double().to(x.device)
     expressions = monomials(exponents[writable(exponents, vocabulary)], vocabulary)
     return Rows(expressions, evaluate(expressions, x)[0])
-
-
-def _degrees(d: int, degree: int) -> torch.Tensor:
-    """Exponents of total degree up to `degree` for many variables, grown one factor at a time."""
-    rows = torch.zeros(1, d, dtype=torch.int64)
-    everything = [rows]
-    for _ in range(degree):
-        rows = (rows[:, None, :] + torch.eye(d, dtype=torch.int64)[None]).reshape(-1, d).unique(dim=0)
-        everything.append(rows)
-    return torch.cat(everything)
 
 
 def _terms(d: int, degree: int) -> int:
@@ -908,7 +898,8 @@ def _searched(state: SearchState, reduction: Reduction, rounds: Sequence[Sequenc
         if not inner.exact:
             chosen = [ROUNDS[name] for name in names if curve or "kernels" not in name]
             inner = join(inner, find(inner, _together(*chosen)))
-    return reduction.rejoined(_shortest(inner, MOST_PARTS).expressions)
+    laws = reduction.rejoined(_shortest(inner, MOST_REJOINED).expressions)
+    return laws[(laws.complexity <= LONG).nonzero()[:, 0]]
 
 
 def _rest(state: SearchState, reduction: Reduction) -> Data | None:
@@ -1185,7 +1176,9 @@ def _polish(proposals: Sequence[Proposal], work: Workspace, known: float) -> Sco
     """
     origins = [name for name, e in proposals for _ in range(len(e))]
     candidates, given = concatenate([e for _, e in proposals]), work.given
-    if given.template is None:  # the parts of a template are simplified alone, so that the outline stays
+    if (
+        given.template is None and work.snapping
+    ):  # the parts of a template are simplified alone, so that its outline stays
         candidates = simplify_batch(candidates)
     keep = _distinct(candidates)
     keep = keep[
@@ -1196,7 +1189,7 @@ def _polish(proposals: Sequence[Proposal], work: Workspace, known: float) -> Sco
     if not len(candidates):
         return score(candidates, data, ())
     count = len(data)
-    for points, steps, most in STAGES:
+    for points, steps, most in STAGES if work.snapping else QUICK_STAGES:
         if points >= count:
             break
         part = data.rows(work.order[:points])
@@ -1208,6 +1201,8 @@ def _polish(proposals: Sequence[Proposal], work: Workspace, known: float) -> Sco
         candidates, origins = refined.expressions[keep], [origins[i] for i in keep.tolist()]
         if not len(candidates):
             return score(candidates, data, ())
+    if not work.snapping:
+        candidates = simplify_batch(candidates)
     rows = data if count <= MOST_ROWS else data.rows(work.order[:MOST_ROWS])
     refined = refit(candidates, rows, steps=FINAL_STEPS)
     length = _rough_length(refined, rows, len(rows), work)
@@ -1216,7 +1211,9 @@ def _polish(proposals: Sequence[Proposal], work: Workspace, known: float) -> Sco
     keep = best.indices[best.values.isfinite()]
     if not len(keep):
         return score(refined.expressions[keep], data, ())
-    longer = torch.arange(len(keep), device=keep.device)[:MOST_LONGER]  # in a valley sixteen steps are not enough
+    longer = torch.arange(len(keep), device=keep.device)[
+        : MOST_LONGER if work.snapping else 0
+    ]  # in a valley sixteen steps are not enough
     longer = longer[~refined.converged[keep[longer]]]
     e = refined.expressions[keep]
     if len(longer):
@@ -1233,10 +1230,11 @@ def _polish(proposals: Sequence[Proposal], work: Workspace, known: float) -> Sco
     hopeful = scored.description_length - snap_savings(scored) < known
     close = order[hopeful[order]][: MOST_SNAPPED if work.snapping else 0]
     if len(close) and given.template is None:
-        ways = concatenate([simplify_batch(scored.expressions[close], scales=way) for way in ("outward", "inward")])
-        every = concatenate([scored.expressions[close], ways])
-        kept = _distinct(every)
-        tried = score(every[kept], data, tuple(scored.origins[i] for i in close.repeat(3)[kept].tolist()))
+        short = close[scored.expressions[close].complexity <= LONG]  # each way costs milliseconds for every level
+        ways = [simplify_batch(scored.expressions[short], scales=way) for way in ("outward", "inward")]
+        every = concatenate([scored.expressions[close], *ways])
+        kept, rows = _distinct(every), torch.cat([close, short, short])
+        tried = score(every[kept], data, tuple(scored.origins[i] for i in rows[kept].tolist()))
         final = stack([snap(tried, data), scored[order]])
     elif len(close):
         final = stack([snap(scored[close], data), scored[order]])

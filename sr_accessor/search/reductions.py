@@ -1,4 +1,4 @@
-"""Reductions: fewer variables that tell y as well, such as x₁/x₂ in place of both, found by comparing surfaces
+"""Reductions: fewer variables that tell y as well, such as x₁/x₂ in place of both, found by comparing surfaces.
 
 A surface (a polynomial of all variables) says how well y can be told from them. Where the law has a symmetry, a surface
 over one variable less, times a power of it, tells y as well or better, since fewer variables leave more terms for each.
@@ -136,7 +136,7 @@ class _Hypotheses:
 def reductions(
     x: torch.Tensor, y: torch.Tensor, sigma: torch.Tensor, vocabulary: Vocabulary, *, log: bool
 ) -> list[Reduction]:
-    """Ways to tell y from fewer variables, the surest first; none where every variable counts for itself.
+    """Ways to tell y from fewer variables, at most two, the simpler first; none where every variable counts for itself.
 
     Parameters
     ----------
@@ -156,16 +156,13 @@ def reductions(
     else:
         weight = (sigma.median() / sigma).clamp(max=1.0) / (y.abs() + y.abs().median())
         found = _chain(x, y, weight, vocabulary, log=False)
-    kept: dict[tuple, Reduction] = {}
-    for _, reduction in sorted(found, key=lambda entry: entry[0]):
-        kept.setdefault(reduction.signature, reduction)
-    return list(kept.values())
+    return list({reduction.signature: reduction for reduction in found}.values())
 
 
 def _chain(
     x: torch.Tensor, goal: torch.Tensor, weight: torch.Tensor, vocabulary: Vocabulary, *, log: bool
-) -> list[tuple[float, Reduction]]:
-    """Reductions one after the other; of all stages the best and the simplest of those about as good, with errors."""
+) -> list[Reduction]:
+    """Reductions one after the other; of all stages the simplest of those about as good as the best, and the best."""
     n, d = x.shape
     unit = torch.eye(d, dtype=x.dtype, device=x.device)
     whole = Reduction(torch.zeros_like(unit[0]), unit, empty(vocabulary, x.device))
@@ -184,8 +181,7 @@ def _chain(
     least = min(visited, key=lambda stage: stage.error)
     alike = [stage for stage in visited if stage.error <= ALIKE * max(least.error, LEAST_ERROR)]
     simplest = min(alike, key=lambda stage: (len(stage.values), stage.error))
-    ends = [(stage.error, _finished(stage, goal)) for stage in (simplest, least)]
-    return [(error, reduction) for error, reduction in ends if reduction is not None]
+    return [reduction for stage in (simplest, least) if (reduction := _finished(stage, goal)) is not None]
 
 
 def _rounded(error: float) -> int:
