@@ -26,6 +26,7 @@ from sr_accessor.expressions.definitions import lifted, unlifted
 from sr_accessor.expressions.description import structure_bits
 from sr_accessor.expressions.evaluate import evaluate
 from sr_accessor.expressions.jacobian import jacobian
+from sr_accessor.expressions.products import collected
 from sr_accessor.expressions.rewrite import simplify_batch
 from sr_accessor.expressions.vocabulary import Vocabulary
 from sr_accessor.noise.gaussian import GAUSSIAN
@@ -898,7 +899,7 @@ def _searched(state: SearchState, reduction: Reduction, rounds: Sequence[Sequenc
         if not inner.exact:
             chosen = [ROUNDS[name] for name in names if curve or "kernels" not in name]
             inner = join(inner, find(inner, _together(*chosen)))
-    laws = reduction.rejoined(_shortest(inner, MOST_REJOINED).expressions)
+    laws = collected(reduction.rejoined(_shortest(inner, MOST_REJOINED).expressions))
     return laws[(laws.complexity <= LONG).nonzero()[:, 0]]
 
 
@@ -1232,8 +1233,9 @@ def _polish(proposals: Sequence[Proposal], work: Workspace, known: float) -> Sco
     if len(close) and given.template is None:
         short = close[scored.expressions[close].complexity <= LONG]  # each way costs milliseconds for every level
         ways = [simplify_batch(scored.expressions[short], scales=way) for way in ("outward", "inward")]
+        ways.append(simplify_batch(collected(scored.expressions[short])))
         every = concatenate([scored.expressions[close], *ways])
-        kept, rows = _distinct(every), torch.cat([close, short, short])
+        kept, rows = _distinct(every), torch.cat([close, short, short, short])
         tried = score(every[kept], data, tuple(scored.origins[i] for i in rows[kept].tolist()))
         final = stack([snap(tried, data), scored[order]])
     elif len(close):
