@@ -153,6 +153,37 @@ def test_groups_of_a_dask_table():
     assert result.equation == whole.equation and "junk" not in result.predict(frame)
 
 
+@pytest.mark.filterwarnings("ignore:GROUP")
+def test_what_a_law_says_of_a_dask_table_is_lazy_and_the_same():
+    frame = rows(n=400).assign(g=np.arange(400) % 3)
+    frame.loc[5, "x"] = np.nan
+    frame.loc[6, "g"] = 7  # unknown
+    table = dd.from_pandas(frame, npartitions=3)
+    options = {"restarts": 0, "random_state": 0, "start": {"c": 2, "k": 1.3}}
+    known = frame.dropna().query("g < 7")
+    law, groups = (known.symreg.refine("y", FORMULA, **options, **by) for by in ({}, {"by": "g"}))
+    many = known.symreg.fit("y", ["x", "z"], **OPTIONS)
+    constant = many[0]
+    assert not constant.names
+    for act in (
+        law.predict, law.residuals, constant.predict, constant.residuals, groups.predict, groups.residuals, many.spread,
+        lambda t: law.predict(t, "confidence", level=0.9), lambda t: law.predict(t, "prediction", sigma=0.3),
+    ):  # fmt: skip
+        lazy = act(table)
+        assert hasattr(lazy, "dask")
+        wanted, found = act(frame), lazy.compute()
+        assert type(found) is type(wanted) and found.index.equals(frame.index)
+        np.testing.assert_allclose(found, wanted, rtol=1e-12)
+    indexed = frame.set_index("g").sort_index()
+    np.testing.assert_allclose(groups.predict(dd.from_pandas(indexed, npartitions=2)), groups.predict(indexed))
+    assert len(groups.predict(frame[:0])) == 0 and groups.predict(frame.assign(g=np.nan)).isna().all()
+    for act in (law.predict, law.residuals, groups.predict, many.spread):
+        with pytest.raises(ColumnError, match="no column 'z'"):
+            act(table.drop(columns="z"))
+    with pytest.raises(OptionError, match="one number"):
+        law.predict(table, "prediction", sigma=np.ones(400))
+
+
 def test_what_cannot_be():
     table = dd.from_pandas(rows(n=1000).assign(g=1), npartitions=2)
     with pytest.raises(OptionError, match="label of a column, or one number"):

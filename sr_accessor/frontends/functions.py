@@ -403,6 +403,8 @@ def _grouped(
         if not isinstance(table, pd.DataFrame):
             raise OptionError(f"cannot fit the groups of a {kind_of(table)}; give a pandas DataFrame and by=")
         labels, keys, code = keys_of(table, by)
+        if not len(keys):
+            raise InputError(f"no row has a group: {', '.join(map(repr, labels))} is missing everywhere")
         kept = table.loc[:, [label not in labels for label in table.columns]] if about["features"] is None else table
         observations, sizes = _observe(kept, target, about), None
     for remark in observations.remarks:

@@ -27,7 +27,7 @@ from sr_accessor.files import envelope
 from sr_accessor.groups.document import GroupedRecord, from_document, to_document
 from sr_accessor.groups.forms import Laws, SharedForm
 from sr_accessor.groups.split import Groups, keys_of
-from sr_accessor.lazy import like_target
+from sr_accessor.lazy import in_parts, is_dask_frame, like_target
 from sr_accessor.noise.model import NoiseModel
 from sr_accessor.observations import conversion, inputs_of
 from sr_accessor.result import FitResult
@@ -240,7 +240,7 @@ class GroupedResult:
 
         Returns
         -------
-        Series with the table's index, or DataArray; NaN where the group is unknown or has no law. Lazy on Dask arrays
+        Series with the table's index, or DataArray; NaN where the group is unknown or has no law. Lazy on Dask
 
         Warns
         -----
@@ -248,14 +248,24 @@ class GroupedResult:
         """
         if is_xarray(table):
             return self._predict_xarray(table)
+        if is_dask_frame(table):
+            return in_parts(table, self._read(table), self._predict_frame, self.target)
+        return self._predict_frame(table)
+
+    def _read(self, table: Any) -> list[Hashable]:
+        """The columns of a DataFrame that a prediction reads."""
+        levels = table._meta.index.names
+        return [*(label for label in self.by if label not in levels), *self._used]
+
+    def _predict_frame(self, table: pd.DataFrame) -> pd.Series:
         _, keys, code = keys_of(table, list(self.by))
-        place = self.keys.get_indexer(keys)
-        place = np.where(code >= 0, place[code], -1)
+        place = np.append(self.keys.get_indexer(keys), -1)[code]  # the last where the group is missing
         place = np.where(place >= 0, np.where(self._fitted[place], place, -1), -1)
         if lost := int((place < 0).sum()):
-            missing = list(dict.fromkeys(keys[c] if c >= 0 else None for c in code[place < 0].tolist()))[:5]
+            labels = [*keys.tolist(), None]
+            missing = list(dict.fromkeys(labels[c] for c in code[place < 0].tolist()))[:5]
             told = f"{lost} rows of groups without a law are NaN: {', '.join(map(repr, missing))}"
-            warnings.warn(SymRegWarning("GROUP", told), stacklevel=2)
+            warnings.warn(SymRegWarning("GROUP", told), stacklevel=3)
         if isinstance(self._found, Laws):
             return self._predict_apart(table, place)
         names = self._groups.observations.names
@@ -375,7 +385,12 @@ class GroupedResult:
         """Target minus law for each row; fits `DataFrame.assign(r=result.residuals)`."""
         if is_xarray(table):
             return self._in_our_unit(self.target, variables_of(table)[self.target]) - self.predict(table)
-        law, read = self.predict(table), inputs_of(table, (self.target,), self.target, self._units)
+        if is_dask_frame(table):
+            return in_parts(table, [self.target, *self._read(table)], self._residuals_frame, self.target)
+        return self._residuals_frame(table)
+
+    def _residuals_frame(self, table: pd.DataFrame) -> pd.Series:
+        law, read = self._predict_frame(table), inputs_of(table, (self.target,), self.target, self._units)
         return self._with_unit(read.like(read.x[:, 0]) - law)
 
     def to_dataset(self) -> xr.Dataset:
