@@ -76,10 +76,12 @@ def fit_chunks(table: Any, target: Hashable, about: dict[str, Any], options: Fit
 
     Raises
     ------
-    OptionError : error bars that are no label of a column and no number.
+    OptionError : error bars that are no label of a column and no number; a checkpoint.
     InputError, SigmaError, MissingDataError : an infinite value in some chunk, an error bar that is not positive, a
         missing value where none is allowed.
     """
+    if options.checkpoint is not None:
+        raise OptionError("checkpoint= keeps the rows, and those of a chunked table stay where they are; leave it out")
     seed = seed_of(options.random_state)
     options = dataclasses.replace(options, random_state=seed)
     drawn = _drawn(table, target, about, seed)

@@ -1,4 +1,4 @@
-"""What was promised of the whole, by number: where each promise is tested; here are the tests with no place elsewhere."""
+"""What was promised of the whole, by number: where each promise is tested; here are the tests that fit nowhere else."""
 
 import ast
 import os

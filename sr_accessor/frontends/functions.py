@@ -135,6 +135,8 @@ def fit(
         return _fit_one(table, target, about, chosen, background)
     if background:
         raise OptionError("background=True is for one table; fit each group with it, or leave it out")
+    if chosen.checkpoint is not None:
+        raise OptionError("checkpoint= is one file for one law; fit each group with its own, or leave it out")
     results = {}
     for key, group in table:
         # What defines a group is constant in it: no feature, and nothing to be warned about.
