@@ -333,15 +333,18 @@ class _Chunk:
                 f"column {label!r} reaches {np.abs(table).max():.3g} in a chunk; drop or rescale these rows"
             )
         weight = beside.pop("sample_weight", None)
+        if weight is not None and not (weight >= 0).all():
+            raise InputError("sample_weight has negative or missing values in a chunk")
         for role, values in beside.items():
             check_sigma(values, frame.index[rows], role, problems)
-        if weight is not None and not (weight >= 0).all():
-            problems.append(InputError("sample_weight has negative or missing values in a chunk"))
         raise_all(problems)
+        if weight is not None:  # a row of weight 0 is no row
+            table, beside = table[weight > 0], {role: values[weight > 0] for role, values in beside.items()}
+            weight = weight[weight > 0]
         data, given = torch.from_numpy(table), {role: torch.from_numpy(values) for role, values in beside.items()}
         sigma, sides = given.get("sigma"), [given[side] for side in SIDES if side in given]
         if weight is not None:
-            sigma = torch.from_numpy(weight).clamp(min=torch.finfo(DTYPE).tiny).rsqrt()
+            sigma = torch.from_numpy(weight).rsqrt()
         zeros = torch.zeros(len(data), dtype=DTYPE)
         of_x = [given.get(role_of(name), zeros) for name in names]
         errors = None

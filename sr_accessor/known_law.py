@@ -137,7 +137,10 @@ def _bound(
     keys = list(dict.fromkeys(name if name else i for i, name in enumerate(called)))  # a written number: its place
     index = torch.tensor([keys.index(name if name else i) for i, name in enumerate(called)], dtype=torch.int64)
     lower, upper = zip(*(_limits(key, bounds.get(key)) for key in keys), strict=True) if keys else ((), ())
-    value = [_number(key, {**start, **fix}.get(key, math.nan)) for key in keys]
+    said = {name: _number(name, given) for name, given in {**start, **fix}.items()}
+    if wild := [name for name, given in said.items() if not math.isfinite(given)]:
+        raise InputError(f"{wild[0]!r} is given {said[wild[0]]}; give a finite number")
+    value = [said.get(key, math.nan) for key in keys]
     written = torch.zeros(len(keys), dtype=DTYPE).index_copy_(0, index, e.constants[0, : len(called)])
     free = torch.tensor([isinstance(key, str) and key not in fix for key in keys], dtype=torch.bool)
     lower, upper, value = (torch.tensor(part, dtype=DTYPE) for part in (lower, upper, value))

@@ -72,6 +72,15 @@ def test_a_sample_is_never_taken_for_all_rows(tmp_path):
         result.resume()
 
 
+@pytest.mark.filterwarnings("ignore:DROPPED")
+def test_a_row_of_weight_none_is_no_row_in_a_chunk_either():
+    frame = rows(n=4000).assign(w=lambda f: f.index % 3 / 2)
+    given = {"sample_weight": "w", "start": {"c": 2, "k": 1.3}, "restarts": 0, "random_state": 0}
+    result, whole = (sr.refine(one, "y", FORMULA, **given) for one in (dd.from_pandas(frame, npartitions=3), frame))
+    pd.testing.assert_frame_equal(result.best.params, whole.best.params, rtol=1e-4)
+    assert result.best.observations.total == whole.best.observations.total == (frame["w"] > 0).sum()
+
+
 def test_other_noise_models_add_up_too():
     frame = rows()
     frame["n"] = np.random.default_rng(1).poisson(frame["y"].clip(0) * 5)
