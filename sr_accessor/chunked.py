@@ -52,8 +52,8 @@ __all__ = ["fit_chunks", "in_memory", "on_workers", "refine_chunks"]
 MOST_LAWS, MOST_FREED = 6, 2
 #: Passes over all rows at most; a step that promises fewer nats, or brings what it promised but for these, is the last.
 PASSES, FLAT = 12, 0.01
-#: Times that error bars which depend on the law are computed anew after its constants were refined.
-ERROR_PASSES = 3
+#: Times at most that error bars which depend on the law are computed anew after its constants were refined.
+ERROR_PASSES = 10
 #: Damping after a step that made the loss worse, from none; and factors between the steps.
 FIRST_DAMPING, LESS, MORE = 1e-2, 0.1, 10.0
 #: Constants that move all values along less than this share of the others are not identifiable.
@@ -403,7 +403,12 @@ def _on_all_chunks(
     refined, now = _descended(laws, own, summed, profiled)
     if observations.sigma_sides is not None or observations.sigma_x is not None:
         for _ in range(ERROR_PASSES):
+            before = own.values(refined.constants)
             refined, now = _descended(refined, own, summed, profiled)
+            step = own.values(refined.constants) - before
+            moved = (step[:, None] @ now.normal @ step[:, :, None])[:, 0, 0] / 2 * _nats(now, profiled)
+            if not bool((moved > FLAT).any()):
+                break
         now = summed(refined, refined)
     loss, scale = _likelihood(now, noise, observations)
     laplace = _laplace(refined, own, now, scale, noise, observations)
@@ -455,8 +460,7 @@ def _descended(
         rows = (~done).nonzero()[:, 0]
         if not len(rows):
             break
-        # Nats of the profiled likelihood: N/2·log χ², so that steps are judged on the same scale with and without σ.
-        unit = now.rows / (2 * now.loss).clamp(min=1e-300) if profiled else torch.ones_like(now.loss)
+        unit = _nats(now, profiled)
         at, gradient = p.values(e.constants[rows]), now.gradient[rows]
         held = (at <= p.lower) & (gradient < 0) | (at >= p.upper) & (gradient > 0)
         moving = free[rows] & ~held
@@ -483,6 +487,14 @@ def _descended(
         damping[rows] = torch.where(better, damping[rows] * LESS, damping[rows].clamp(min=FIRST_DAMPING) * MORE)
         done[rows[better & ((fall - promised).abs() < FLAT)]] = True
     return e, now
+
+
+def _nats(now: Sums, profiled: bool) -> torch.Tensor:
+    """(F,) nats that a unit of the loss is worth.
+
+    Of the profiled likelihood, N/2·log χ², so that steps are judged on the same scale with and without σ.
+    """
+    return now.rows / (2 * now.loss).clamp(min=1e-300) if profiled else torch.ones_like(now.loss)
 
 
 def _likelihood(now: Sums, noise: NoiseModel, observations: Observations) -> tuple[torch.Tensor, torch.Tensor]:
