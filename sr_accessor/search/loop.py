@@ -20,12 +20,13 @@ from functools import cached_property
 import torch
 
 from sr_accessor.decoding.draft import draft, subexpressions
-from sr_accessor.expressions.batch import Expressions, concatenate, constant, literal, variable
-from sr_accessor.expressions.build import linear_combination, monomials, writable
+from sr_accessor.expressions.batch import Expressions, concatenate, constant, empty, literal, variable
+from sr_accessor.expressions.build import exponents_up_to, linear_combination, monomials, writable
 from sr_accessor.expressions.definitions import lifted, unlifted
 from sr_accessor.expressions.description import structure_bits
 from sr_accessor.expressions.evaluate import evaluate
 from sr_accessor.expressions.jacobian import jacobian
+from sr_accessor.expressions.products import collected
 from sr_accessor.expressions.rewrite import simplify_batch
 from sr_accessor.expressions.vocabulary import Vocabulary
 from sr_accessor.noise.gaussian import GAUSSIAN
@@ -48,6 +49,7 @@ from sr_accessor.search.power_screens import (
     screen_power,
     screen_powers,
 )
+from sr_accessor.search.reductions import Reduction, reductions
 from sr_accessor.search.ridges import ridges
 from sr_accessor.search.rows import linear_rows, sharp_rows
 from sr_accessor.search.screens import (
@@ -73,7 +75,7 @@ from sr_accessor.search.selection import (
     snap_savings,
     stack,
 )
-from sr_accessor.search.separation import Separation, separate
+from sr_accessor.search.separation import separate
 from sr_accessor.search.targets import Rows, Target, join_rows
 from sr_accessor.search.template import Template
 from sr_accessor.search.unit_forms import unit_forms
@@ -86,12 +88,15 @@ SCREEN_POINTS = 200  # search_findings.md §8: 200-300 points rank as well as al
 #: (points, Levenberg–Marquardt steps, candidates kept) of each stage of polishing; then all rows.
 STAGES = ((64, 8, 160), (256, 10, 50))
 FINAL_STEPS, MOST_ROWS = 16, 20_000
+#: Stages of a problem within another, whose laws are refined again: simplified only after the first.
+QUICK_STAGES = ((64, 8, 60),)
 #: The best few that have not converged by then are given so many steps more.
 MOST_LONGER, LONGER_STEPS = 8, 60
 #: Candidates of one round whose numbers are snapped.
 MOST_SNAPPED = 8
-#: A law with this relative error (root mean square) is exact in float64 arithmetic.
-EXACT, MOST_FREE = 1e-12, 3
+#: A law with this relative error (root mean square) is exact in float64 arithmetic; free constants it may have, when
+#: simple numbers are snapped and when not.
+EXACT, MOST_FREE, MOST_UNSNAPPED = 1e-12, 3, 6
 #: Rows that a law must leave over beyond its free constants.
 SPARE_ROWS = 3
 #: Moves end when this many rounds of them in a row did not shorten the description.
@@ -117,20 +122,31 @@ MOST_FACTORS, MOST_SECOND, MOST_SPAN, MOST_BASE = 1000, 2500, 60, 30
 EACH_KERNEL, MOST_KERNELS, EACH_PAIRED, MOST_PAIRED = 6, 60, 60, 2500
 #: Views in which chains are joined.
 CHAINED = ("y", "y²", "1/y", "1/y²", "log y", "log(1/y−1)")
+#: Views in which one row stands beside monomials.
+BESIDE_VIEWS = ("y", "1/y", "y²", "1/y²")
 #: Up to so many variables the grids of kernels are fine; and kernels are tried times each variable.
 FEW_VARIABLES, MOST_TIMES = 1, 5
 #: Up to so many variables the rest of a separable law is searched for kernels.
 MOST_CURVES = 2
+#: Laws of a problem within another that are put together again, and symbols beyond which they only approximate.
+MOST_REJOINED, LONG = 30, 60
+#: Share of the rows at least at which a separable law's factor is neither zero nor infinite.
+MOST_SOUND = 0.9
 #: Simple rows that are paired with the sharpest kernels, and variables up to which kernels are sharpened.
 MOST_BESIDE_KERNELS, MOST_SHARPENED = 800, 3
 #: Rows, each alone and times every variable, of the pairs of products; those of them with inner constants of their own.
 MOST_PRODUCTS, MOST_SHARP = 6000, 60
 #: Monomials that waves are multiplied with, beside exponentials and peaks.
 MOST_ENVELOPES = 40
+#: Monomials and rows with a feature whose products stand beside monomials, and how many of these are proposed.
+MOST_LEFT, MOST_RIGHT, MOST_BESIDE = 20, 100, 10
+#: Inner constants of these features.
+SIMPLE_INNER = (1.0, 2.0, 0.5)
 #: Pairs of exponentials that are proposed.
 MOST_RATES = 30
 
 Proposal = tuple[str, Expressions]
+Propose = Callable[["SearchState", torch.Generator], Sequence[Proposal]]
 NOTHING_GIVEN = Given()
 
 
@@ -143,6 +159,7 @@ class Workspace:
     order: torch.Tensor  # a fixed permutation of the rows: every subset of points is its beginning
     network: Callable[[], Transformer] | None = None  # loaded when its first round comes
     given: Given = NOTHING_GIVEN
+    snapping: bool = True  # whether numbers are snapped; the laws of a problem within another are snapped there
 
     @property
     def dimensions(self) -> int:
@@ -213,6 +230,22 @@ class Workspace:
         return Rows(concatenate([few.expressions, rows.expressions]), torch.cat([few.values, rows.values]))
 
     @cached_property
+    def products(self) -> Rows:
+        """Simple monomials times features of single variables with simple inner constants."""
+        few, rows = (
+            self.monomials[: MOST_LEFT + 1],
+            linear_rows(self.small[: self.dimensions], self.features, self.vocabulary),
+        )
+        inner, free = rows.expressions.constants.abs(), rows.expressions.free
+        known = (inner[..., None] == torch.tensor(SIMPLE_INNER, device=inner.device)).any(-1)
+        simple = free.any(1) & (known | ~free).all(1)
+        dressed = rows[simple.nonzero()[:, 0][:MOST_RIGHT]]
+        if "mul" not in self.vocabulary:
+            return dressed
+        i, j = torch.cartesian_prod(torch.arange(len(few)), torch.arange(len(dressed))).T
+        return Rows(few.expressions[i] * dressed.expressions[j], few.values[i] * dressed.values[j])
+
+    @cached_property
     def outer(self) -> Rows:
         """Monomials, and the simplest rows with a feature: what a sum may be multiplied with."""
         dressed = self.rows[self.rows.expressions.free.any(1).nonzero()[:, 0][:MOST_FACTORS]]
@@ -224,6 +257,16 @@ class Workspace:
         """Whether variables seem to do nothing but multiply, as far as y alone tells."""
         target = self.target(_view("y"), True, self.wide)
         return target is not None and separate(regress([target], self.wide.x), self.vocabulary) is not None
+
+    @cached_property
+    def log_reductions(self) -> list[Reduction]:
+        """Ways to tell log y from fewer variables."""
+        return reductions(self.wide.x, self.wide.y, self.wide.screening_sigma, self.vocabulary, log=True)
+
+    @cached_property
+    def plain_reductions(self) -> list[Reduction]:
+        """Ways to tell y from fewer variables."""
+        return reductions(self.wide.x, self.wide.y, self.wide.screening_sigma, self.vocabulary, log=False)
 
     @cached_property
     def kernels(self) -> Kernels:
@@ -299,6 +342,7 @@ def start(
     seed: int,
     network: Callable[[], Transformer] | None = None,
     given: Given | None = None,
+    snapping: bool = True,
 ) -> SearchState:
     """A search before its first round; the front holds the mean (the constant law).
 
@@ -309,12 +353,13 @@ def start(
     seed : decides every random choice
     network : returns the network that drafts laws, called when its first round comes; None: no drafts
     given : constraints, guesses, template and known numbers; None: nothing
+    snapping : whether numbers are snapped where the data cannot tell; not where all that is found is refined again
     """
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(data), generator=generator).to(data.y.device)
     # Screens are least squares: rows that look like outliers come last, so that the beginnings do without them.
     order = order[torch.argsort(data.doubt[order], stable=True)]
-    workspace = Workspace(data, vocabulary, order, network, given or NOTHING_GIVEN)
+    workspace = Workspace(data, vocabulary, order, network, given or NOTHING_GIVEN, snapping)
     mean = constant([float(data.y.mean())], vocabulary, data.y.device)
     refined = refit(mean, data, steps=2)
     scored = score(refined.expressions, data, ("mean",))
@@ -334,11 +379,11 @@ def step(state: SearchState) -> SearchState:
     return join(state, find(state))
 
 
-def find(state: SearchState) -> Found:
-    """Propose and polish: what round `state.round` makes of this state, which need not be the last one."""
+def find(state: SearchState, propose: Propose | None = None) -> Found:
+    """Propose and polish: what round `state.round`, or `propose`, makes of this state, which need not be the last."""
     work = state.workspace
     generator = torch.Generator().manual_seed(state.seed * 1_000_003 + state.round + 1)
-    _, propose, _ = _entry(state)
+    propose = propose or _entry(state)[1]
     proposals = [p for p in propose(state, generator) if len(p[1])]
     if state.round == 0 and work.given.guesses is not None:
         guesses = refine_guesses(work.given.guesses.to(work.data.y.device), work.wide, generator)
@@ -368,12 +413,12 @@ def join(state: SearchState, found: Found) -> SearchState:
         front=front,
         population=_best(stack([state.population, found.scored]), POPULATION),
         waiting=0 if shorter else nothing.waiting,
-        exact=_is_exact(front, work.data),
+        exact=_is_exact(front, work),
         quiet=state.round + 1 >= LEAST_ROUNDS and not shorter and _passes_as_noise(front, work),
     )
 
 
-def _entry(state: SearchState) -> tuple[str, Callable[[SearchState, torch.Generator], Sequence[Proposal]], bool]:
+def _entry(state: SearchState) -> tuple[str, Propose, bool]:
     """Name and proposals of the round `state.round`, and whether it comes after the plan."""
     work = state.workspace
     plan, moves = (_plan(work), MOVES) if work.given.template is None else (_plan_of_parts(work), MOVES_OF_PARTS)
@@ -384,7 +429,7 @@ def _entry(state: SearchState) -> tuple[str, Callable[[SearchState, torch.Genera
 
 
 # ------------------------------------------------------------------------------------------------ proposals
-def _plan(work: Workspace) -> list[tuple[str, Callable[[SearchState, torch.Generator], Sequence[Proposal]]]]:
+def _plan(work: Workspace) -> list[tuple[str, Propose]]:
     """The rounds before the moves, cheap and often successful ones first.
 
     Two and two of them run beside each other (`rounds.py`): neither of a pair waits for what the other finds, they
@@ -392,37 +437,8 @@ def _plan(work: Workspace) -> list[tuple[str, Callable[[SearchState, torch.Gener
     """
     usable = {v.name for v in VIEWS if v.usable(work.screen.y, work.vocabulary)}
     sums = [v for v in ("y", "y²", "1/y") if v in usable]
-    rounds = {
-        "linear and power laws": _propose_simple,
-        "dictionaries and ratios": _together(
-            _dictionaries(("y", "1/y", "y²", "log y", "log(1/y−1)")), _ratios(("y", "y²"), MOST_RATIO // 4)
-        ),
-        "power × feature, small library": _power("small", False),
-        "power × feature, small library, around the best fit": _power("small", True),
-        "pairs of factors": _log_pairs(False),
-        "pairs of factors, around the best fit": _log_pairs(True),
-        "separated: small library": _separated(SMALL_ROUNDS),
-        "separated: pairs": _separated(PAIR_ROUNDS),
-        "separated: factors and chains": _separated(FACTOR_ROUNDS),
-        "separated: products": _separated(PRODUCT_ROUNDS),
-        "separated: pairs of products": _separated(SUM_ROUNDS),
-        "pairs, y": _pairs("y", False),
-        "pairs, 1/y": _pairs("1/y", False),
-        "pairs of products": _pairs_of_products,
-        "chains": _chains,
-        "products, y": _products("y", False),
-        "factors, y": _factors("y", False),
-        "kernels": _kernels(("y", "1/y", "log y")),
-        "pairs of kernels": _pairs_of_kernels,
-        "kernels of residuals": _propose_kernels_of_residuals,
-        "power × feature, large library, first half": _power("large", False, 0),
-        "power × feature, large library, second half": _power("large", False, 1),
-        "power × feature, large library, around the best fit, first half": _power("large", True, 0),
-        "power × feature, large library, around the best fit, second half": _power("large", True, 1),
-        "network": _drafts,  # easy laws are found by now, noisy ones too: it costs 0.3 s and finds other kinds
-    }
     order = SEPARABLE if work.dimensions > 2 and work.separable else ORDER[min(work.dimensions, len(ORDER))]
-    plan = [(name, rounds[name]) for name in order]
+    plan = [(name, ROUNDS[name]) for name in order]
     plan += [(f"products, {v}", _products(v, False)) for v in sums[1:2]]
     plan += [(f"factors, {v}", _factors(v, False)) for v in sums[1:]]
     plan += [(f"pairs, {v}", _pairs(v, False)) for v in LINEAR_VIEWS[2:]]
@@ -456,7 +472,7 @@ ORDER = {
         *_LARGE[:2],
         *("network", "pairs, 1/y"),
         *_LARGE[2:],
-        "pairs of factors, around the best fit",
+        *("pairs of factors, around the best fit", "beside monomials"),
     ),
     2: (
         *_FIRST,
@@ -471,13 +487,16 @@ ORDER = {
         *("pairs of products", "separated: products"),
         *_LARGE[2:],
         *("pairs of factors, around the best fit", "separated: factors and chains"),
+        "beside monomials",
     ),
     3: (
         *_FIRST,
         *("power × feature, small library", "pairs of factors"),
+        *("reduced: log y", "reduced: y"),
         *("pairs, y", "chains"),
         *_LARGE[:2],
         *("products, y", "factors, y"),
+        *("reduced: log y, on", "reduced: y, on"),
         *("power × feature, small library, around the best fit", "separated: small library"),
         *("kernels", "pairs, 1/y"),
         *("network", "pairs of products"),
@@ -485,16 +504,18 @@ ORDER = {
         *("pairs of kernels", "kernels of residuals"),
         *("separated: products", "separated: pairs of products"),
         *_LARGE[2:],
-        "pairs of factors, around the best fit",
+        *("pairs of factors, around the best fit", "beside monomials"),
     ),
 }
 #: The same for three variables and more where some seem to do nothing but multiply: the rest first.
 SEPARABLE = (
     *_FIRST,
     *("power × feature, small library", "pairs of factors"),
+    *("reduced: log y", "reduced: y"),
     *("separated: small library", "chains"),
     *_LARGE[:2],
     *("separated: pairs", "separated: factors and chains"),
+    *("reduced: log y, on", "reduced: y, on"),
     *("separated: products", "separated: pairs of products"),
     *("power × feature, small library, around the best fit", "pairs, y"),
     *("products, y", "factors, y"),
@@ -502,11 +523,11 @@ SEPARABLE = (
     *("pairs, 1/y", "pairs of products"),
     *("pairs of kernels", "kernels of residuals"),
     *_LARGE[2:],
-    "pairs of factors, around the best fit",
+    *("pairs of factors, around the best fit", "beside monomials"),
 )
 
 
-def _together(*proposals: Callable[[SearchState, torch.Generator], list[Proposal]]):
+def _together(*proposals: Propose) -> Propose:
     """Several short rounds as one."""
 
     def propose(state: SearchState, generator: torch.Generator) -> list[Proposal]:
@@ -574,25 +595,11 @@ def _power(library: str, around: bool, half: int | None = None):
     return propose
 
 
-def _dictionary(x: torch.Tensor, vocabulary: Vocabulary, degree: int, *, least: int = 0) -> Rows:
-    """Monomials of total degree `least` to `degree`, the constant included."""
-    d = x.shape[1]
-    grids = torch.cartesian_prod(*[torch.arange(degree + 1)] * d).reshape(-1, d) if d <= 3 else _degrees(d, degree)
-    total = grids.sum(1)
-    exponents = grids[(total <= degree) & (total >= least)].double().to(x.device)
-    exponents = exponents[torch.argsort(exponents.sum(1), stable=True)]
+def _dictionary(x: torch.Tensor, vocabulary: Vocabulary, degree: int) -> Rows:
+    """Monomials of total degree 0 to `degree`."""
+    exponents = exponents_up_to(x.shape[1], degree).double().to(x.device)
     expressions = monomials(exponents[writable(exponents, vocabulary)], vocabulary)
     return Rows(expressions, evaluate(expressions, x)[0])
-
-
-def _degrees(d: int, degree: int) -> torch.Tensor:
-    """Exponents of total degree up to `degree` for many variables, grown one factor at a time."""
-    rows = torch.zeros(1, d, dtype=torch.int64)
-    everything = [rows]
-    for _ in range(degree):
-        rows = (rows[:, None, :] + torch.eye(d, dtype=torch.int64)[None]).reshape(-1, d).unique(dim=0)
-        everything.append(rows)
-    return torch.cat(everything)
 
 
 def _terms(d: int, degree: int) -> int:
@@ -815,6 +822,31 @@ def _chains(state: SearchState, generator: torch.Generator) -> list[Proposal]:
     return found
 
 
+def _beside_monomials(state: SearchState, generator: torch.Generator) -> list[Proposal]:
+    """One row, or one times a monomial, beside a sum of monomials with positive and negative powers."""
+    work, found = state.workspace, []
+    base, rows = work.monomials[:MOST_BASE], join_rows(work.products, work.rows[:MOST_SECOND])
+    for name in BESIDE_VIEWS:
+        target = work.target(_view(name), True, work.screen)
+        if target is not None:
+            found.append((f"screen beside monomials, {name}", screen_one(target, base, rows, keep=MOST_BESIDE)))
+    return found
+
+
+#: Rounds for problems of fewer variables, each of several of the plan's, by the number of variables, the last entry for
+#: as many and more; the first two are done at once, and end when a law is exact.
+REDUCED = {
+    1: (
+        _FIRST,
+        ("kernels", "power × feature, small library", "pairs, y"),
+        ("pairs of factors", "chains", "products, y"),
+    ),
+    2: (
+        _FIRST,
+        ("beside monomials", "pairs, y", "power × feature, small library"),
+        ("chains", "pairs of factors", "products, y", "factors, y"),
+    ),
+}
 #: Rounds of the plan that are repeated without the separable variables, by their names.
 SMALL_ROUNDS = (*_FIRST, "power × feature, small library", "kernels")
 PAIR_ROUNDS = ("linear and power laws", "pairs, y")
@@ -833,33 +865,59 @@ def _separated(names: Sequence[str]):
         if not fits:
             return []
         separation = separate(min(fits, key=lambda fit: float(fit.rest.norm())), work.vocabulary)
-        problem = None if separation is None else _rest(state, separation)
-        if problem is None:
-            return []
-        inner = start(problem, work.vocabulary, seed=state.seed)
-        curve = inner.workspace.dimensions <= MOST_CURVES
-        for number, (name, _) in enumerate(_plan(inner.workspace)):
-            if name in names and (curve or "kernels" not in name) and not inner.exact:
-                inner = step(replace(inner, round=number))
-        return [("separated", separation.rejoined(_shortest(inner, MOST_PARTS).expressions))]
+        return [] if separation is None else [("separated", _searched(state, separation, [names]))]
 
     return propose
 
 
-def _rest(state: SearchState, separation: Separation) -> Data | None:
-    """y without its separable variables; errors are a third of what the best law so far leaves."""
+def _reduced(log: bool, first: bool) -> Propose:
+    """The rounds of a problem of fewer variables, those done first or the others: as log y shows it, or y itself.
+
+    The two run beside each other; where y changes its sign the first takes the second best of y itself.
+    """
+
+    def propose(state: SearchState, generator: torch.Generator) -> list[Proposal]:
+        work = state.workspace
+        ways = work.log_reductions[:1] or work.plain_reductions[1:] if log else work.plain_reductions
+        if not ways:
+            return []
+        rounds = REDUCED[min(len(ways[0].groups), len(REDUCED))]
+        return [("reduced", _searched(state, ways[0], rounds[:2] if first else rounds[2:]))]
+
+    return propose
+
+
+def _searched(state: SearchState, reduction: Reduction, rounds: Sequence[Sequence[str]]) -> Expressions:
+    """Laws for what is left of a law in the variables of a reduction, from rounds of several of the plan's each."""
     work = state.workspace
-    data = work.wide
-    factor = data.x.pow(separation.exponents).prod(1)
+    problem = _rest(state, reduction)
+    if problem is None:
+        return empty(work.vocabulary, work.data.y.device)
+    inner = start(problem, work.vocabulary, seed=state.seed, snapping=False)
+    curve = inner.workspace.dimensions <= MOST_CURVES
+    for names in rounds:
+        if not inner.exact:
+            chosen = [ROUNDS[name] for name in names if curve or "kernels" not in name]
+            inner = join(inner, find(inner, _together(*chosen)))
+    laws = collected(reduction.rejoined(_shortest(inner, MOST_REJOINED).expressions))
+    return laws[(laws.complexity <= LONG).nonzero()[:, 0]]
+
+
+def _rest(state: SearchState, reduction: Reduction) -> Data | None:
+    """y without the factor, in the variables of the groups; errors are a third of what the best law so far leaves."""
+    work = state.workspace
+    data = work.middle
+    factor, x = reduction.values(data.x)
     best = int(state.front.description_length.argmin())
     error = (evaluate(state.front.expressions[best], data.x)[0][0] - data.y) / data.screening_sigma
     level = error.square().mean().sqrt() / 3
     y, sigma = data.y / factor, level * data.screening_sigma / factor.abs()
-    if not bool(level > 0) or not bool(y.isfinite().all() & sigma.isfinite().all() & (sigma > 0).all()):
+    sound = y.isfinite() & sigma.isfinite() & (sigma > 0) & x.isfinite().all(1)
+    if not bool(level > 0) or float(sound.double().mean()) < MOST_SOUND:  # zeros of a factor say nothing of the rest
         return None
     # A count divided by a factor is no count; outliers stay outliers.
     noise = replace(data.noise, absolute=True) if data.noise.heavy_tailed else GAUSSIAN
-    return Data(data.x[:, list(separation.others)], y, sigma, noise)
+    return Data(x[sound], y[sound], sigma[sound], noise)
 
 
 def _propose_prior(state: SearchState, generator: torch.Generator) -> list[Proposal]:
@@ -980,6 +1038,42 @@ def _shortest(state: SearchState, count: int) -> Scored:
     return state.population[torch.argsort(state.population.description_length, stable=True)[:count]]
 
 
+#: The rounds of the plan that `ORDER` and its like name.
+ROUNDS: Mapping[str, Propose] = {
+    "linear and power laws": _propose_simple,
+    "dictionaries and ratios": _together(
+        _dictionaries(("y", "1/y", "y²", "log y", "log(1/y−1)")), _ratios(("y", "y²"), MOST_RATIO // 4)
+    ),
+    "power × feature, small library": _power("small", False),
+    "power × feature, small library, around the best fit": _power("small", True),
+    "pairs of factors": _log_pairs(False),
+    "pairs of factors, around the best fit": _log_pairs(True),
+    "reduced: log y": _reduced(True, True),
+    "reduced: y": _reduced(False, True),
+    "reduced: log y, on": _reduced(True, False),
+    "reduced: y, on": _reduced(False, False),
+    "separated: small library": _separated(SMALL_ROUNDS),
+    "separated: pairs": _separated(PAIR_ROUNDS),
+    "separated: factors and chains": _separated(FACTOR_ROUNDS),
+    "separated: products": _separated(PRODUCT_ROUNDS),
+    "separated: pairs of products": _separated(SUM_ROUNDS),
+    "pairs, y": _pairs("y", False),
+    "pairs, 1/y": _pairs("1/y", False),
+    "pairs of products": _pairs_of_products,
+    "chains": _chains,
+    "beside monomials": _beside_monomials,
+    "products, y": _products("y", False),
+    "factors, y": _factors("y", False),
+    "kernels": _kernels(("y", "1/y", "log y")),
+    "pairs of kernels": _pairs_of_kernels,
+    "kernels of residuals": _propose_kernels_of_residuals,
+    "power × feature, large library, first half": _power("large", False, 0),
+    "power × feature, large library, second half": _power("large", False, 1),
+    "power × feature, large library, around the best fit, first half": _power("large", True, 0),
+    "power × feature, large library, around the best fit, second half": _power("large", True, 1),
+    "network": _drafts,  # easy laws are found by now, noisy ones too: it costs 0.3 s and finds other kinds
+}
+
 #: After the plan: these rounds in turn, until the time is spent or nothing is found any more.
 MOVES = (
     ("moves", _propose_moves),
@@ -991,7 +1085,7 @@ MOVES = (
 
 
 # ------------------------------------------------------------------------------------------------ templates
-def _plan_of_parts(work: Workspace) -> list[tuple[str, Callable[[SearchState, torch.Generator], Sequence[Proposal]]]]:
+def _plan_of_parts(work: Workspace) -> list[tuple[str, Propose]]:
     """The rounds of the plan for each part in turn: once from the closest candidate, once from the shortest.
 
     What was just found for the first part is in the shortest candidate, and the others continue from there.
@@ -1083,7 +1177,9 @@ def _polish(proposals: Sequence[Proposal], work: Workspace, known: float) -> Sco
     """
     origins = [name for name, e in proposals for _ in range(len(e))]
     candidates, given = concatenate([e for _, e in proposals]), work.given
-    if given.template is None:  # the parts of a template are simplified alone, so that the outline stays
+    if (
+        given.template is None and work.snapping
+    ):  # the parts of a template are simplified alone, so that its outline stays
         candidates = simplify_batch(candidates)
     keep = _distinct(candidates)
     keep = keep[
@@ -1094,7 +1190,7 @@ def _polish(proposals: Sequence[Proposal], work: Workspace, known: float) -> Sco
     if not len(candidates):
         return score(candidates, data, ())
     count = len(data)
-    for points, steps, most in STAGES:
+    for points, steps, most in STAGES if work.snapping else QUICK_STAGES:
         if points >= count:
             break
         part = data.rows(work.order[:points])
@@ -1106,6 +1202,8 @@ def _polish(proposals: Sequence[Proposal], work: Workspace, known: float) -> Sco
         candidates, origins = refined.expressions[keep], [origins[i] for i in keep.tolist()]
         if not len(candidates):
             return score(candidates, data, ())
+    if not work.snapping:
+        candidates = simplify_batch(candidates)
     rows = data if count <= MOST_ROWS else data.rows(work.order[:MOST_ROWS])
     refined = refit(candidates, rows, steps=FINAL_STEPS)
     length = _rough_length(refined, rows, len(rows), work)
@@ -1114,7 +1212,9 @@ def _polish(proposals: Sequence[Proposal], work: Workspace, known: float) -> Sco
     keep = best.indices[best.values.isfinite()]
     if not len(keep):
         return score(refined.expressions[keep], data, ())
-    longer = torch.arange(len(keep), device=keep.device)[:MOST_LONGER]  # in a valley sixteen steps are not enough
+    longer = torch.arange(len(keep), device=keep.device)[
+        : MOST_LONGER if work.snapping else 0
+    ]  # in a valley sixteen steps are not enough
     longer = longer[~refined.converged[keep[longer]]]
     e = refined.expressions[keep]
     if len(longer):
@@ -1129,12 +1229,14 @@ def _polish(proposals: Sequence[Proposal], work: Workspace, known: float) -> Sco
         return scored
     order = torch.argsort(scored.description_length)
     hopeful = scored.description_length - snap_savings(scored) < known
-    close = order[hopeful[order]][:MOST_SNAPPED]
+    close = order[hopeful[order]][: MOST_SNAPPED if work.snapping else 0]
     if len(close) and given.template is None:
-        ways = concatenate([simplify_batch(scored.expressions[close], scales=way) for way in ("outward", "inward")])
-        every = concatenate([scored.expressions[close], ways])
-        kept = _distinct(every)
-        tried = score(every[kept], data, tuple(scored.origins[i] for i in close.repeat(3)[kept].tolist()))
+        short = close[scored.expressions[close].complexity <= LONG]  # each way costs milliseconds for every level
+        ways = [simplify_batch(scored.expressions[short], scales=way) for way in ("outward", "inward")]
+        ways.append(simplify_batch(collected(scored.expressions[short])))
+        every = concatenate([scored.expressions[close], *ways])
+        kept, rows = _distinct(every), torch.cat([close, short, short, short])
+        tried = score(every[kept], data, tuple(scored.origins[i] for i in rows[kept].tolist()))
         final = stack([snap(tried, data), scored[order]])
     elif len(close):
         final = stack([snap(scored[close], data), scored[order]])
@@ -1195,7 +1297,7 @@ def _rank_within(group: torch.Tensor) -> torch.Tensor:
     return index - torch.where(first, index, 0).cummax(0).values
 
 
-def _is_exact(front: Front, data: Data) -> bool:
+def _is_exact(front: Front, work: Workspace) -> bool:
     """Whether the shortest description fits to float64 arithmetic and is a law rather than an approximant.
 
     A ratio of polynomials with a dozen free coefficients follows any smooth function to 1e-13; a law has few
@@ -1203,10 +1305,10 @@ def _is_exact(front: Front, data: Data) -> bool:
     """
     best = int(front.description_length.argmin())
     law = front.expressions[best]
-    values, valid = evaluate(law, data.x)
-    error = (values[0] - data.y).square().mean().sqrt()
-    exact = bool(valid.all()) and float(error) <= EXACT * float(data.y.square().mean().sqrt())
-    return exact and int(law.free.sum()) <= MOST_FREE
+    values, valid = evaluate(law, work.data.x)
+    error = (values[0] - work.data.y).square().mean().sqrt()
+    exact = bool(valid.all()) and float(error) <= EXACT * float(work.data.y.square().mean().sqrt())
+    return exact and int(law.free.sum()) <= (MOST_FREE if work.snapping else MOST_UNSNAPPED)
 
 
 def _passes_as_noise(front: Front, work: Workspace) -> bool:
