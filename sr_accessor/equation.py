@@ -30,7 +30,7 @@ from sr_accessor.files.record import Findings, Record, from_document, to_documen
 from sr_accessor.lazy import in_parts, is_dask_frame, is_lazy, lazily
 from sr_accessor.noise.gaussian import GAUSSIAN
 from sr_accessor.noise.model import NoiseModel
-from sr_accessor.observations import Observations, inputs_of
+from sr_accessor.observations import Inputs, Observations, inputs_of
 from sr_accessor.plugins.manager import exporter
 from sr_accessor.refinement.likelihood import Parameters
 from sr_accessor.scatter import measured
@@ -330,32 +330,33 @@ class Equation:
             known = ("confidence", "prediction")
             raise OptionError(f"band={band!r} is not a band; {nearest(str(band), known)}")
         labels = self.names or self.observations.names  # a constant law still needs to know the rows
+
+        def read(rows: Any) -> Inputs:
+            return inputs_of(rows, labels, self.target, self._units)
+
+        def limits(given: Inputs) -> Any:
+            parts = self.band_array(self._placed(given.x, labels), level, of=band, sigma=sigma)
+            mean, lower, upper = (
+                self._with_unit(given.like(part).rename(name)) for name, part in zip(LIMITS, parts, strict=True)
+            )
+            if isinstance(mean, pd.Series):
+                return pd.concat([mean, lower, upper], axis=1)
+            return mean.to_dataset().assign(lower=lower, upper=upper)
+
         if band is None and is_lazy(table, labels):
             return lazily(table, labels, self.target, self._units, lambda x: self._at(labels, x))
         if is_dask_frame(table):
             if np.ndim(sigma):
                 raise OptionError("sigma= of new rows in chunks is one number for all of them")
-            return in_parts(table, labels, lambda part: self._limits(part, band, level, sigma), list(LIMITS))
-        inputs = inputs_of(table, labels, self.target, self._units)
+            return in_parts(table, labels, lambda part: limits(read(part)), list(LIMITS))
+        inputs = read(table)
         x = self._placed(inputs.x, labels)
         values = self.predict_array(x)
         for remark in (*self._extrapolation(x), *self._outside_domain(x, values)):
             warnings.warn(remark, stacklevel=2)
-        return self._with_unit(inputs.like(values)) if band is None else self._limits(table, band, level, sigma)
+        return self._with_unit(inputs.like(values)) if band is None else limits(inputs)
 
     __call__ = predict
-
-    def _limits(self, table: Any, band: str, level: float, sigma: Any) -> Any:
-        """The columns or variables `LIMITS` for the rows of a table."""
-        labels = self.names or self.observations.names
-        inputs = inputs_of(table, labels, self.target, self._units)
-        limits = self.band_array(self._placed(inputs.x, labels), level, of=band, sigma=sigma)
-        mean, lower, upper = (
-            self._with_unit(inputs.like(part).rename(name)) for name, part in zip(LIMITS, limits, strict=True)
-        )
-        if isinstance(mean, pd.Series):
-            return pd.concat([mean, lower, upper], axis=1)
-        return mean.to_dataset().assign(lower=lower, upper=upper)
 
     def residuals(self, table: Any) -> Any:
         """Target minus law for each row of `table`, in the form of `predict`, and lazy as that is.

@@ -91,12 +91,12 @@ class Observations:
     x : (N, D) float64, C-contiguous, in the user's units
     y : (N,) float64, the target
     sigma : (N,) positive, the standard error of each y, or None; the mean of the two sides where these differ
-    sample_weight : (N,) non-negative factors of the squared residuals, or None
+    sample_weight : (N,) factors of the squared residuals, or None; rows of weight 0 are left out
     names, target : the caller's own labels of the D variables and of y
     units, target_unit : as plain text, None where unknown; durations are in "s"
     rows : (N,) positions of the points in the caller's table
     dropped : {label: number of missing values}; empty if every row is complete
-    remarks : warnings about the data (DROPPED, CONSTANT, LEAK, SCALE) and the note SKIPPED
+    remarks : warnings about the data (DROPPED, CONSTANT, LEAK, SCALE, TEXT) and the note SKIPPED
     sigma_sides : (N, 2) standard errors downwards and upwards, or None where they are equal
     sigma_x : (N, D) standard errors of x, 0 where x is exact, or None
     absolute_sigma : whether sigma is in units of y, or only its ratios count; True exactly if sigma is given
@@ -208,7 +208,7 @@ class Observations:
             is the error downwards and upwards
         sigma_x : {feature: standard error of it}, each like sigma; needs sigma
         absolute_sigma : False takes only the ratios of sigma; None is True exactly if sigma is given
-        sample_weight : factor of each squared residual: a label or N numbers
+        sample_weight : factor of each squared residual, not negative: a label or N numbers
         nan_policy : "omit" leaves out rows with a missing value and counts them, "raise" raises
         keep_constant : whether features that do not vary stay, as for a law that is known
 

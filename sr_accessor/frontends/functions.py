@@ -71,7 +71,7 @@ def fit(
     sigma_x : {feature: its standard error}, each like sigma; needs sigma. Acts by the slope of the law
     absolute_sigma : False takes only the ratios of sigma, and the scale from the residuals; None is True exactly if
         sigma is given
-    sample_weight : factor of each squared residual: a label or one number per row
+    sample_weight : factor of each squared residual: a label or one number per row; a row of weight 0 is left out
     nan_policy : "omit" leaves out rows with missing values and counts them, "raise" raises
     background : True returns at once, while the search runs in a thread of its own
     by : of a DataFrame, label or labels of columns or index levels: one form for all groups, each its own constants
