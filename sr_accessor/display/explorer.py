@@ -17,15 +17,18 @@ import numpy as np
 import pandas as pd
 
 from sr_accessor.display import figure
-from sr_accessor.display.html import escape
+from sr_accessor.display.html import escape, image, listed
 from sr_accessor.display.progress import close, front_svg
-from sr_accessor.display.text import measured, number, unit_of
+from sr_accessor.display.text import measured, number, share, unit_of
 from sr_accessor.errors import SymRegError
 
 __all__ = ["Explorer", "Laws"]
 
 #: What a callback may meet: our own errors, and numbers that the law or a drawing cannot take.
 TOLD = (SymRegError, ArithmeticError, ValueError, LookupError, RuntimeError, TypeError)
+#: What residuals are shown against, beside the inputs' numbers: the law's values, no more than how many there are of
+#: each size, and measured values with their predictions in place of residuals.
+LAW, COUNTED, PARITY = -1, -2, -3
 #: A slider reaches so many standard errors to both sides; without one, so large a share of the value.
 REACH, SHARE = 8.0, 1.0
 
@@ -36,28 +39,37 @@ class Laws:
 
     Parameters
     ----------
-    front : columns complexity, rmse, loss, selected, equation; a row for each law
+    headline : what was fitted, and how it went
+    front : columns complexity, rmse, selected, equation; a row for each law; held_out : (F,) rms error of rows kept
+        away, NaN where there are none
     inputs : label -> (N,) its values; target : label; y : (N,)
     inputs_of : row -> labels of the inputs that its law reads
-    params : row -> columns value, stderr, unit, index names
+    params : row -> columns value, stderr, unit, index names; correlation : row -> of these names
+    warnings : row -> texts
     latex : (row, {constant: value}) -> text
     symbols : row -> the same text with names of constants
     predict : (row, {constant: value}) -> (N,) at the rows of the data
+    pulls : row -> what `figure.histogram` draws
     curve : (row, label, {label: value}, level) -> (grid, mean, lower, upper) and where the others are held
     what_if : (row, {label: value}, level) -> rows confidence and prediction, columns mean, lower, upper; and remarks
     copies : row -> {name of a form: text}
     use : row -> what `Explorer.result` is then
     """
 
+    headline: str
     front: pd.DataFrame
+    held_out: np.ndarray
     inputs: Mapping[Hashable, np.ndarray]
     target: Hashable
     y: np.ndarray
     inputs_of: Callable[[int], Sequence[Hashable]]
     params: Callable[[int], pd.DataFrame]
+    correlation: Callable[[int], pd.DataFrame]
+    warnings: Callable[[int], Sequence[str]]
     latex: Callable[[int, Mapping[str, float]], str]
     symbols: Callable[[int], str]
     predict: Callable[[int, Mapping[str, float]], np.ndarray]
+    pulls: Callable[[int], tuple[np.ndarray, np.ndarray]]
     curve: Callable[[int, Hashable, Mapping[Hashable, float], float], tuple]
     what_if: Callable[[int, Mapping[Hashable, float], float], tuple[pd.DataFrame, list[str]]]
     copies: Callable[[int], Mapping[str, str]]
@@ -81,8 +93,9 @@ def _told(callback: Callable[..., None]) -> Callable[..., None]:
 class Explorer:
     """The panel; `.result` is the result with the law that was chosen last with "Use this one".
 
-    Parts: front, simpler, richer, use, written, law, picture, message, tabs; sliders {constant: slider}, reset, moved;
-    over, held {label: slider}, level, profile; against, residuals; given {label: field}, answer; form, code.
+    Parts: front, simpler, richer, use, written, law, picture, remarks, message, tabs; sliders {constant: slider},
+    reset, moved; over, held {label: slider}, level, profile; against, residuals; given {label: field}, answer; form,
+    code, copy.
     """
 
     TABS = ("Constants", "Profile", "Residuals", "What if", "Export")
@@ -97,7 +110,7 @@ class Explorer:
             )
         ]
         start = int(np.flatnonzero(table["selected"])[0])
-        self.message, self.picture = widgets.HTML(), widgets.HTML()
+        self.message, self.picture, self.remarks = widgets.HTML(), widgets.HTML(), widgets.HTML()
         self.front = widgets.Select(
             options=[(label, i) for i, label in enumerate(labels)], value=start, rows=min(8, len(labels)),
             description="Front", layout={"width": "700px"},
@@ -116,8 +129,10 @@ class Explorer:
         self.use.on_click(self._use)
         self.written.observe(self._write_law, "value")
         self.tabs.observe(self._draw, "selected_index")
+        head = widgets.HTML(f"<div>{escape(laws.headline)}</div>")
         row = widgets.HBox([self.simpler, self.richer, self.use])
-        self.box = widgets.VBox([self.front, row, self.written, self.law, self.message, self.picture, self.tabs])
+        law = [self.written, self.law, self.remarks, self.message]
+        self.box = widgets.VBox([head, self.front, row, *law, self.picture, self.tabs])
         self._choose()
 
     def _repr_mimebundle_(self, **keywords: Any) -> Any:
@@ -141,7 +156,15 @@ class Explorer:
     def _choose(self, change: Any = None) -> None:
         """Another law: the views are made anew, and the visible one is drawn."""
         table, laws = self.laws.front, self.laws
-        self.picture.value = front_svg(table["complexity"].tolist(), table["loss"].tolist(), self.row)
+        self.picture.value = front_svg(
+            table["complexity"].tolist(),
+            table["rmse"].tolist(),
+            self.row,
+            "rms error",
+            laws.held_out.tolist(),
+            log=True,
+        )
+        self.remarks.value = listed(laws.warnings(self.row))
         self.use.description = "Use this one"
         self.params = laws.params(self.row)
         used = list(laws.inputs_of(self.row)) or list(laws.inputs)
@@ -181,15 +204,16 @@ class Explorer:
             )  # fmt: skip
             slider.observe(self._move, "value")
             value, stderr = measured(row["value"], row["stderr"])
-            unit = escape(f" {unit_of(row)}".rstrip())
-            words = widgets.HTML(f"{escape(value)} ± {escape(stderr)}{unit} {_mark(row['value'], row['stderr'])}")
+            unit, percent = f" {unit_of(row)}".rstrip(), share(row["value"], row["stderr"])
+            text = escape(f"{value} ± {stderr}{unit}{percent and f' ({percent})'}")
+            words = widgets.HTML(f"{text} {_mark(row['value'], row['stderr'])}")
             self.sliders[name] = slider
             lines.append(widgets.HBox([slider, words]))
         self.reset = widgets.Button(description="Back to the fit", tooltip="All constants at their fitted values")
         self.reset.on_click(self._reset)
-        self.moved = widgets.Image(format="png")
-        nothing = [] if lines else [widgets.HTML("no free constants")]
-        return widgets.VBox([*lines, *nothing, self.reset, self.moved])
+        self.moved = _place()
+        below = widgets.HTML(_strips(self.laws.correlation(self.row)) if lines else "no free constants")
+        return widgets.VBox([*lines, below, self.reset, self.moved])
 
     def _profile(self, used: Sequence[Hashable]) -> Any:
         self.over = widgets.Dropdown(options=_options(used), description="Over")
@@ -202,15 +226,16 @@ class Explorer:
                 value=float(np.median(values)), min=low, max=high if high > low else low + 1, description=_line(label),
                 step=(high - low) / 200 or 1, readout_format=".4g", layout={"width": "440px"},
             )  # fmt: skip
-        self.profile = widgets.Image(format="png")
+        self.profile = _place()
         for part in (self.over, self.level, *self.held.values()):
             part.observe(self._draw, "value")
         return widgets.VBox([widgets.HBox([self.over, self.level]), *self.held.values(), self.profile])
 
     def _residuals(self) -> Any:
-        self.against = widgets.Dropdown(options=[*_options(self.laws.inputs), ("the law", -1)], description="Against")
+        ways = [*_options(self.laws.inputs), ("the law", LAW), ("how many", COUNTED), ("measured, predicted", PARITY)]
+        self.against = widgets.Dropdown(options=ways, description="Against")
         self.against.observe(self._draw, "value")
-        self.residuals = widgets.Image(format="png")
+        self.residuals = _place()
         return widgets.VBox([self.against, self.residuals])
 
     def _what_if(self, used: Sequence[Hashable]) -> Any:
@@ -227,8 +252,9 @@ class Explorer:
         self.copies = self.laws.copies(self.row)
         self.form = widgets.ToggleButtons(options=list(self.copies), description="As")
         self.code = widgets.Textarea(layout={"width": "700px", "height": "180px"}, description="Text")
+        self.copy = widgets.HTML()
         self.form.observe(self._draw, "value")
-        return widgets.VBox([self.form, self.code])
+        return widgets.VBox([self.form, self.code, self.copy])
 
     # ------------------------------------------------------------------ what they show
     @property
@@ -254,7 +280,7 @@ class Explorer:
         x = self.laws.inputs[label]
         order = np.argsort(x)
         curve = (x[order], self.laws.predict(self.row, self.constants)[order])
-        self.moved.value = _png(figure.fit, x, self.laws.y, None, curve, label, self.laws.target)
+        self.moved.value = _drawn(figure.fit, x, self.laws.y, None, curve, label, self.laws.target)
 
     def _draw_profile(self) -> None:
         label = list(self.held)[self.over.value]
@@ -264,14 +290,19 @@ class Explorer:
         curve, others = self.laws.curve(self.row, label, at, self.level.value)
         points = None if others else (self.laws.inputs[label], self.laws.y)
         draw = partial(figure.profile, points=points, level=self.level.label)
-        self.profile.value = _png(draw, curve, label, self.laws.target)
+        self.profile.value = _drawn(draw, curve, label, self.laws.target)
 
     def _draw_residuals(self) -> None:
-        law = self.laws.predict(self.row, {})
-        x, label = law, "law"
-        if self.against.value >= 0:
-            label, x = list(self.laws.inputs.items())[self.against.value]
-        self.residuals.value = _png(figure.residuals, x, self.laws.y - law, label, self.laws.target)
+        laws, against = self.laws, self.against.value
+        law = laws.predict(self.row, {})
+        if against == COUNTED:
+            drawn = _drawn(figure.histogram, *laws.pulls(self.row), laws.target)
+        elif against == PARITY:
+            drawn = _drawn(figure.parity, laws.y, law, laws.target)
+        else:
+            label, x = ("law", law) if against == LAW else list(laws.inputs.items())[against]
+            drawn = _drawn(figure.residuals, x, laws.y - law, label, laws.target)
+        self.residuals.value = drawn
 
     def _answer(self) -> None:
         at = {label: field.value for label, field in self.given.items()}
@@ -283,11 +314,21 @@ class Explorer:
         self.answer.value = "<br>".join([*lines, *(f"⚠ {escape(text)}" for text in remarks)])
 
     def _write(self) -> None:
-        self.code.value = self.copies[self.form.value]
+        code = self.copies[self.form.value]
+        self.code.value = code
+        self.copy.value = (
+            f'<button type="button" class="jupyter-widgets jupyter-button widget-button" title="Copy the text above" '
+            f'data-text="{html.escape(code)}" onclick="navigator.clipboard.writeText(this.dataset.text)">Copy</button>'
+        )
 
 
-def _png(draw: Callable[..., Any], *arguments: Any) -> bytes:
-    return figure.png(lambda ax: draw(ax, *arguments))
+def _place() -> widgets.HTML:
+    """Where a picture will stand; as high as one, so that nothing jumps while another is drawn."""
+    return widgets.HTML(layout={"min_height": "280px"})
+
+
+def _drawn(draw: Callable[..., Any], *arguments: Any) -> str:
+    return image(figure.png(lambda ax: draw(ax, *arguments)))
 
 
 def _line(text: Any, most: int = 90) -> str:
@@ -312,12 +353,32 @@ def _reach(value: float, stderr: float) -> tuple[float, float]:
     return value - half, value + half
 
 
+def _strips(correlation: pd.DataFrame) -> str:
+    """Correlations of the constants as numbers on strips of colour: blue where both rise together, else vermilion."""
+    names = list(correlation.columns)
+    if len(names) < 2:
+        return ""
+
+    def cell(r: float) -> str:
+        strength = f"{round(153 * abs(r)):02x}" if np.isfinite(r) else "00"
+        colour = (figure.BLUE if r > 0 else figure.ORANGE) + strength
+        return f'<td style="{style};background:{colour}">{f"{r:+.2f}" if np.isfinite(r) else "–"}</td>'
+
+    style = "width:4em;padding:2px 4px;text-align:center"
+    head = "".join(f'<th scope="col" style="{style}">{escape(name)}</th>' for name in names)
+    lines = [
+        f'<tr><th scope="row" style="{style}">{escape(name)}</th>{"".join(map(cell, row))}</tr>'
+        for name, row in zip(names, correlation.to_numpy().tolist(), strict=True)
+    ]
+    return f"<table><caption>Correlation</caption><tr><td></td>{head}</tr>{''.join(lines)}</table>"
+
+
 def _mark(value: float, stderr: float) -> str:
     """A strip as long as the slider's way: a line at the fitted value, a bar over ± one standard error."""
     low, high = _reach(value, stderr)
-    share = 100 * stderr / (high - low) if np.isfinite(stderr) and stderr > 0 else 0.0
-    bar = f"position:absolute;top:4px;height:6px;left:{50 - share:.1f}%;width:{2 * share:.1f}%;background:#0072B2"
-    line = "position:absolute;top:0;height:14px;left:50%;width:2px;background:#D55E00"
+    half = 100 * stderr / (high - low) if np.isfinite(stderr) and stderr > 0 else 0.0
+    bar = f"position:absolute;top:4px;height:6px;left:{50 - half:.1f}%;width:{2 * half:.1f}%;background:{figure.BLUE}"
+    line = f"position:absolute;top:0;height:14px;left:50%;width:2px;background:{figure.ORANGE}"
     return (
         f'<span role="img" aria-label="fitted value and one standard error" style="display:inline-block;width:200px;'
         f'height:14px;position:relative;border-bottom:1px solid #808080"><span style="{bar}"></span>'
