@@ -17,7 +17,7 @@ from sr_accessor.errors import InputError, OperatorError, SymRegWarning
 from sr_accessor.expressions.evaluate import evaluate
 from sr_accessor.scatter import measured_for
 
-__all__ = ["COPIES", "copies", "moved", "over_one_input", "pulls", "what_if"]
+__all__ = ["COPIES", "copied", "moved", "over_one_input", "pulls", "what_if"]
 
 #: Forms of a law that are held ready to be pasted: how they are called, and the exporter.
 COPIES = {
@@ -28,18 +28,12 @@ COPIES = {
 POINTS, SETS, ROWS = 200, 200, 5000
 
 
-def copies(law: Equation) -> dict[str, str]:
-    """The law in the forms that people paste, or why a form has no word for it."""
-    found = {}
-    for name, form in COPIES.items():
-        try:
-            found[name] = _as_text(law.to(form))
-        except (InputError, OperatorError) as error:  # an operator, or a label, that it has no word for
-            found[name] = str(error)
-    return found
-
-
-def _as_text(written: Any) -> str:
+def copied(law: Equation, name: str) -> str:
+    """The law in the form of that name in `COPIES`, or why the form has no word for it."""
+    try:
+        written = law.to(COPIES[name])
+    except (InputError, OperatorError) as error:  # an operator, or a label, that it has no word for
+        return str(error)
     if isinstance(written, str):
         return written
     import sympy

@@ -34,7 +34,7 @@ from sr_accessor.expressions.text import to_text
 from sr_accessor.files import envelope
 from sr_accessor.files.pause import Pause
 from sr_accessor.files.record import Findings, Record, from_document, to_document
-from sr_accessor.live import copies, moved, over_one_input, pulls, what_if
+from sr_accessor.live import COPIES, copied, moved, over_one_input, pulls, what_if
 from sr_accessor.noise.model import NoiseModel
 from sr_accessor.observations import Observations, inputs_of
 from sr_accessor.plugins.manager import vocabulary
@@ -385,7 +385,8 @@ class FitResult:
             pulls=lambda row: pulls(laws[row]),
             curve=lambda row, *how: over_one_input(laws[row], *how),
             what_if=lambda row, *how: what_if(laws[row], *how),
-            copies=lambda row: copies(laws[row]) | {"JSON": self._json_of(row)},
+            forms=(*COPIES, "JSON"),
+            copied=lambda row, form: self._json_of(row) if form == "JSON" else copied(laws[row], form),
             use=self.select,
         )
         return Explorer(explored, self)
@@ -426,7 +427,7 @@ class FitResult:
         latex = best.to_latex()
         page = html.page(
             latex, repr(best), self._headline, self._table, best.params, best.correlation, self._statistics,
-            [str(w) for w in self.warnings], self.provenance, images, copies(best), self._json_of(self._chosen),
+            [str(w) for w in self.warnings], self.provenance, images, {name: copied(best, name) for name in COPIES}, self._json_of(self._chosen),
         )  # fmt: skip
         return {"text/html": page, "text/latex": f"$${latex}$$", "text/plain": repr(self)}
 

@@ -52,7 +52,7 @@ class Laws:
     pulls : row -> what `figure.histogram` draws
     curve : (row, label, {label: value}, level) -> (grid, mean, lower, upper) and where the others are held
     what_if : (row, {label: value}, level) -> rows confidence and prediction, columns mean, lower, upper; and remarks
-    copies : row -> {name of a form: text}
+    forms : names of forms in which a law can be copied; copied : (row, form) -> text
     use : row -> what `Explorer.result` is then
     """
 
@@ -72,7 +72,8 @@ class Laws:
     pulls: Callable[[int], tuple[np.ndarray, np.ndarray]]
     curve: Callable[[int, Hashable, Mapping[Hashable, float], float], tuple]
     what_if: Callable[[int, Mapping[Hashable, float], float], tuple[pd.DataFrame, list[str]]]
-    copies: Callable[[int], Mapping[str, str]]
+    forms: Sequence[str]
+    copied: Callable[[int, str], str]
     use: Callable[[int], Any]
 
 
@@ -93,9 +94,9 @@ def _told(callback: Callable[..., None]) -> Callable[..., None]:
 class Explorer:
     """The panel; `.result` is the result with the law that was chosen last with "Use this one".
 
-    Parts: front, simpler, richer, use, written, law, picture, remarks, message, tabs; sliders {constant: slider},
-    reset, moved; over, held {label: slider}, level, profile; against, residuals; given {label: field}, answer; form,
-    code, copy.
+    Parts: front, simpler, richer, use, written, law, picture, remarks, message, tabs; and of each tab, once it has been
+    shown for a law: sliders {constant: slider}, reset, moved; over, held {label: slider}, level, profile; against,
+    residuals; given {label: field}, answer; form, code, copy.
     """
 
     TABS = ("Constants", "Profile", "Residuals", "What if", "Export")
@@ -122,7 +123,7 @@ class Explorer:
             options=["Values", "Names"], description="Constants", tooltips=["Numbers in the law", "Names in the law"]
         )
         self.law = widgets.HTMLMath(layout={"overflow": "auto", "min_height": "3.5em"})
-        self.tabs = widgets.Tab()
+        self.tabs = widgets.Tab([widgets.VBox() for _ in self.TABS], titles=self.TABS, selected_index=0)
         self.front.observe(self._choose, "value")
         self.simpler.on_click(lambda button: self._step(-1))
         self.richer.on_click(lambda button: self._step(1))
@@ -135,8 +136,13 @@ class Explorer:
         self.box = widgets.VBox([head, self.front, row, *law, self.picture, self.tabs])
         self._choose()
 
-    def _repr_mimebundle_(self, **keywords: Any) -> Any:
-        return self.box._repr_mimebundle_(**keywords)
+    def _repr_mimebundle_(self, **keywords: Any) -> dict[str, Any]:
+        """The widgets, and a line for a saved notebook, where they are gone."""
+        return self.box._repr_mimebundle_(**keywords) | {"text/plain": repr(self)}
+
+    def __repr__(self) -> str:
+        count = len(self.laws.front)
+        return f"Explorer of {count} law{'s' if count > 1 else ''}; run this cell again to bring it back"
 
     @property
     def row(self) -> int:
@@ -154,27 +160,19 @@ class Explorer:
 
     @_told
     def _choose(self, change: Any = None) -> None:
-        """Another law: the views are made anew, and the visible one is drawn."""
-        table, laws = self.laws.front, self.laws
-        self.picture.value = front_svg(
-            table["complexity"].tolist(),
-            table["rmse"].tolist(),
-            self.row,
-            "rms error",
-            laws.held_out.tolist(),
-            log=True,
-        )
+        """Another law: the views are emptied, and the visible one is made and drawn."""
+        laws = self.laws
+        complexity, errors = (laws.front[name].tolist() for name in ("complexity", "rmse"))
+        self.picture.value = front_svg(complexity, errors, self.row, "rms error", laws.held_out.tolist(), log=True)
         self.remarks.value = listed(laws.warnings(self.row))
         self.use.description = "Use this one"
         self.params = laws.params(self.row)
-        used = list(laws.inputs_of(self.row)) or list(laws.inputs)
-        views = (self._constants(), self._profile(used), self._residuals(), self._what_if(used), self._export())
-        before, self.tabs.children = self.tabs.children, views
-        for view in before:
-            close(view)
-        self.tabs.titles = self.TABS
-        if self.tabs.selected_index is None:
-            self.tabs.selected_index = 0
+        self.used = list(laws.inputs_of(self.row)) or list(laws.inputs)
+        self.sliders, self.held, self.given = {}, {}, {}
+        for view in self.tabs.children:
+            before, view.children = view.children, ()
+            for part in before:
+                close(part)
         self._typeset({})
         self._draw()
 
@@ -189,13 +187,18 @@ class Explorer:
 
     @_told
     def _draw(self, change: Any = None) -> None:
-        """The visible view."""
+        """The visible view, which is made when it is shown: a browser needs its time for every widget."""
+        at = self.tabs.selected_index or 0
+        view = self.tabs.children[at]
+        if not view.children:
+            make = (self._constants, self._profile, self._residuals, self._what_if, self._export)
+            view.children = make[at]()
         draw = (self._draw_moved, self._draw_profile, self._draw_residuals, self._answer, self._write)
-        draw[self.tabs.selected_index or 0]()
+        draw[at]()
 
     # ------------------------------------------------------------------ the views
-    def _constants(self) -> Any:
-        self.sliders, lines = {}, []
+    def _constants(self) -> Sequence[Any]:
+        lines = []
         for name, row in self.params.iterrows():
             low, high = _reach(row["value"], row["stderr"])
             slider = widgets.FloatSlider(
@@ -213,13 +216,12 @@ class Explorer:
         self.reset.on_click(self._reset)
         self.moved = _place()
         below = widgets.HTML(_strips(self.laws.correlation(self.row)) if lines else "no free constants")
-        return widgets.VBox([*lines, below, self.reset, self.moved])
+        return (*lines, below, self.reset, self.moved)
 
-    def _profile(self, used: Sequence[Hashable]) -> Any:
-        self.over = widgets.Dropdown(options=_options(used), description="Over")
+    def _profile(self) -> Sequence[Any]:
+        self.over = widgets.Dropdown(options=_options(self.used), description="Over")
         self.level = widgets.ToggleButtons(options=[("68 %", 0.68), ("95 %", 0.95)], value=0.95, description="Band")
-        self.held = {}
-        for label in used:
+        for label in self.used:
             values = self.laws.inputs[label]
             low, high = float(values.min()), float(values.max())
             self.held[label] = widgets.FloatSlider(
@@ -229,32 +231,31 @@ class Explorer:
         self.profile = _place()
         for part in (self.over, self.level, *self.held.values()):
             part.observe(self._draw, "value")
-        return widgets.VBox([widgets.HBox([self.over, self.level]), *self.held.values(), self.profile])
+        return (widgets.HBox([self.over, self.level]), *self.held.values(), self.profile)
 
-    def _residuals(self) -> Any:
+    def _residuals(self) -> Sequence[Any]:
         ways = [*_options(self.laws.inputs), ("the law", LAW), ("how many", COUNTED), ("measured, predicted", PARITY)]
         self.against = widgets.Dropdown(options=ways, description="Against")
         self.against.observe(self._draw, "value")
         self.residuals = _place()
-        return widgets.VBox([self.against, self.residuals])
+        return (self.against, self.residuals)
 
-    def _what_if(self, used: Sequence[Hashable]) -> Any:
+    def _what_if(self) -> Sequence[Any]:
         self.given = {
             label: widgets.FloatText(value=_rounded(np.median(self.laws.inputs[label])), description=_line(label))
-            for label in used
+            for label in self.used
         }
         self.answer = widgets.HTML()
         for part in self.given.values():
             part.observe(self._draw, "value")
-        return widgets.VBox([*self.given.values(), self.answer])
+        return (*self.given.values(), self.answer)
 
-    def _export(self) -> Any:
-        self.copies = self.laws.copies(self.row)
-        self.form = widgets.ToggleButtons(options=list(self.copies), description="As")
+    def _export(self) -> Sequence[Any]:
+        self.form = widgets.ToggleButtons(options=self.laws.forms, description="As")
         self.code = widgets.Textarea(layout={"width": "700px", "height": "180px"}, description="Text")
         self.copy = widgets.HTML()
         self.form.observe(self._draw, "value")
-        return widgets.VBox([self.form, self.code, self.copy])
+        return (self.form, self.code, self.copy)
 
     # ------------------------------------------------------------------ what they show
     @property
@@ -314,7 +315,7 @@ class Explorer:
         self.answer.value = "<br>".join([*lines, *(f"⚠ {escape(text)}" for text in remarks)])
 
     def _write(self) -> None:
-        code = self.copies[self.form.value]
+        code = self.laws.copied(self.row, self.form.value)
         self.code.value = code
         self.copy.value = (
             f'<button type="button" class="jupyter-widgets jupyter-button widget-button" title="Copy the text above" '

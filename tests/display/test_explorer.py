@@ -47,7 +47,9 @@ def test_it_opens_at_the_chosen_law(panel, result):
         "</b>", "&lt;/b&gt;"
     ).replace("{<}", "{&lt;}").replace("{>}", "{&gt;}")
     assert panel.tabs.titles == panel.TABS and len(panel.front.options) == len(result)
-    assert "application/vnd.jupyter.widget-view+json" in panel._repr_mimebundle_()
+    assert [bool(view.children) for view in panel.tabs.children] == [True] + 4 * [False]  # made when they are shown
+    bundle = panel._repr_mimebundle_()
+    assert "application/vnd.jupyter.widget-view+json" in bundle and "run this cell again" in bundle["text/plain"]
 
 
 def test_how_it_went_and_what_there_is_to_remark(panel, result):
