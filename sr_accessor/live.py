@@ -6,7 +6,6 @@ import math
 import warnings
 from collections.abc import Hashable, Mapping
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pandas as pd

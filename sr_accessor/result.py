@@ -424,10 +424,10 @@ class FitResult:
             picture = figure.png(draw)
             if not images or len(picture.png) < left:
                 images[title], left = picture, left - len(picture.png)
-        latex = best.to_latex()
+        latex, copies = best.to_latex(), {name: copied(best, name) for name in COPIES}
         page = html.page(
             latex, repr(best), self._headline, self._table, best.params, best.correlation, self._statistics,
-            [str(w) for w in self.warnings], self.provenance, images, {name: copied(best, name) for name in COPIES}, self._json_of(self._chosen),
+            [str(w) for w in self.warnings], self.provenance, images, copies, self._json_of(self._chosen),
         )  # fmt: skip
         return {"text/html": page, "text/latex": f"$${latex}$$", "text/plain": repr(self)}
 

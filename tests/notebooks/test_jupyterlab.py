@@ -144,7 +144,7 @@ def test_a_session(lab, page):
         slider.press("ArrowRight")
     until(lambda: picture.get_attribute("src") != old)
     panel.get_by_role("tab", name="Residuals").click()
-    panel.locator("select:visible").last.select_option("how many")
+    panel.locator("select", has_text="how many").select_option("how many")
     panel.get_by_role("img", name="rows over (y − law)").wait_for()
     panel.screenshot(path=folder / "residuals.png")
     panel.get_by_role("tab", name="Export").click()
