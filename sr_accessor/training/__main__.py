@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import torch
 
-from sr_accessor.errors import SymRegError
+from sr_accessor.errors import run_commands
 from sr_accessor.prior.examples import PRESETS as PRIORS
 from sr_accessor.training.card import write_card
 from sr_accessor.training.optimizer import SCHEDULES
@@ -17,7 +17,7 @@ from sr_accessor.transformer import checkpoint
 from sr_accessor.transformer.config import PRESETS
 from sr_accessor.writing import write_whole
 
-__all__ = ["commands", "main"]
+__all__ = ["commands"]
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 _FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -141,13 +141,5 @@ def card(folder, evaluation) -> None:
     click.echo(str(write_card(folder, evaluation)))
 
 
-def main() -> None:
-    """Run a command; an error on purpose is one line, without a traceback."""
-    try:
-        commands(prog_name="python -m sr_accessor.training")
-    except SymRegError as error:
-        raise SystemExit(f"error: {error}") from error
-
-
 if __name__ == "__main__":
-    main()
+    run_commands(commands, "python -m sr_accessor.training")

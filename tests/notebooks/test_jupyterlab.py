@@ -135,7 +135,6 @@ def test_a_session(lab, page):
     print(f"another law stood in the explorer {time.monotonic() - began:.2f} s after the click")
     panel.get_by_role("button", name="Closer").click()
     until(lambda: law.inner_html() == before)
-    panel.screenshot(path=folder / "constants.png")
     slider = panel.locator(".noUi-handle").first
     picture = panel.get_by_role("img", name=re.compile("^y over .*measured, law"))
     old = picture.get_attribute("src")
@@ -143,6 +142,7 @@ def test_a_session(lab, page):
     for _ in range(5):
         slider.press("ArrowRight")
     until(lambda: picture.get_attribute("src") != old)
+    panel.screenshot(path=folder / "constants.png")
     panel.get_by_role("tab", name="Residuals").click()
     panel.locator("select", has_text="how many").select_option("how many")
     panel.get_by_role("img", name="rows over (y − law)").wait_for()
