@@ -17,7 +17,7 @@ FLOORS = [
         "expressions",
         "printers operator elementary vocabulary batch build program evaluate paired jacobian linear rewrite",
     ),
-    ("expressions", "description text parse definitions symbolic simplify latex dimensions"),
+    ("expressions", "description text parse definitions products symbolic simplify latex dimensions"),
     ("noise", "model *"),
     ("exports", "exporter code *"),
     ("", "testing"),
@@ -30,8 +30,9 @@ FLOORS = [
     ("training", "*"),
     (
         "search",
-        "columns front rules units features unit_forms library views targets inner pursuit power_screens separation "
-        "kernels ridges rows screens moves selection constants constraints guesses template given all_rows loop rounds",
+        "columns front rules units features unit_forms library views targets inner pursuit power_screens reductions "
+        "separation kernels ridges rows screens moves selection constants constraints guesses template given "
+        "all_rows state polishing proposals loop rounds",
     ),
     ("uncertainty", "*"),
     ("files", "envelope values pause record"),

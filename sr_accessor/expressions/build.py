@@ -14,7 +14,7 @@ from sr_accessor.expressions.batch import Expressions, constant, join, literal
 from sr_accessor.expressions.vocabulary import LITERAL, PAD, VARIABLE, Vocabulary
 from sr_accessor.stopping import look
 
-__all__ = ["linear_combination", "monomials", "power", "present", "writable"]
+__all__ = ["exponents_up_to", "linear_combination", "monomials", "power", "present", "writable"]
 
 
 #: Powers that have an operator of their own, used where it is active.
@@ -72,6 +72,18 @@ def monomials(exponents: torch.Tensor, vocabulary: Vocabulary) -> Expressions:
         heads("mul", (down - 1).clamp(min=0), vocabulary),
         *factors(exponents < 0),
     ).trimmed()
+
+
+def exponents_up_to(dimensions: int, degree: int) -> torch.Tensor:
+    """(P, D) int64 exponents of all monomials of total degree 0 to `degree`, by degree.
+
+    Those of degree 1 are the variables in their order, those of degree 2 their products in the order of `triu_indices`.
+    """
+    rows = [torch.zeros(1, dimensions, dtype=torch.int64)]
+    for k in range(1, degree + 1 if dimensions else 1):
+        chosen = torch.combinations(torch.arange(dimensions), k, with_replacement=True)
+        rows.append(torch.nn.functional.one_hot(chosen, dimensions).sum(1))
+    return torch.cat(rows)
 
 
 def writable(exponents: torch.Tensor, vocabulary: Vocabulary) -> torch.Tensor:

@@ -18,7 +18,7 @@ from sr_accessor.expressions.operator import Operator
 from sr_accessor.expressions.parse import parse
 from sr_accessor.expressions.vocabulary import CONSTANT, FIRST_OPERATOR, LITERAL, PAD, VARIABLE, Vocabulary
 
-__all__ = ["ARGUMENTS", "base_operators", "contracted", "definition", "expanded", "lifted", "unlifted"]
+__all__ = ["ARGUMENTS", "base_operators", "contracted", "definition", "expanded", "lifted", "replaced", "unlifted"]
 
 #: What a definition calls the operator's arguments.
 ARGUMENTS = ("u", "w")
@@ -122,10 +122,10 @@ def _written_out(e: Expressions, at: torch.Tensor, operator: Operator) -> Expres
             value = [[numbers.pop(0)]] if code in (CONSTANT, LITERAL) else [[]]
             constants = torch.tensor(value, dtype=torch.float64, device=e.device)
             pieces.append(Expressions(torch.tensor([[code]], device=e.device), constants, e.vocabulary))
-    return _replaced(e, at, pieces)
+    return replaced(e, at, pieces)
 
 
-def _replaced(e: Expressions, at: torch.Tensor, pieces: Sequence[Expressions]) -> Expressions:
+def replaced(e: Expressions, at: torch.Tensor, pieces: Sequence[Expressions]) -> Expressions:
     """Rows with the pieces, one after the other, in the place of the part at (row, at[row])."""
     row = torch.arange(len(e), device=e.device)
     return join(_between(e, torch.zeros_like(at), at), *pieces, _between(e, e.ends[row, at], e.lengths))
@@ -232,7 +232,7 @@ def _folded(e: Expressions, at: torch.Tensor, operator: Operator) -> Expressions
         torch.tensor([[e.vocabulary.id(operator.name)]], device=e.device), e.constants.new_zeros(1, 0), e.vocabulary
     )
     parts = [e.subexpression(row, a[row, at]) for a in arguments]
-    return _replaced(e, at, [head, *parts])
+    return replaced(e, at, [head, *parts])
 
 
 # ---------------------------------------------------------------------- operators as columns
@@ -278,4 +278,4 @@ def unlifted(expressions: Expressions, columns: Expressions, dimensions: int) ->
         first = here[rows].long().argmax(1)
         which = e.codes[rows, first] - VARIABLE - dimensions
         rest = (~here.any(1)).nonzero()[:, 0]
-        e = concatenate([e[rest], _replaced(e[rows], first, [columns[which]])])[torch.cat([rest, rows]).argsort()]
+        e = concatenate([e[rest], replaced(e[rows], first, [columns[which]])])[torch.cat([rest, rows]).argsort()]

@@ -7,10 +7,11 @@ fitted to the points gives both, with as many variables as there are and any exp
 
 from __future__ import annotations
 
-import itertools
 import math
 
 import torch
+
+from sr_accessor.expressions.build import exponents_up_to
 
 __all__ = ["ridges"]
 
@@ -44,7 +45,7 @@ def ridges(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     goals, weights = _goals(y)
     slopes, hessians = [], []
     for degree in (2, 3):  # skewed points bend a plain quadric where the function is not quadratic
-        powers = _powers(d, degree).to(x.device)
+        powers = exponents_up_to(d, degree).to(x.device)
         if len(powers) * POINTS_EACH > len(y):
             break
         surface = u[:, None, :].pow(powers).prod(2)
@@ -85,12 +86,3 @@ def _goals(y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         goals += [y.abs().log()] * 3
         weights += [torch.ones_like(y), large, 1 - large]
     return torch.stack(goals), torch.stack(weights)
-
-
-def _powers(d: int, degree: int) -> torch.Tensor:
-    """(P, d) exponents of the terms: the constant, the d variables, their products in the order of `triu_indices`, …"""
-    rows = [torch.zeros(1, d, dtype=torch.int64)]
-    for k in range(1, degree + 1):
-        chosen = torch.tensor(list(itertools.combinations_with_replacement(range(d), k)))
-        rows.append(torch.nn.functional.one_hot(chosen, d).sum(1))
-    return torch.cat(rows)

@@ -7,17 +7,15 @@ the structures.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
 import torch
 
-from sr_accessor.expressions.batch import Expressions
-from sr_accessor.expressions.build import monomials, writable
-from sr_accessor.expressions.vocabulary import VARIABLE
+from sr_accessor.expressions.batch import empty
+from sr_accessor.expressions.build import writable
+from sr_accessor.expressions.vocabulary import Vocabulary
 from sr_accessor.search.power_screens import Regression, halves, spread
+from sr_accessor.search.reductions import Reduction
 
-__all__ = ["Separation", "separate"]
+__all__ = ["separate"]
 
 #: Standard errors within which a slope is an integer or a half, and beyond which a variable bends or interacts.
 SLOPE_SIGMAS, BEND_SIGMAS = 3.0, 4.5
@@ -29,29 +27,7 @@ ROWS_PER_TERM = 3
 ROUNDING = 1e-9
 
 
-@dataclass(frozen=True)
-class Separation:
-    """Which variables only multiply.
-
-    Parameters
-    ----------
-    exponents : (1, D) of the separable variables, 0 for the others
-    others : variables that the rest depends on
-    """
-
-    exponents: torch.Tensor
-    others: Sequence[int]
-
-    def rejoined(self, rest: Expressions) -> Expressions:
-        """Laws of the rest, in its own variables 0, 1 …, times the separable ones, in the table's variables."""
-        own = torch.tensor(self.others, device=rest.device)
-        index = (rest.codes - VARIABLE).clamp(0, len(own) - 1)
-        codes = torch.where(rest.codes >= VARIABLE, VARIABLE + own[index], rest.codes)
-        placed = Expressions(codes, rest.constants, rest.vocabulary)
-        return monomials(self.exponents.expand(len(rest), -1), rest.vocabulary) * placed
-
-
-def separate(fit: Regression, vocabulary) -> Separation | None:
+def separate(fit: Regression, vocabulary: Vocabulary) -> Reduction | None:
     """The separable variables of the first view of `fit`; None where none are, or all."""
     terms, points = fit.logs.shape
     pairs = torch.triu_indices(terms, terms)
@@ -84,4 +60,5 @@ def separate(fit: Regression, vocabulary) -> Separation | None:
     others = (exponents[0] == 0).nonzero()[:, 0].tolist()
     if not bool(separable.any()) or not others or not bool(writable(exponents, vocabulary).all()):
         return None
-    return Separation(exponents, others)
+    unit = torch.eye(fit.dimensions, dtype=exponents.dtype, device=exponents.device)
+    return Reduction(exponents[0], unit[others], empty(vocabulary, exponents.device))
