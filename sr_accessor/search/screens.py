@@ -433,7 +433,7 @@ def screen_noisy_ratio(target: Target, top: Rows, bottom: Rows) -> Expressions:
 def screen_fraction(target: Target, groups: Rows, rows: Rows, *, keep: int = 6) -> Expressions:
     """T ≈ p(g, u)/q(g, u) with p and q of the terms 1, g, u and g·u, for every group g and row u.
 
-    Ranked by the least eigenvalue of the columns' Gram matrix; pairs whose terms depend on each other are left out.
+    Ranked by what the null vector of the columns leaves of T; pairs whose terms depend on each other are left out.
     """
     t = target.values
     i, j = torch.cartesian_prod(torch.arange(len(groups)), torch.arange(len(rows))).T
@@ -442,13 +442,18 @@ def screen_fraction(target: Target, groups: Rows, rows: Rows, *, keep: int = 6) 
     both = groups.values[i] * rows.values[j]
     terms = torch.stack([torch.ones_like(both), groups.values[i], rows.values[j], both], 1) * weight  # (P, 4, N)
     columns = torch.cat([terms, -t * terms], 1)
-    columns = columns / columns.norm(dim=2, keepdim=True).clamp(min=1e-300)
+    size = columns.norm(dim=2, keepdim=True).clamp(min=1e-300)
+    columns = columns / size
     sound = columns.isfinite().all(-1).all(-1)
     columns = torch.where(sound[:, None, None], columns, 0.0)
     gram = columns @ columns.mT
     apart = torch.linalg.eigvalsh(gram[:, :4, :4])[:, 0] > DEPENDENT
-    least = torch.linalg.eigvalsh(gram)[:, 0].clamp(min=0)
-    least = torch.where(sound & apart, least, torch.inf)
+    null = torch.linalg.eigh(gram).eigenvectors[:, :, 0] / size[:, :, 0]
+    top, bottom = ((part[:, None] @ terms)[:, 0] for part in (null[:, :4], null[:, 4:]))
+    rest = (top / bottom - t) * weight
+    least = torch.where(sound & apart, rest.abs().median(1).values, torch.inf).nan_to_num(
+        nan=torch.inf, posinf=torch.inf
+    )
     found = [empty(rows.expressions.vocabulary, t.device)]
     for k in least.topk(min(keep, len(least)), largest=False).indices.tolist():  # a handful
         g, u = groups[i[k] : i[k] + 1], rows[j[k] : j[k] + 1]
