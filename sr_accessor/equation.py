@@ -33,7 +33,7 @@ from sr_accessor.noise.model import NoiseModel
 from sr_accessor.observations import Inputs, Observations, inputs_of
 from sr_accessor.plugins.manager import exporter
 from sr_accessor.refinement.likelihood import Parameters
-from sr_accessor.scatter import measured
+from sr_accessor.scatter import measured, measured_for
 from sr_accessor.search.front import Front
 from sr_accessor.summary import Summary
 from sr_accessor.uncertainty.bands import band as limits_of
@@ -434,8 +434,7 @@ class Equation:
     @cached_property
     def _scattered(self) -> tuple[torch.Tensor, float | None]:
         """(1, P) the noise model's own parameters, and the root mean square of the stated error bars, if any."""
-        x, y, stated, errors = measured(self.observations)
-        stated = stated if errors is None else errors.sigma(self.expression, x, y)
+        x, y, stated = measured_for(self.expression, self.observations)
         own = self.noise.estimate(y, evaluate(self.expression, x)[0], stated)
         return own, None if stated is None else float(stated.square().mean().sqrt())
 
@@ -494,8 +493,7 @@ class Equation:
         candidates = torch.where(self.expression.free, rounded, value)  # equal numbers of one parameter stay equal
         trial = self.expression[[0] * len(extra)].with_constants(candidates)
 
-        x, y, sigma, errors = measured(self.observations)
-        sigma = sigma if errors is None else errors.sigma(self.expression, x, y)
+        x, y, sigma = measured_for(self.expression, self.observations)
         values, reference = evaluate(trial, x)[0], evaluate(self.expression, x)[0]
         loss = self.noise.negative_log_likelihood(y, torch.cat([reference, values]), sigma)
         shift = (values - reference).square().mean(1).sqrt()

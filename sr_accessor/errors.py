@@ -27,7 +27,7 @@ Every leaf also inherits the built-in exception that pandas and scikit-learn use
 from __future__ import annotations
 
 import difflib
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 
 __all__ = [
     "ColumnError",
@@ -51,6 +51,7 @@ __all__ = [
     "UnknownNameError",
     "brief",
     "nearest",
+    "run_commands",
 ]
 
 
@@ -176,3 +177,16 @@ def nearest(name: Hashable, known: Iterable[Hashable], *, shown: int = 10) -> st
     hint = f"did you mean {' or '.join(map(repr, close))}? " if close else ""
     more = f", … ({len(labels)} in all)" if len(labels) > shown else ""
     return f"{hint}known: {', '.join(map(repr, labels[:shown]))}{more}"
+
+
+def run_commands(commands: Callable[..., object], program: str) -> None:
+    """Run a program's commands (of click); an error on purpose is one line, without a traceback.
+
+    Raises
+    ------
+    SystemExit : when they have run.
+    """
+    try:
+        commands(prog_name=program)
+    except SymRegError as error:
+        raise SystemExit(f"error: {error}") from error

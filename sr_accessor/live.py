@@ -2,40 +2,37 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Hashable, Mapping
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from sr_accessor.device import generator
 from sr_accessor.equation import Equation
 from sr_accessor.errors import InputError, OperatorError, SymRegWarning
+from sr_accessor.expressions.evaluate import evaluate
+from sr_accessor.scatter import measured_for
 
-__all__ = ["COPIES", "copies", "moved", "over_one_input", "what_if"]
+__all__ = ["COPIES", "copied", "moved", "over_one_input", "pulls", "what_if"]
 
 #: Forms of a law that are held ready to be pasted: how they are called, and the exporter.
 COPIES = {
     "LaTeX": "latex", "sympy": "sympy", "Python": "python", "NumPy": "numpy", "pandas eval": "pandas",
     "Excel": "excel", "C": "c",
 }  # fmt: skip
-#: Points of a curve.
-POINTS = 200
+#: Points of a curve; sets of measurements that are drawn from a noise model, and rows of each at most.
+POINTS, SETS, ROWS = 200, 200, 5000
 
 
-def copies(law: Equation) -> dict[str, str]:
-    """The law in the forms that people paste, or why a form has no word for it."""
-    found = {}
-    for name, form in COPIES.items():
-        try:
-            found[name] = _as_text(law.to(form))
-        except (InputError, OperatorError) as error:  # an operator, or a label, that it has no word for
-            found[name] = str(error)
-    return found
-
-
-def _as_text(written: Any) -> str:
+def copied(law: Equation, name: str) -> str:
+    """The law in the form of that name in `COPIES`, or why the form has no word for it."""
+    try:
+        written = law.to(COPIES[name])
+    except (InputError, OperatorError) as error:  # an operator, or a label, that it has no word for
+        return str(error)
     if isinstance(written, str):
         return written
     import sympy
@@ -74,6 +71,26 @@ def over_one_input(
     grid[:, column] = np.linspace(seen.x[:, column].min(), seen.x[:, column].max(), POINTS)
     others = {name: held[name] for name in law.names if name != label}
     return (grid[:, column], *law.band_array(grid, level)), others
+
+
+def pulls(law: Equation) -> tuple[np.ndarray, np.ndarray]:
+    """Residuals in standard deviations of the noise model, and those of measurements drawn from it around the law.
+
+    Returns
+    -------
+    (N,) and (SETS, N), N up to `ROWS` of the rows in equal steps, without those where the law is not finite
+    """
+    noise = law.noise
+    x, y, sigma = measured_for(law.expression, law.observations)
+    values, valid = evaluate(law.expression, x)
+    own = noise.estimate(y, values, sigma)
+    spread = noise.dispersion(values, sigma, own).expand_as(values)
+    rows = valid[0].nonzero()[:, 0]
+    rows = rows[:: math.ceil(len(rows) / ROWS) or 1]
+    around, spread = values[:, rows], spread[:, rows]
+    sigma = None if sigma is None else sigma[..., rows]
+    drawn = noise.sample(generator(0), around.expand(SETS, -1), sigma, own.expand(SETS, -1))
+    return ((y[rows] - around) / spread)[0].numpy(), ((drawn - around) / spread).numpy()
 
 
 def what_if(law: Equation, at: Mapping[Hashable, float], level: float = 0.95) -> tuple[pd.DataFrame, list[str]]:

@@ -45,10 +45,11 @@ from sr_accessor.search.constraints import Admission, constrained
 from sr_accessor.search.front import Front
 from sr_accessor.search.given import Given
 from sr_accessor.search.guesses import read_guesses
-from sr_accessor.search.loop import SearchState, start
+from sr_accessor.search.loop import start
 from sr_accessor.search.rounds import Rounds
 from sr_accessor.search.rules import check_rule
 from sr_accessor.search.selection import MOST_ROWS, Data
+from sr_accessor.search.state import SearchState
 from sr_accessor.search.template import read_template
 from sr_accessor.search.units import demanded, with_units
 from sr_accessor.stopping import Stopped, until

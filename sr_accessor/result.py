@@ -35,12 +35,12 @@ from sr_accessor.files import envelope
 from sr_accessor.files.pause import Pause
 from sr_accessor.files.record import Findings, Record, from_document, to_document
 from sr_accessor.lazy import in_parts, is_dask_frame
-from sr_accessor.live import copies, moved, over_one_input, what_if
+from sr_accessor.live import COPIES, copied, moved, over_one_input, pulls, what_if
 from sr_accessor.noise.model import NoiseModel
 from sr_accessor.observations import Observations, inputs_of
 from sr_accessor.plugins.manager import vocabulary
 from sr_accessor.refinement.likelihood import Parameters
-from sr_accessor.scatter import informed, measured
+from sr_accessor.scatter import informed, measured_for
 from sr_accessor.search.front import Front
 from sr_accessor.search.rules import choose
 from sr_accessor.summary import Summary
@@ -209,12 +209,15 @@ class FitResult:
     @cached_property
     def warnings(self) -> tuple[SymRegWarning, ...]:
         """Remarks on the data, the fit and the chosen law."""
-        n, k = self._observations.total, int(self._free_counts[self._chosen])
+        return self._warnings_of(self._chosen)
+
+    def _warnings_of(self, row: int) -> tuple[SymRegWarning, ...]:
+        n, k = self._observations.total, int(self._free_counts[row])
         found = []
         if n <= k + 1:
             message = f"{n} rows for a law with {k} constants; it cannot be checked, measure more"
             found.append(SymRegWarning("FEW_ROWS", message))
-        chi2 = self._table["chi2_red"].iloc[self._chosen]
+        chi2 = self._table["chi2_red"].iloc[row]
         if self._observations.absolute_sigma and not CHI2_RANGE[0] <= chi2 <= CHI2_RANGE[1] and n > k:
             if chi2 > CHI2_RANGE[1]:
                 why = "the law misses the data by far more than sigma; sigma is too small or the law too simple"
@@ -222,7 +225,7 @@ class FitResult:
             elif chi2 < CHI2_RANGE[0]:
                 why = "the law is closer to the data than sigma allows; sigma is too large or the law too flexible"
                 found.append(SymRegWarning("CHI2", f"reduced chi² = {chi2:.3g}: {why}"))
-        return (*self._observations.remarks, *self._given["remarks"], *found, *self.best.warnings)
+        return (*self._observations.remarks, *self._given["remarks"], *found, *self[row].warnings)
 
     # ------------------------------------------------------------------ the laws
     @property
@@ -350,8 +353,8 @@ class FitResult:
     # ------------------------------------------------------------------ how it looks
     @property
     def plot(self) -> Plots:
-        """``.plot.pareto()``, ``.parity()``, ``.residuals(label)``, ``.fit(label)``, ``.profile(label)``: Axes; and
-        ``.attention()``, a Figure."""
+        """``.plot.pareto()``, ``.parity()``, ``.residuals(label)``, ``.histogram()``, ``.fit(label)``,
+        ``.profile(label)``: Axes; and ``.attention()``, a Figure."""
         return Plots(self)
 
     def explore(self) -> Explorer:
@@ -369,18 +372,24 @@ class FitResult:
 
         seen, laws = self._observations, list(self)
         explored = Laws(
+            headline=self._headline,
             front=self._table,
+            held_out=self._held_out_errors,
             inputs=dict(zip(self.names, seen.x.T, strict=True)),
             target=self.target,
             y=seen.y,
             inputs_of=lambda row: laws[row].names,
             params=lambda row: laws[row].params,
+            correlation=lambda row: laws[row].correlation,
+            warnings=lambda row: [str(remark) for remark in self._warnings_of(row)],
             latex=lambda row, at: moved(laws[row], at).to_latex(4) if at else laws[row].to_latex(),
             symbols=lambda row: laws[row].to_latex("names"),
             predict=lambda row, at: moved(laws[row], at).predict_array(seen.x),
+            pulls=lambda row: pulls(laws[row]),
             curve=lambda row, *how: over_one_input(laws[row], *how),
             what_if=lambda row, *how: what_if(laws[row], *how),
-            copies=lambda row: copies(laws[row]) | {"JSON": self._json_of(row)},
+            forms=(*COPIES, "JSON"),
+            copied=lambda row, form: self._json_of(row) if form == "JSON" else copied(laws[row], form),
             use=self.select,
         )
         return Explorer(explored, self)
@@ -408,19 +417,20 @@ class FitResult:
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         """The static display: it looks the same in a saved notebook, without a kernel, untrusted."""
-        best, images, plot = self.best, {}, self.plot
-        if figure.available():
-            images = {"Pareto front": figure.png(plot.pareto)}
-            if isinstance(self._observations, Observations):
-                images["Parity"] = figure.png(plot.parity)
-                for name in (best.names or self.names)[:MOST_RESIDUALS]:
-                    drawn = figure.png(partial(plot.residuals, name))
-                    if sum(map(len, (*images.values(), drawn))) < MOST_PICTURES:
-                        images[f"Residuals over {name}"] = drawn
-        latex = best.to_latex()
+        best, images, plot, left = self.best, {}, self.plot, MOST_PICTURES
+        drawings = {"Pareto front": plot.pareto}
+        if isinstance(self._observations, Observations):
+            drawings |= {"Parity": plot.parity, "Histogram of residuals": plot.histogram}
+            over = (best.names or self.names)[:MOST_RESIDUALS]
+            drawings |= {f"Residuals over {name}": partial(plot.residuals, name) for name in over}
+        for title, draw in drawings.items() if figure.available() else ():
+            picture = figure.png(draw)
+            if not images or len(picture.png) < left:
+                images[title], left = picture, left - len(picture.png)
+        latex, copies = best.to_latex(), {name: copied(best, name) for name in COPIES}
         page = html.page(
             latex, repr(best), self._headline, self._table, best.params, best.correlation, self._statistics,
-            [str(w) for w in self.warnings], self.provenance, images, copies(best), self._json_of(self._chosen),
+            [str(w) for w in self.warnings], self.provenance, images, copies, self._json_of(self._chosen),
         )  # fmt: skip
         return {"text/html": page, "text/latex": f"$${latex}$$", "text/plain": repr(self)}
 
@@ -570,9 +580,8 @@ class FitResult:
     def _laplace(self) -> Laplace:
         if self._given["laplace"] is not None:
             return self._given["laplace"]
-        x, y, sigma, errors = measured(self._observations)
         front, numbers = self._front.expressions, self._given["parameters"]
-        sigma = sigma if errors is None else errors.sigma(front, x, y)
+        x, y, sigma = measured_for(front, self._observations)
         if numbers is not None:  # a parameter at its bound has no curvature to speak of
             at = numbers.values(front.constants)
             inside = (at > numbers.lower) & (at < numbers.upper)
@@ -648,19 +657,25 @@ class FitResult:
         return table
 
     @property
+    def _held_out_errors(self) -> np.ndarray:
+        """(F,) root mean squared error of each law over the held-out rows; NaN without them."""
+        held_out = None if self._held_out is None else self._held_out_squares[0].sqrt().numpy()
+        return np.full(len(self), np.nan) if held_out is None else held_out
+
+    @property
     def _r2_val(self) -> torch.Tensor:
         return _r2(self._held_out_squares[0], self._held_out.variance)
 
     @property
     def _statistics(self) -> dict[str, Any]:
         seen, row = self._observations, self._table.iloc[self._chosen]
-        dropped = sum(seen.dropped.values())
         sample = f", of which {seen.count} as a sample" if seen.total > seen.count else ""
         return {
-            "rows": f"{seen.total}{sample}" + (f" ({dropped} missing values dropped)" if dropped else ""),
+            "rows": f"{seen.total}{sample}{self._dropped}",
             "held-out rows": 0 if self._held_out is None else self._held_out.count,
             "constants": int(row["n_constants"]),
             "complexity": int(row["complexity"]),
+            **({"unit": seen.target_unit} if seen.target_unit else {}),
             "noise model": self._given["noise"].name,
             "error bars": ("as given" if self._laplace.absolute else "scaled by the residuals") + ", given this form",
             **self._open_form,
@@ -680,10 +695,15 @@ class FitResult:
         }
 
     @property
+    def _dropped(self) -> str:
+        dropped = sum(self._observations.dropped.values())
+        return f" ({dropped} missing values dropped)" if dropped else ""
+
+    @property
     def _headline(self) -> str:
         given = self._given
         parts = [
-            f"{self.status}: {self._observations.total} rows",
+            f"{self.status}: {self._observations.total} rows{self._dropped}",
             f"{given['rounds']} rounds" + ("" if math.isnan(given["seconds"]) else f" in {given['seconds']:.1f} s"),
             *([str(given["provenance"]["device"])] if "device" in given["provenance"] else []),
             f"chosen by {'hand' if isinstance(self._rule, int) else repr(self._rule)} (.select(rule) changes it)",
@@ -701,10 +721,9 @@ class Plots:
 
     def pareto(self, ax: Axes | None = None) -> Axes:
         """Root mean squared error over complexity."""
-        r = self._result
-        held_out = r._held_out_squares[0].sqrt().numpy() if r._held_out else np.full(len(r), np.nan)
-        table = r._table
-        return figure.pareto(figure.axes(ax), table["complexity"].values, table["rmse"].values, r._chosen, held_out)
+        r, table = self._result, self._result._table
+        drawn = (table["complexity"].values, table["rmse"].values, r._chosen, r._held_out_errors)
+        return figure.pareto(figure.axes(ax), *drawn)
 
     def parity(self, ax: Axes | None = None) -> Axes:
         """Predicted over measured target."""
@@ -717,6 +736,10 @@ class Plots:
         x = seen.x[:, self._column(label)]
         residual = seen.y - self._result.best.predict_array(seen.x)
         return figure.residuals(figure.axes(ax), x, residual, label, seen.target)
+
+    def histogram(self, ax: Axes | None = None) -> Axes:
+        """How many residuals are how large, in standard deviations of the noise model, beside what it expects."""
+        return figure.histogram(figure.axes(ax), *pulls(self._result.best), self._result.target)
 
     def fit(self, label: Any, ax: Axes | None = None) -> Axes:
         """Measurements and law over the input `label`: a curve with its band if the law reads no other input."""
@@ -774,8 +797,7 @@ class Plots:
 
 def _mean_squares(front: Front, observations: Observations) -> tuple[torch.Tensor, torch.Tensor]:
     """(F,) mean of r² and (F,) mean of (r/σ)²; NaN where a law is not finite on every row."""
-    x, y, sigma, errors = measured(observations)
-    sigma = sigma if errors is None else errors.sigma(front.expressions, x, y)
+    x, y, sigma = measured_for(front.expressions, observations)
     values, valid = evaluate(front.expressions, x)
     residual = torch.where(valid, values - y, torch.nan)
     plain = residual.square().mean(1)

@@ -11,13 +11,14 @@ import torch
 
 from sr_accessor.device import DTYPE
 from sr_accessor.errors import NoiseModelError, SymRegWarning
+from sr_accessor.expressions.batch import Expressions
 from sr_accessor.noise.model import NoiseModel
 from sr_accessor.observations import Observations
 from sr_accessor.plugins.manager import noise_model
 from sr_accessor.refinement.likelihood import LawErrors
 from sr_accessor.summary import Summary
 
-__all__ = ["deviations", "informed", "likeliest", "measured", "noise_of", "noises_of"]
+__all__ = ["deviations", "informed", "likeliest", "measured", "measured_for", "noise_of", "noises_of"]
 
 
 def noise_of(spec: Any, observations: Observations) -> NoiseModel:
@@ -92,6 +93,14 @@ def measured(
     if sides is not None or of_x is not None:
         errors = LawErrors(torch.stack([sigma, sigma], 1) if sides is None else tensor(sides), of_x)
     return tensor(observations.x), tensor(observations.y), sigma, errors
+
+
+def measured_for(
+    laws: Expressions, observations: Observations
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+    """x (N, D), y (N,), and what the residuals of these laws are measured by: (N,), (B, N) where it depends on them."""
+    x, y, sigma, errors = measured(observations)
+    return x, y, sigma if errors is None else errors.sigma(laws, x, y)
 
 
 def informed(noise: NoiseModel, observations: Observations | Summary) -> NoiseModel:

@@ -418,15 +418,36 @@ def test_page_says_what_to_install_without_matplotlib(line, monkeypatch):
 def test_plots_return_axes(line):
     from matplotlib.figure import Figure
 
-    for draw in (line.plot.pareto, line.plot.parity):
+    for draw in (line.plot.pareto, line.plot.parity, line.plot.histogram):
         ax = Figure().add_subplot()
-        assert draw(ax) is ax and ax.get_xlabel() and ax.lines
+        assert draw(ax) is ax and ax.get_xlabel() and (ax.lines or ax.patches)
     for draw in (line.plot.residuals, line.plot.fit, line.plot.profile):
         for label in LABELS:
             ax = Figure().add_subplot()
             assert draw(label, ax) is ax and ax.get_xlabel() == label.replace("$", "\\$")
         with pytest.raises(ColumnError, match="no input 'w'"):
             draw("w")
+
+
+@pytest.mark.parametrize("noise", ["gaussian", "poisson", "student_t", "laplace", "negative_binomial"])
+def test_a_histogram_stands_beside_what_the_noise_model_expects(noise):
+    from matplotlib.figure import Figure
+
+    from sr_accessor.live import SETS, pulls
+
+    frame = pd.DataFrame({"x": np.linspace(0.1, 5, 400)})
+    frame["n"] = np.random.default_rng(3).poisson(30 * np.exp(-0.7 * frame["x"])).astype(float)
+    told = sr.refine(frame, "n", "a*exp(-k*x)", start={"a": 20.0, "k": 1.0}, noise=noise)
+    seen, drawn = pulls(told.best)
+    assert seen.shape == (400,) and drawn.shape == (SETS, 400) and np.isfinite(drawn).all()
+    if noise == "poisson":  # what it is: residuals as large as expected, in each bar about as many
+        assert seen.std() == pytest.approx(1, abs=0.1) and drawn.std() == pytest.approx(1, abs=0.05)
+    if noise == "gaussian":  # what it is not: too many small ones
+        assert (np.abs(seen) < 0.3).mean() > 1.2 * (np.abs(drawn) < 0.3).mean()
+    ax = Figure().add_subplot()
+    told.plot.histogram(ax)
+    counts = [patch.get_height() for patch in ax.containers[0]]
+    assert sum(counts) == 400 and sum(ax.patches[-2].get_data().values) == pytest.approx(400)
 
 
 def test_a_profile_holds_the_others_and_shows_its_band(line):

@@ -17,15 +17,18 @@ import numpy as np
 import pandas as pd
 
 from sr_accessor.display import figure
-from sr_accessor.display.html import escape
+from sr_accessor.display.html import escape, image, listed
 from sr_accessor.display.progress import close, front_svg
-from sr_accessor.display.text import measured, number, unit_of
+from sr_accessor.display.text import measured, number, share, unit_of
 from sr_accessor.errors import SymRegError
 
 __all__ = ["Explorer", "Laws"]
 
 #: What a callback may meet: our own errors, and numbers that the law or a drawing cannot take.
 TOLD = (SymRegError, ArithmeticError, ValueError, LookupError, RuntimeError, TypeError)
+#: What residuals are shown against, beside the inputs' numbers: the law's values, no more than how many there are of
+#: each size, and measured values with their predictions in place of residuals.
+LAW, COUNTED, PARITY = -1, -2, -3
 #: A slider reaches so many standard errors to both sides; without one, so large a share of the value.
 REACH, SHARE = 8.0, 1.0
 
@@ -36,31 +39,41 @@ class Laws:
 
     Parameters
     ----------
-    front : columns complexity, rmse, loss, selected, equation; a row for each law
+    headline : what was fitted, and how it went
+    front : columns complexity, rmse, selected, equation; a row for each law; held_out : (F,) rms error of rows kept
+        away, NaN where there are none
     inputs : label -> (N,) its values; target : label; y : (N,)
     inputs_of : row -> labels of the inputs that its law reads
-    params : row -> columns value, stderr, unit, index names
+    params : row -> columns value, stderr, unit, index names; correlation : row -> of these names
+    warnings : row -> texts
     latex : (row, {constant: value}) -> text
     symbols : row -> the same text with names of constants
     predict : (row, {constant: value}) -> (N,) at the rows of the data
+    pulls : row -> what `figure.histogram` draws
     curve : (row, label, {label: value}, level) -> (grid, mean, lower, upper) and where the others are held
     what_if : (row, {label: value}, level) -> rows confidence and prediction, columns mean, lower, upper; and remarks
-    copies : row -> {name of a form: text}
+    forms : names of forms in which a law can be copied; copied : (row, form) -> text
     use : row -> what `Explorer.result` is then
     """
 
+    headline: str
     front: pd.DataFrame
+    held_out: np.ndarray
     inputs: Mapping[Hashable, np.ndarray]
     target: Hashable
     y: np.ndarray
     inputs_of: Callable[[int], Sequence[Hashable]]
     params: Callable[[int], pd.DataFrame]
+    correlation: Callable[[int], pd.DataFrame]
+    warnings: Callable[[int], Sequence[str]]
     latex: Callable[[int, Mapping[str, float]], str]
     symbols: Callable[[int], str]
     predict: Callable[[int, Mapping[str, float]], np.ndarray]
+    pulls: Callable[[int], tuple[np.ndarray, np.ndarray]]
     curve: Callable[[int, Hashable, Mapping[Hashable, float], float], tuple]
     what_if: Callable[[int, Mapping[Hashable, float], float], tuple[pd.DataFrame, list[str]]]
-    copies: Callable[[int], Mapping[str, str]]
+    forms: Sequence[str]
+    copied: Callable[[int, str], str]
     use: Callable[[int], Any]
 
 
@@ -81,8 +94,9 @@ def _told(callback: Callable[..., None]) -> Callable[..., None]:
 class Explorer:
     """The panel; `.result` is the result with the law that was chosen last with "Use this one".
 
-    Parts: front, simpler, richer, use, written, law, picture, message, tabs; sliders {constant: slider}, reset, moved;
-    over, held {label: slider}, level, profile; against, residuals; given {label: field}, answer; form, code.
+    Parts: front, simpler, richer, use, written, law, picture, remarks, message, tabs; and of each tab, once it has been
+    shown for a law: sliders {constant: slider}, reset, moved; over, held {label: slider}, level, profile; against,
+    residuals; given {label: field}, answer; form, code, copy.
     """
 
     TABS = ("Constants", "Profile", "Residuals", "What if", "Export")
@@ -97,7 +111,7 @@ class Explorer:
             )
         ]
         start = int(np.flatnonzero(table["selected"])[0])
-        self.message, self.picture = widgets.HTML(), widgets.HTML()
+        self.message, self.picture, self.remarks = widgets.HTML(), widgets.HTML(), widgets.HTML()
         self.front = widgets.Select(
             options=[(label, i) for i, label in enumerate(labels)], value=start, rows=min(8, len(labels)),
             description="Front", layout={"width": "700px"},
@@ -109,19 +123,26 @@ class Explorer:
             options=["Values", "Names"], description="Constants", tooltips=["Numbers in the law", "Names in the law"]
         )
         self.law = widgets.HTMLMath(layout={"overflow": "auto", "min_height": "3.5em"})
-        self.tabs = widgets.Tab()
+        self.tabs = widgets.Tab([widgets.VBox() for _ in self.TABS], titles=self.TABS, selected_index=0)
         self.front.observe(self._choose, "value")
         self.simpler.on_click(lambda button: self._step(-1))
         self.richer.on_click(lambda button: self._step(1))
         self.use.on_click(self._use)
         self.written.observe(self._write_law, "value")
         self.tabs.observe(self._draw, "selected_index")
+        head = widgets.HTML(f"<div>{escape(laws.headline)}</div>")
         row = widgets.HBox([self.simpler, self.richer, self.use])
-        self.box = widgets.VBox([self.front, row, self.written, self.law, self.message, self.picture, self.tabs])
+        law = [self.written, self.law, self.remarks, self.message]
+        self.box = widgets.VBox([head, self.front, row, *law, self.picture, self.tabs])
         self._choose()
 
-    def _repr_mimebundle_(self, **keywords: Any) -> Any:
-        return self.box._repr_mimebundle_(**keywords)
+    def _repr_mimebundle_(self, **keywords: Any) -> dict[str, Any]:
+        """The widgets, and a line for a saved notebook, where they are gone."""
+        return self.box._repr_mimebundle_(**keywords) | {"text/plain": repr(self)}
+
+    def __repr__(self) -> str:
+        count = len(self.laws.front)
+        return f"Explorer of {count} law{'s' if count > 1 else ''}; run this cell again to bring it back"
 
     @property
     def row(self) -> int:
@@ -139,19 +160,19 @@ class Explorer:
 
     @_told
     def _choose(self, change: Any = None) -> None:
-        """Another law: the views are made anew, and the visible one is drawn."""
-        table, laws = self.laws.front, self.laws
-        self.picture.value = front_svg(table["complexity"].tolist(), table["loss"].tolist(), self.row)
+        """Another law: the views are emptied, and the visible one is made and drawn."""
+        laws = self.laws
+        complexity, errors = (laws.front[name].tolist() for name in ("complexity", "rmse"))
+        self.picture.value = front_svg(complexity, errors, self.row, "rms error", laws.held_out.tolist(), log=True)
+        self.remarks.value = listed(laws.warnings(self.row))
         self.use.description = "Use this one"
         self.params = laws.params(self.row)
-        used = list(laws.inputs_of(self.row)) or list(laws.inputs)
-        views = (self._constants(), self._profile(used), self._residuals(), self._what_if(used), self._export())
-        before, self.tabs.children = self.tabs.children, views
-        for view in before:
-            close(view)
-        self.tabs.titles = self.TABS
-        if self.tabs.selected_index is None:
-            self.tabs.selected_index = 0
+        self.used = list(laws.inputs_of(self.row)) or list(laws.inputs)
+        self.sliders, self.held, self.given = {}, {}, {}
+        for view in self.tabs.children:
+            before, view.children = view.children, ()
+            for part in before:
+                close(part)
         self._typeset({})
         self._draw()
 
@@ -166,13 +187,18 @@ class Explorer:
 
     @_told
     def _draw(self, change: Any = None) -> None:
-        """The visible view."""
+        """The visible view, which is made when it is shown: a browser needs its time for every widget."""
+        at = self.tabs.selected_index or 0
+        view = self.tabs.children[at]
+        if not view.children:
+            make = (self._constants, self._profile, self._residuals, self._what_if, self._export)
+            view.children = make[at]()
         draw = (self._draw_moved, self._draw_profile, self._draw_residuals, self._answer, self._write)
-        draw[self.tabs.selected_index or 0]()
+        draw[at]()
 
     # ------------------------------------------------------------------ the views
-    def _constants(self) -> Any:
-        self.sliders, lines = {}, []
+    def _constants(self) -> Sequence[Any]:
+        lines = []
         for name, row in self.params.iterrows():
             low, high = _reach(row["value"], row["stderr"])
             slider = widgets.FloatSlider(
@@ -181,54 +207,55 @@ class Explorer:
             )  # fmt: skip
             slider.observe(self._move, "value")
             value, stderr = measured(row["value"], row["stderr"])
-            unit = escape(f" {unit_of(row)}".rstrip())
-            words = widgets.HTML(f"{escape(value)} ± {escape(stderr)}{unit} {_mark(row['value'], row['stderr'])}")
+            unit, percent = f" {unit_of(row)}".rstrip(), share(row["value"], row["stderr"])
+            text = escape(f"{value} ± {stderr}{unit}{percent and f' ({percent})'}")
+            words = widgets.HTML(f"{text} {_mark(row['value'], row['stderr'])}")
             self.sliders[name] = slider
             lines.append(widgets.HBox([slider, words]))
         self.reset = widgets.Button(description="Back to the fit", tooltip="All constants at their fitted values")
         self.reset.on_click(self._reset)
-        self.moved = widgets.Image(format="png")
-        nothing = [] if lines else [widgets.HTML("no free constants")]
-        return widgets.VBox([*lines, *nothing, self.reset, self.moved])
+        self.moved = _place()
+        below = widgets.HTML(_strips(self.laws.correlation(self.row)) if lines else "no free constants")
+        return (*lines, below, self.reset, self.moved)
 
-    def _profile(self, used: Sequence[Hashable]) -> Any:
-        self.over = widgets.Dropdown(options=_options(used), description="Over")
+    def _profile(self) -> Sequence[Any]:
+        self.over = widgets.Dropdown(options=_options(self.used), description="Over")
         self.level = widgets.ToggleButtons(options=[("68 %", 0.68), ("95 %", 0.95)], value=0.95, description="Band")
-        self.held = {}
-        for label in used:
+        for label in self.used:
             values = self.laws.inputs[label]
             low, high = float(values.min()), float(values.max())
             self.held[label] = widgets.FloatSlider(
                 value=float(np.median(values)), min=low, max=high if high > low else low + 1, description=_line(label),
                 step=(high - low) / 200 or 1, readout_format=".4g", layout={"width": "440px"},
             )  # fmt: skip
-        self.profile = widgets.Image(format="png")
+        self.profile = _place()
         for part in (self.over, self.level, *self.held.values()):
             part.observe(self._draw, "value")
-        return widgets.VBox([widgets.HBox([self.over, self.level]), *self.held.values(), self.profile])
+        return (widgets.HBox([self.over, self.level]), *self.held.values(), self.profile)
 
-    def _residuals(self) -> Any:
-        self.against = widgets.Dropdown(options=[*_options(self.laws.inputs), ("the law", -1)], description="Against")
+    def _residuals(self) -> Sequence[Any]:
+        ways = [*_options(self.laws.inputs), ("the law", LAW), ("how many", COUNTED), ("measured, predicted", PARITY)]
+        self.against = widgets.Dropdown(options=ways, description="Against")
         self.against.observe(self._draw, "value")
-        self.residuals = widgets.Image(format="png")
-        return widgets.VBox([self.against, self.residuals])
+        self.residuals = _place()
+        return (self.against, self.residuals)
 
-    def _what_if(self, used: Sequence[Hashable]) -> Any:
+    def _what_if(self) -> Sequence[Any]:
         self.given = {
             label: widgets.FloatText(value=_rounded(np.median(self.laws.inputs[label])), description=_line(label))
-            for label in used
+            for label in self.used
         }
         self.answer = widgets.HTML()
         for part in self.given.values():
             part.observe(self._draw, "value")
-        return widgets.VBox([*self.given.values(), self.answer])
+        return (*self.given.values(), self.answer)
 
-    def _export(self) -> Any:
-        self.copies = self.laws.copies(self.row)
-        self.form = widgets.ToggleButtons(options=list(self.copies), description="As")
+    def _export(self) -> Sequence[Any]:
+        self.form = widgets.ToggleButtons(options=self.laws.forms, description="As")
         self.code = widgets.Textarea(layout={"width": "700px", "height": "180px"}, description="Text")
+        self.copy = widgets.HTML()
         self.form.observe(self._draw, "value")
-        return widgets.VBox([self.form, self.code])
+        return (self.form, self.code, self.copy)
 
     # ------------------------------------------------------------------ what they show
     @property
@@ -254,7 +281,7 @@ class Explorer:
         x = self.laws.inputs[label]
         order = np.argsort(x)
         curve = (x[order], self.laws.predict(self.row, self.constants)[order])
-        self.moved.value = _png(figure.fit, x, self.laws.y, None, curve, label, self.laws.target)
+        self.moved.value = _drawn(figure.fit, x, self.laws.y, None, curve, label, self.laws.target)
 
     def _draw_profile(self) -> None:
         label = list(self.held)[self.over.value]
@@ -264,14 +291,19 @@ class Explorer:
         curve, others = self.laws.curve(self.row, label, at, self.level.value)
         points = None if others else (self.laws.inputs[label], self.laws.y)
         draw = partial(figure.profile, points=points, level=self.level.label)
-        self.profile.value = _png(draw, curve, label, self.laws.target)
+        self.profile.value = _drawn(draw, curve, label, self.laws.target)
 
     def _draw_residuals(self) -> None:
-        law = self.laws.predict(self.row, {})
-        x, label = law, "law"
-        if self.against.value >= 0:
-            label, x = list(self.laws.inputs.items())[self.against.value]
-        self.residuals.value = _png(figure.residuals, x, self.laws.y - law, label, self.laws.target)
+        laws, against = self.laws, self.against.value
+        law = laws.predict(self.row, {})
+        if against == COUNTED:
+            drawn = _drawn(figure.histogram, *laws.pulls(self.row), laws.target)
+        elif against == PARITY:
+            drawn = _drawn(figure.parity, laws.y, law, laws.target)
+        else:
+            label, x = ("law", law) if against == LAW else list(laws.inputs.items())[against]
+            drawn = _drawn(figure.residuals, x, laws.y - law, label, laws.target)
+        self.residuals.value = drawn
 
     def _answer(self) -> None:
         at = {label: field.value for label, field in self.given.items()}
@@ -283,11 +315,21 @@ class Explorer:
         self.answer.value = "<br>".join([*lines, *(f"⚠ {escape(text)}" for text in remarks)])
 
     def _write(self) -> None:
-        self.code.value = self.copies[self.form.value]
+        code = self.laws.copied(self.row, self.form.value)
+        self.code.value = code
+        self.copy.value = (
+            f'<button type="button" class="jupyter-widgets jupyter-button widget-button" title="Copy the text above" '
+            f'data-text="{html.escape(code)}" onclick="navigator.clipboard.writeText(this.dataset.text)">Copy</button>'
+        )
 
 
-def _png(draw: Callable[..., Any], *arguments: Any) -> bytes:
-    return figure.png(lambda ax: draw(ax, *arguments))
+def _place() -> widgets.HTML:
+    """Where a picture will stand; as high as one, so that nothing jumps while another is drawn."""
+    return widgets.HTML(layout={"min_height": "280px"})
+
+
+def _drawn(draw: Callable[..., Any], *arguments: Any) -> str:
+    return image(figure.png(lambda ax: draw(ax, *arguments)))
 
 
 def _line(text: Any, most: int = 90) -> str:
@@ -312,12 +354,32 @@ def _reach(value: float, stderr: float) -> tuple[float, float]:
     return value - half, value + half
 
 
+def _strips(correlation: pd.DataFrame) -> str:
+    """Correlations of the constants as numbers on strips of colour: blue where both rise together, else vermilion."""
+    names = list(correlation.columns)
+    if len(names) < 2:
+        return ""
+
+    def cell(r: float) -> str:
+        strength = f"{round(153 * abs(r)):02x}" if np.isfinite(r) else "00"
+        colour = (figure.BLUE if r > 0 else figure.ORANGE) + strength
+        return f'<td style="{style};background:{colour}">{f"{r:+.2f}" if np.isfinite(r) else "–"}</td>'
+
+    style = "width:4em;padding:2px 4px;text-align:center"
+    head = "".join(f'<th scope="col" style="{style}">{escape(name)}</th>' for name in names)
+    lines = [
+        f'<tr><th scope="row" style="{style}">{escape(name)}</th>{"".join(map(cell, row))}</tr>'
+        for name, row in zip(names, correlation.to_numpy().tolist(), strict=True)
+    ]
+    return f"<table><caption>Correlation</caption><tr><td></td>{head}</tr>{''.join(lines)}</table>"
+
+
 def _mark(value: float, stderr: float) -> str:
     """A strip as long as the slider's way: a line at the fitted value, a bar over ± one standard error."""
     low, high = _reach(value, stderr)
-    share = 100 * stderr / (high - low) if np.isfinite(stderr) and stderr > 0 else 0.0
-    bar = f"position:absolute;top:4px;height:6px;left:{50 - share:.1f}%;width:{2 * share:.1f}%;background:#0072B2"
-    line = "position:absolute;top:0;height:14px;left:50%;width:2px;background:#D55E00"
+    half = 100 * stderr / (high - low) if np.isfinite(stderr) and stderr > 0 else 0.0
+    bar = f"position:absolute;top:4px;height:6px;left:{50 - half:.1f}%;width:{2 * half:.1f}%;background:{figure.BLUE}"
+    line = f"position:absolute;top:0;height:14px;left:50%;width:2px;background:{figure.ORANGE}"
     return (
         f'<span role="img" aria-label="fitted value and one standard error" style="display:inline-block;width:200px;'
         f'height:14px;position:relative;border-bottom:1px solid #808080"><span style="{bar}"></span>'

@@ -13,10 +13,10 @@ from typing import Any
 
 import pandas as pd
 
-from sr_accessor.display.figure import INSTALL
-from sr_accessor.display.text import front_columns, measured, number, split_sources, strongest, unit_of
+from sr_accessor.display.figure import INSTALL, Picture
+from sr_accessor.display.text import front_columns, measured, number, share, split_sources, strongest, unit_of
 
-__all__ = ["CELL", "escape", "folded", "page"]
+__all__ = ["CELL", "escape", "folded", "image", "listed", "page"]
 
 #: Rows and characters shown, so that a page stays below 150 kB whatever the front.
 _MOST_ROWS, _MOST_CHARACTERS, _MOST_CODE, _MOST_JSON = 40, 240, 2000, 20_000
@@ -73,8 +73,9 @@ def _constants(params: pd.DataFrame) -> str:
     for name, row in params.iterrows():
         value, stderr = measured(row["value"], row["stderr"])
         interval = f"{number(row['lower'])} … {number(row['upper'])}"
-        rows.append([*map(escape, (name, value, stderr, interval)), escape(unit_of(row))])
-    return _table(["constant", "value", "± error", "95 %", "unit"], rows)
+        percent = share(row["value"], row["stderr"]) or "–"
+        rows.append([*map(escape, (name, value, stderr, percent, interval)), escape(unit_of(row))])
+    return _table(["constant", "value", "± error", "% error", "95 %", "unit"], rows)
 
 
 def _pre(code: str, most: int, otherwise: str) -> str:
@@ -88,9 +89,19 @@ def _pairs(items: Mapping[str, Any]) -> str:
     return _table(["", ""], ([f"<b>{escape(name)}</b>", _short(number(value))] for name, value in items.items()))
 
 
-def _image(png: bytes, title: str) -> str:
-    data = base64.b64encode(png).decode()
-    return f'<img alt="{html.escape(title)}" src="data:image/png;base64,{data}"/>'
+def image(picture: Picture, title: str = "") -> str:
+    """A picture with its words, which a pointer over it shows, too."""
+    data, words = (
+        base64.b64encode(picture.png).decode(),
+        html.escape(f"{title}: {picture.words}" if title else picture.words),
+    )
+    return f'<img alt="{words}" title="{words}" src="data:image/png;base64,{data}"/>'
+
+
+def listed(texts: Sequence[str]) -> str:
+    """Texts as a list; empty if there are none."""
+    items = "".join(f"<li>{_short(text)}</li>" for text in texts)
+    return f"<ul>{items}</ul>" if items else ""
 
 
 def page(
@@ -103,7 +114,7 @@ def page(
     statistics: Mapping[str, Any],
     warnings: Sequence[str],
     provenance: Mapping[str, Any],
-    images: Mapping[str, bytes],
+    images: Mapping[str, Picture],
     copies: Mapping[str, str] | None = None,
     document: str = "",
 ) -> str:
@@ -115,21 +126,20 @@ def page(
     law, headline : plain text
     front : columns selected, equation, origin and those that `front_columns` names
     params : columns value, stderr, unit, lower, upper
-    images : title -> PNG, the front's first; empty if there is nothing to draw with
+    images : title -> picture, the front's first; empty if there is nothing to draw with
     copies : name of a form -> the law in it
     document : JSON of a result with this law alone
     """
     pairs = [(escape(f"{a}, {b}"), f"{value:+.3f}") for a, b, value in strongest(correlation, 0.1)]
     correlations = _table(["constants", "correlation"], pairs) if pairs else ""
-    notes = "".join(f"<li>{_short(text)}</li>" for text in warnings[:20])
-    drawn = [_image(data, title) for title, data in images.items()]
+    drawn = [image(picture, title) for title, picture in images.items()]
     if not drawn:
         drawn = [f"<p>plots need matplotlib: <code>{escape(INSTALL)}</code></p>"]
     sources, facts = split_sources(front, provenance)
     parts = [
         f"<div>$${html.escape(latex, quote=False)}$$</div>",
         f"<p>{escape(headline)}</p>",
-        f"<ul>{notes}</ul>" if notes else "",
+        listed(warnings[:20]),
         folded(f"Front ({len(front)} laws)", drawn[0] + _front(front), is_open=True),
         folded(f"Constants ({len(params)})", _constants(params) + correlations, is_open=True),
         folded("Statistics", _pairs(statistics)),

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-__all__ = ["front_columns", "measured", "number", "report", "split_sources", "strongest", "summary", "unit_of"]
+__all__ = ["front_columns", "measured", "number", "report", "share", "split_sources", "strongest", "summary", "unit_of"]
 
 #: Columns of the front that fit on a screen, in this order.
 _FRONT_COLUMNS = ("complexity", "rmse", "chi2_red", "r2", "r2_val", "mdl", "score")
@@ -38,6 +38,12 @@ def measured(value: float, stderr: float) -> tuple[str, str]:
     if -6 < last <= 0 and size < 7:
         return f"{value:.{-last}f}", f"{stderr:.{-last}f}"
     return f"{value:.{max(size - last, 1)}e}", f"{stderr:.1e}"
+
+
+def share(value: float, stderr: float) -> str:
+    """The error as a share of the value: "5.00%"; empty where there is none."""
+    part = abs(stderr / value) if value else math.nan
+    return f"{part:.2%}" if math.isfinite(part) else ""
 
 
 def unit_of(constant: pd.Series) -> str:
@@ -115,10 +121,8 @@ def report(
         lines.append("    (no free constants)")
     for name, row in params.iterrows():
         value, stderr = measured(row["value"], row["stderr"])
-        share = abs(row["stderr"] / row["value"]) if row["value"] else math.nan
-        percent = f" ({share:.2%})" if math.isfinite(share) else ""
-        unit = f" {unit_of(row)}".rstrip()
-        lines.append(f"    {name}: {value} +/- {stderr}{unit}{percent}")
+        percent, unit = share(row["value"], row["stderr"]), f" {unit_of(row)}".rstrip()
+        lines.append(f"    {name}: {value} +/- {stderr}{unit}{percent and f' ({percent})'}")
     pairs = strongest(correlation, min_correl)
     if pairs:
         lines.append(f"[[Correlations]] (unreported correlations are < {min_correl:.3f})")

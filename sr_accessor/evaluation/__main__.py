@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from sr_accessor.errors import SymRegError
+from sr_accessor.errors import run_commands
 from sr_accessor.evaluation.chunks import chunks
 from sr_accessor.evaluation.control import control
 from sr_accessor.evaluation.coverage import coverage
@@ -24,7 +24,7 @@ from sr_accessor.evaluation.srbench import srbench
 from sr_accessor.evaluation.visible import visible
 from sr_accessor.evaluation.wide import wide
 
-__all__ = ["main"]
+__all__ = ["commands"]
 
 
 @click.group()
@@ -39,13 +39,5 @@ for command in (
     commands.add_command(command)
 
 
-def main() -> None:
-    """Run a command; an error on purpose is one line, without a traceback."""
-    try:
-        commands(prog_name="python -m sr_accessor.evaluation")
-    except SymRegError as error:
-        raise SystemExit(f"error: {error}") from error
-
-
 if __name__ == "__main__":
-    main()
+    run_commands(commands, "python -m sr_accessor.evaluation")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -69,8 +69,14 @@ def _fitted(problem: Problem, seconds: float, network: str | Path | None) -> Ans
     return Answer(predict, result.best.to_sympy(), result.status, took, result.best.complexity)
 
 
-def control_table(rows: pd.DataFrame, planned: Mapping[str, int]) -> pd.DataFrame:
-    """Exact laws by suite (lines) and column, with Wilson's 95 % intervals; then all suites: exact, R², seconds."""
+def control_table(rows: pd.DataFrame, planned: Mapping[str, int], inner: Collection[str] = ()) -> pd.DataFrame:
+    """Exact laws by suite (lines) and column, with Wilson's 95 % intervals; then all suites: exact, R², seconds.
+
+    Parameters
+    ----------
+    planned : suite -> problems that are asked for
+    inner : names of the problems whose laws have an inner constant, which get a line of their own
+    """
     methods = [name for name in COLUMNS if name in set(rows["method"])]
     lines = {}
     for suite in planned:
@@ -79,6 +85,10 @@ def control_table(rows: pd.DataFrame, planned: Mapping[str, int]) -> pd.DataFram
         }
     own = {name: rows[rows["method"] == name] for name in methods}
     lines[f"all ({sum(planned.values())})"] = {name: share(_known(own[name])) for name in methods}
+    if inner:
+        lines[f"inner constant ({len(inner)})"] = {
+            name: share(_known(own[name][own[name]["problem"].isin(inner)])) for name in methods
+        }
     lines[f"R2>{SOLVED_R2}"] = {name: share(own[name]["solved"].dropna().astype(bool)) for name in methods}
     exact = {name: own[name].loc[own[name]["exact"].fillna(False).astype(bool), "seconds"] for name in methods}
     lines["median s, exact"] = {name: f"{s.median():.2f}" if len(s) else "-" for name, s in exact.items()}
@@ -112,13 +122,14 @@ def control(network, suites, seconds, minutes, noises, subset, seed, out) -> Non
     records = stratified([r for r in select(suites) if r.formula is not None], seed)[:subset]
     rows = evaluate_methods(methods, records, out, budget=seconds, noises=noises, seed=seed, minutes=minutes)
     planned = dict(sorted(Counter(r.suite for r in records).items()))
-    click.echo(control_table(rows, planned).rename_axis("exact").reset_index().to_string(index=False))
+    inner = [r.name for r in records if r.has_inner_constant]
+    click.echo(control_table(rows, planned, inner).rename_axis("exact").reset_index().to_string(index=False))
     if missing is not None:
         without = ", ".join(name for name, needs in COLUMNS.items() if needs)
         click.echo(f"not measured: {without}: {missing}")
     click.echo(
         f"exact: SRBench's symbolic solution (95 % Wilson intervals); columns without library see {ROWS} rows; "
-        f"prior: {PRIOR!r}"
+        f"prior: {PRIOR!r}; inner constant: a number that no linear fit would find"
     )
     click.echo(provenance(network=network if missing is None else None, noise=noises[0], budget=f"{seconds:g} s",
                           seed=seed, rows=out))  # fmt: skip

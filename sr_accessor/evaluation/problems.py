@@ -24,7 +24,9 @@ from sr_accessor.evaluation.rows import Variable, add_noise, grid_inputs, sample
 from sr_accessor.expressions.batch import Expressions
 from sr_accessor.expressions.elementary import ELEMENTARY
 from sr_accessor.expressions.evaluate import evaluate
+from sr_accessor.expressions.linear import linear_constants
 from sr_accessor.expressions.parse import parse
+from sr_accessor.expressions.rewrite import simplify_batch
 from sr_accessor.expressions.vocabulary import Vocabulary
 
 __all__ = ["SEEDS", "Certified", "Problem", "Record", "load", "read_records", "select", "stratified"]
@@ -88,6 +90,13 @@ class Record:
         if self.formula is None:
             raise InputError(f"problem {self.name!r} has no known formula; it can be scored by R² only")
         return parse(self.formula, _VOCABULARY, self.features, numbers="literal")
+
+    @cached_property
+    def has_inner_constant(self) -> bool:
+        """Whether the formula, simplified, has a number other than an integer that no linear fit would find."""
+        law = simplify_batch(parse(self.formula, _VOCABULARY, self.features, numbers="constant"))
+        inner = law.free & ~linear_constants(law)
+        return bool((inner & (law.constants != law.constants.round())).any())
 
     def values(self, inputs: pd.DataFrame) -> np.ndarray:
         """The formula at the rows of `inputs`; NaN or ±inf where it is not a real number."""

@@ -11,8 +11,8 @@ from sr_accessor.expressions.batch import Expressions
 from sr_accessor.expressions.vocabulary import FIRST_OPERATOR, VARIABLE, Vocabulary
 from sr_accessor.options import FitOptions
 from sr_accessor.search.front import Front
-from sr_accessor.search.loop import PATIENCE, SearchState
 from sr_accessor.search.selection import Scored
+from sr_accessor.search.state import PATIENCE, SearchState
 
 __all__ = ["Pause"]
 

@@ -2,6 +2,8 @@
 
     paper      the released generator of "End-to-end symbolic regression with transformers" (Kamienny et al. 2022)
     science    mends its gaps: laws as textbooks have them, measured as laboratories measure (see `sample_examples`)
+    exact      science as computers simulate it: no noise on y, no column that the law does not use
+    raw        science with laws as they were drawn, not simplified
 
 The clear, one-at-a-time version of `paper` is `reference.py`.
 """
@@ -22,6 +24,7 @@ from sr_accessor.expressions.vocabulary import CONSTANT, LITERAL, VARIABLE, Voca
 from sr_accessor.prior.constants import draw_paper_numbers, paper_prefactors, science_numbers, with_values
 from sr_accessor.prior.inputs import POINTS, mixed, paper_clusters, sample_paper_points, sample_science_points
 from sr_accessor.prior.trees import (
+    IRRELEVANT,
     NUMBER,
     PAPER_UNARIES,
     paper_trees,
@@ -31,9 +34,11 @@ from sr_accessor.prior.trees import (
     splice,
 )
 
-__all__ = ["PRESETS", "Examples", "sample_examples", "sample_expressions"]
+__all__ = ["PRESETS", "SCALINGS", "Examples", "check_preset", "sample_examples", "sample_expressions"]
 
-PRESETS = ("paper", "science")
+PRESETS = ("paper", "science", "exact", "raw")
+#: How the data of a preset are scaled, in the words of `TransformerConfig.scaling`.
+SCALINGS = dict.fromkeys(PRESETS, "rms") | {"paper": "standard"}
 PAPER_LARGEST = 1e103  # system.md §1.1: 100 + 3 mantissa digits
 SCIENCE_LARGEST = 1e30
 SCIENCE_LENGTH = 36  # symbols of a law before scaling and simplification
@@ -89,7 +94,7 @@ def sample_examples(
 
     Parameters
     ----------
-    preset : "paper" or "science"
+    preset : one of `PRESETS`
     count : number of examples
     generator : source of all randomness, on `device`
     vocabulary : only its active operators are used (and `mul`, where `science` scales)
@@ -102,7 +107,8 @@ def sample_examples(
     `science`: x and y are divided by their root mean square, per column, and the law is rewritten for the scaled
     variables, so that `y = f(x)` holds for what is returned. Divided and not shifted: a monomial stays a monomial,
     and the law keeps the length that it has in the user's units. A law is simplified (rewrite.py). Half of the
-    examples have noise on y: multiplicative or additive, relative level log-uniform in 1e-4..0.1.
+    examples have noise on y: multiplicative or additive, relative level log-uniform in 1e-4..0.1. `exact` and `raw`
+    leave parts of this away.
 
     An example is thrown away as a whole when any value is invalid, since dropping single points would tell the
     domain of f; dimensions (and the number of unaries, in `paper`) are drawn once and stay, so that rejection
@@ -114,7 +120,7 @@ def sample_examples(
     InputError : the generator lives on another device.
     """
     device = torch.device(device)
-    _check_preset(preset)
+    check_preset(preset)
     if generator.device.type != device.type:
         raise InputError(
             f"the generator lives on {generator.device}, the examples on {device}: "
@@ -129,10 +135,10 @@ def sample_examples(
         dimensions = sample_science_sizes(count, generator)
 
         def attempt(rows: torch.Tensor) -> Attempts:
-            return _attempt_science(dimensions[rows], vocabulary, generator)
+            return _attempt_science(dimensions[rows], vocabulary, generator, preset == "exact")
 
     examples = _until_accepted(attempt, dimensions, vocabulary)
-    if preset == "paper":
+    if preset in ("paper", "raw"):
         return examples
     # After rejection and in large pieces: the cost of rewriting is one of calls, hardly of rows.
     laws = [simplify_batch(examples.expressions[i : i + SIMPLIFIED]) for i in range(0, count, SIMPLIFIED)]
@@ -148,15 +154,15 @@ def sample_expressions(
 ) -> Expressions:
     """`count` expressions of a preset over `dimensions` variables, without data: candidates for a search.
 
-    `paper` uses every variable; `science` any non-empty subset, in user's units, simplified. Only active operators
-    of the vocabulary occur.
+    `paper` uses every variable; `science` any non-empty subset, in user's units, simplified; `exact` and `raw` as in
+    `sample_examples`. Only active operators of the vocabulary occur.
 
     Raises
     ------
     UnknownNameError : no preset of that name.
     InputError : `dimensions` is not positive.
     """
-    _check_preset(preset)
+    check_preset(preset)
     if dimensions < 1:
         raise InputError(f"dimensions={dimensions}: an expression needs at least one variable")
     columns = torch.full((count,), dimensions, dtype=torch.int64, device=generator.device)
@@ -165,15 +171,16 @@ def sample_expressions(
         return _paper_expressions(columns, unaries, vocabulary, generator)
     batches, have = [], 0
     while have < count:  # a law that simplifies to a number, or is too long, is drawn again
-        raw = science_numbers(science_trees(columns, vocabulary, generator), vocabulary, generator)
-        laws = simplify_batch(raw)
+        raw = _science_expressions(columns, vocabulary, generator, preset == "exact")
+        laws = raw if preset == "raw" else simplify_batch(raw)
         laws = laws[(laws.codes >= VARIABLE).any(1) & (raw.lengths <= SCIENCE_LENGTH)]
         batches.append(laws)
         have += len(laws)
     return concatenate(batches)[:count].trimmed()
 
 
-def _check_preset(preset: str) -> None:
+def check_preset(preset: str) -> None:
+    """Raise UnknownNameError where no preset has that name."""
     if preset not in PRESETS:
         raise UnknownNameError(f"no preset {preset!r}; {nearest(preset, PRESETS)}")
 
@@ -271,11 +278,16 @@ def _hopeless(e: Expressions) -> torch.Tensor:
 
 
 # ---------------------------------------------------------------- science
-def _attempt_science(dimensions, vocabulary: Vocabulary, generator) -> Attempts:
+def _science_expressions(dimensions, vocabulary: Vocabulary, generator, exact: bool) -> Expressions:
+    trees = science_trees(dimensions, vocabulary, generator, irrelevant=0.0 if exact else IRRELEVANT)
+    return science_numbers(trees, vocabulary, generator)
+
+
+def _attempt_science(dimensions, vocabulary: Vocabulary, generator, exact: bool) -> Attempts:
     points = sample_science_points(dimensions, generator)
     which = _by_size(dimensions, points)
     dimensions, points = dimensions[which], points[which]
-    raw = science_numbers(science_trees(dimensions, vocabulary, generator), vocabulary, generator)
+    raw = _science_expressions(dimensions, vocabulary, generator, exact)
     x = mixed(points, dimensions, generator)
     y, good = _evaluate(raw, x, points, SCIENCE_LARGEST)
     good &= raw.lengths <= SCIENCE_LENGTH
@@ -290,7 +302,8 @@ def _attempt_science(dimensions, vocabulary: Vocabulary, generator) -> Attempts:
     scale_x = (x.square().sum(1) / n).sqrt()
     scale_x, scale_y = torch.where(scale_x > 0, scale_x, 1.0), torch.where(good, scale_y, 1.0)
     laws = _in_scaled_variables(raw, scale_x, scale_y)
-    y = _noisy(y / scale_y[:, None], generator) * inside
+    y = y / scale_y[:, None]
+    y = (y if exact else _noisy(y, generator)) * inside
     return Examples(laws, x / scale_x[:, None], y, points, dimensions), which, good
 
 

@@ -15,6 +15,7 @@ from sr_accessor.expressions.vocabulary import PAD, VARIABLE, Vocabulary
 
 __all__ = [
     "EXPONENT",
+    "IRRELEVANT",
     "NUMBER",
     "paper_trees",
     "parents",
@@ -246,11 +247,13 @@ def sample_science_sizes(count: int, generator: torch.Generator) -> torch.Tensor
     return 1 + _categorical(SCIENCE_DIMENSIONS, count, generator)
 
 
-def science_trees(dimensions_B: torch.Tensor, vocabulary: Vocabulary, generator: torch.Generator) -> torch.Tensor:
+def science_trees(
+    dimensions_B: torch.Tensor, vocabulary: Vocabulary, generator: torch.Generator, *, irrelevant: float = IRRELEVANT
+) -> torch.Tensor:
     """Trees of five families (polynomials, physics-like products, rationals, nested functions, mixtures).
 
     (B, L) codes with the placeholders EXPONENT and NUMBER. Each row uses some of its columns: all of them with
-    probability 1 - IRRELEVANT, else a uniform number. Unaries sit anywhere: above leaves, at the root, on each other.
+    probability 1 - `irrelevant`, else a uniform number. Unaries sit anywhere: above leaves, at the root, on each other.
     A `pow` has a number as exponent, mostly; also x^y and c^x.
     """
     device, rows = generator.device, len(dimensions_B)
@@ -259,7 +262,7 @@ def science_trees(dimensions_B: torch.Tensor, vocabulary: Vocabulary, generator:
         return torch.rand(*shape, generator=generator, device=device, dtype=torch.float64)
 
     family = _categorical(FAMILY_WEIGHTS, rows, generator)
-    fewer = (uniform(rows) < IRRELEVANT) & (dimensions_B > 1)
+    fewer = (uniform(rows) < irrelevant) & (dimensions_B > 1)
     most_used = dimensions_B.clamp(max=SCIENCE_USED)
     used = torch.where(fewer, _integers(torch.ones_like(most_used), most_used, generator), most_used)
     binary = _with_strangers(weights(SCIENCE_BINARY, 2, vocabulary), 2, SCIENCE_BINARY, vocabulary).to(device)

@@ -136,7 +136,7 @@ class _Hypotheses:
 def reductions(
     x: torch.Tensor, y: torch.Tensor, sigma: torch.Tensor, vocabulary: Vocabulary, *, log: bool
 ) -> list[Reduction]:
-    """Ways to tell y from fewer variables, at most two, the simpler first; none where every variable counts for itself.
+    """Ways to tell y from fewer variables, at most three, the likeliest first; none where each counts for itself.
 
     Parameters
     ----------
@@ -162,7 +162,9 @@ def reductions(
 def _chain(
     x: torch.Tensor, goal: torch.Tensor, weight: torch.Tensor, vocabulary: Vocabulary, *, log: bool
 ) -> list[Reduction]:
-    """Reductions one after the other; of all stages the simplest of those about as good as the best, and the best."""
+    """Reductions one after the other; of all stages the simplest of those about as good as the best, the best, and the
+    best with one variable more than the simplest: its last step may have been one too many.
+    """
     n, d = x.shape
     unit = torch.eye(d, dtype=x.dtype, device=x.device)
     whole = Reduction(torch.zeros_like(unit[0]), unit, empty(vocabulary, x.device))
@@ -181,7 +183,9 @@ def _chain(
     least = min(visited, key=lambda stage: stage.error)
     alike = [stage for stage in visited if stage.error <= ALIKE * max(least.error, LEAST_ERROR)]
     simplest = min(alike, key=lambda stage: (len(stage.values), stage.error))
-    return [reduction for stage in (simplest, least) if (reduction := _finished(stage, goal)) is not None]
+    wider = [stage for stage in visited if len(stage.values) == len(simplest.values) + 1]
+    ends = [simplest, least, *sorted(wider, key=lambda stage: stage.error)[:1]]
+    return [reduction for stage in ends if (reduction := _finished(stage, goal)) is not None]
 
 
 def _rounded(error: float) -> int:

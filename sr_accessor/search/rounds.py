@@ -15,8 +15,9 @@ from safetensors.torch import load, save
 
 from sr_accessor.expressions.batch import Expressions
 from sr_accessor.forked import Forked, available
-from sr_accessor.search.loop import Found, SearchState, find, join, step
+from sr_accessor.search.loop import Found, find, join, step
 from sr_accessor.search.selection import Scored
+from sr_accessor.search.state import SearchState
 
 __all__ = ["Rounds"]
 

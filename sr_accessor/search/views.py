@@ -15,7 +15,7 @@ import torch
 from sr_accessor.expressions.batch import Expressions, constant, literal
 from sr_accessor.expressions.vocabulary import Vocabulary
 
-__all__ = ["VIEWS", "View"]
+__all__ = ["VIEWS", "View", "view_of"]
 
 
 @dataclass(frozen=True)
@@ -107,3 +107,8 @@ VIEWS: tuple[View, ...] = (
     ),
     View("tan y", torch.tan, lambda y: 1 + torch.tan(y) ** 2, _within(1.5), lambda e: e.apply("atan"), ("atan",)),
 )  # fmt: skip
+
+
+def view_of(name: str) -> View:
+    """The view of this name."""
+    return next(view for view in VIEWS if view.name == name)

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import torch
 
-from sr_accessor.errors import SymRegError
+from sr_accessor.errors import run_commands
 from sr_accessor.prior.examples import PRESETS as PRIORS
 from sr_accessor.training.card import write_card
 from sr_accessor.training.optimizer import SCHEDULES
@@ -17,7 +17,7 @@ from sr_accessor.transformer import checkpoint
 from sr_accessor.transformer.config import PRESETS
 from sr_accessor.writing import write_whole
 
-__all__ = ["commands", "main"]
+__all__ = ["commands"]
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 _FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -25,10 +25,14 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 
 @click.group(invoke_without_command=True)
 @click.option("--preset", type=click.Choice(list(PRESETS)), help="Network; default base, or that of --from.")
-@click.option("--prior", type=click.Choice(PRIORS), default="science", show_default=True)
+@click.option("--layers", metavar="E+D", help="Layers of encoder and decoder; default those of the preset.")
+@click.option("--prior", default="science", show_default=True, help=f"{', '.join(PRIORS)}, or several: science+paper.")
 @click.option("--targets", type=click.Choice(["e2e", "skeleton"]), default="e2e", show_default=True)
 @click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="Budget of the run, restarts included.")
 @click.option("--steps", type=click.IntRange(min=1), help="Updates of the run, restarts included.")
+@click.option(
+    "--operations", type=click.FloatRange(min=0, min_open=True), help="Of the run, floating-point: 1e13, say."
+)
 @click.option("--from", "start_from", help="Weights to begin with: default, a name, or a file.")
 @click.option("--operators", default="", help="Further operators to learn, of plugins, separated by commas.")
 @click.option("--out", type=_FOLDER, help="Folder of the run; default training-PRESET-PRIOR.")
@@ -50,9 +54,9 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 @click.option("--progress/--no-progress", default=True, show_default=True)
 @click.pass_context
 def commands(
-    context, preset, prior, targets, minutes, steps, start_from, operators, out, device, precision, threads, seed,
-    schedule, peak, clip, batch_points, shards, validation, validate_every, save_every, log_every, shard_size,
-    compiled, progress,
+    context, preset, layers, prior, targets, minutes, steps, operations, start_from, operators, out, device, precision,
+    threads, seed, schedule, peak, clip, batch_points, shards, validation, validate_every, save_every, log_every,
+    shard_size, compiled, progress,
 ) -> None:  # fmt: skip
     """Train a network on functions of a prior, until the budget is spent or the validation accuracy saturates.
 
@@ -66,12 +70,12 @@ def commands(
     plan = make_plan(
         preset_name=preset, prior=prior, targets=targets, seed=seed, schedule=schedule, peak=peak, clip=clip,
         shards=shards, batch_points=batch_points, validation=validation, start_from=start_from,
-        operators=[name.strip() for name in operators.split(",") if name.strip()],
+        operators=[name.strip() for name in operators.split(",") if name.strip()], layers=layers,
     )  # fmt: skip
     outcome = train(
         plan,
         out or Path(f"training-{plan.preset}-{prior}"),
-        Budget(minutes, steps),
+        Budget(minutes, steps, operations),
         start_from=start_from,
         device=device,
         precision=precision,
@@ -137,13 +141,5 @@ def card(folder, evaluation) -> None:
     click.echo(str(write_card(folder, evaluation)))
 
 
-def main() -> None:
-    """Run a command; an error on purpose is one line, without a traceback."""
-    try:
-        commands(prog_name="python -m sr_accessor.training")
-    except SymRegError as error:
-        raise SystemExit(f"error: {error}") from error
-
-
 if __name__ == "__main__":
-    main()
+    run_commands(commands, "python -m sr_accessor.training")

@@ -24,6 +24,7 @@ from torch import nn
 from sr_accessor.errors import InputError, LoadError
 from sr_accessor.training.distributed import World
 from sr_accessor.training.stream import Position, Prepared
+from sr_accessor.transformer.config import TransformerConfig, preset
 from sr_accessor.writing import write_whole
 
 __all__ = [
@@ -49,7 +50,7 @@ class Plan:
     Parameters
     ----------
     preset : of the network
-    prior : of the functions
+    prior : of the functions, or several joined by "+"
     targets : "e2e" or "skeleton"
     schedule, peak : of the learning rate
     clip : largest norm of the gradient
@@ -58,6 +59,7 @@ class Plan:
     validation : held-out functions
     start : SHA-256 of the weights it began with, "" for none
     operators : names the network learns besides those of its preset or weights, separated by commas
+    layers : "ENCODER+DECODER", "" for those of the preset
     """
 
     preset: str
@@ -72,6 +74,14 @@ class Plan:
     validation: int
     start: str
     operators: str = ""
+    layers: str = ""
+
+    @property
+    def config(self) -> TransformerConfig:
+        """Of the network that is trained, before it gets further operators."""
+        encoder, _, decoder = self.layers.partition("+")
+        sizes = {"encoder_layers": int(encoder), "decoder_layers": int(decoder)} if self.layers else {}
+        return preset(self.preset, targets=self.targets, **sizes)
 
     def check_same(self, stored: Plan, folder: Path) -> None:
         """

@@ -13,10 +13,11 @@ from dataclasses import dataclass, fields
 import numpy as np
 import torch
 
+from sr_accessor.decoding.scaling import fit
 from sr_accessor.errors import InputError
 from sr_accessor.expressions.batch import Expressions
 from sr_accessor.expressions.vocabulary import VARIABLE
-from sr_accessor.prior.examples import Examples, sample_examples
+from sr_accessor.prior.examples import SCALINGS, Examples, check_preset, sample_examples
 from sr_accessor.transformer.config import TransformerConfig
 from sr_accessor.transformer.tokenizer import Points, Tokenizer, layout
 
@@ -101,7 +102,7 @@ class Source:
 
     Parameters
     ----------
-    prior : preset of `prior.examples`
+    prior : preset of `prior.examples`, or several joined by "+": as many examples of each
     tokenizer : of the network; only the operators it writes are drawn
     device : of the examples and batches
     seed, shard : streams of different shards have different examples
@@ -125,6 +126,13 @@ class Source:
         wrong = [n for n in ("batch_points", "block") if getattr(self, n) is not None and getattr(self, n) < 1]
         if wrong:
             raise InputError(f"{', '.join(wrong)} must be positive")
+        for name in self.priors:
+            check_preset(name)
+
+    @property
+    def priors(self) -> list[str]:
+        """Their names."""
+        return self.prior.split("+")
 
     @property
     def block_size(self) -> int:
@@ -171,13 +179,11 @@ def batches(source: Source, position: Position | None = None) -> Iterator[tuple[
     """
     here = position or start(source)
     while True:
-        generator = source.generator(here.block)
-        examples = sample_examples(
-            source.prior, source.block_size, generator, source.tokenizer.vocabulary, source.device
-        )
-        if source.new:
-            examples = rehearsed(examples, source.new, generator)
-        ready = here.carry.joined(prepare(augment(examples, source.tokenizer.config, generator), source.tokenizer))
+        generator, ready = source.generator(here.block), here.carry
+        for examples in drawn(source, source.block_size, generator):
+            if source.new:
+                examples = rehearsed(examples, source.new, generator)
+            ready = ready.joined(prepare(augment(examples, source.tokenizer.config, generator), source.tokenizer))
         groups, rest = cut(ready, source)
         order = torch.randperm(len(groups), generator=generator, device=source.device).tolist()
         for at, chosen in enumerate(order):
@@ -194,14 +200,32 @@ def held_out(source: Source, count: int) -> list[Batch]:
     the fairest sense. Functions the network has no tokens for are left out.
     """
     generator = torch.Generator(source.device).manual_seed(HELD_OUT_SEED)
-    examples = sample_examples(source.prior, count, generator, source.tokenizer.vocabulary, source.device)
-    ready = prepare(_within(examples, source.tokenizer.config, generator), source.tokenizer)
+    ready = nothing(source)
+    for examples in drawn(source, count, generator):
+        ready = ready.joined(prepare(_within(examples, source.tokenizer.config, generator), source.tokenizer))
     ready = ready[ready.dimensions.argsort(stable=True)]
     groups, _ = cut(ready, source, whole=False)
     return [to_batch(ready[rows], shape, source) for rows, shape in groups if len(rows) > 1]
 
 
 # ---------------------------------------------------------------------- the steps of a block
+def drawn(source: Source, count: int, generator: torch.Generator) -> Iterator[Examples]:
+    """`count` examples in all, an equal part of each prior, scaled as the network wants its data."""
+    names, kind = source.priors, source.tokenizer.config.scaling
+    for i, name in enumerate(names):
+        part = count * (i + 1) // len(names) - count * i // len(names)
+        e = sample_examples(name, part, generator, source.tokenizer.vocabulary, source.device)
+        yield e if SCALINGS[name] == kind else _scaled(e, kind)
+
+
+def _scaled(e: Examples, kind: str) -> Examples:
+    """The same laws of x and y that are scaled in another way."""
+    inside = torch.arange(e.y.shape[1], device=e.y.device) < e.points[:, None]
+    by = fit(e.x, e.y, inside, kind=kind)
+    x, y = by.apply(e.x, e.y)
+    return Examples(by.scale(e.expressions), x * inside[..., None], y * inside, e.points, e.dimensions)
+
+
 def _real(config: TransformerConfig) -> torch.dtype:
     """The tokens of a number reach 1e100; bits are those of a single."""
     return torch.float64 if config.inputs == "tokens" else torch.float32

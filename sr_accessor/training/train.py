@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import math
+import re
 import signal
 import sys
 import time
@@ -25,7 +26,7 @@ import torch
 
 from sr_accessor.errors import InputError, SymRegError, UnknownNameError, nearest
 from sr_accessor.plugins.manager import vocabulary
-from sr_accessor.prior.examples import PRESETS as PRIORS
+from sr_accessor.prior.examples import check_preset
 from sr_accessor.training import state
 from sr_accessor.training.distributed import World, join
 from sr_accessor.training.operations import operations
@@ -58,16 +59,23 @@ MOST_SKIPPED = 20
 
 @dataclass(frozen=True)
 class Budget:
-    """How long a run lasts, restarts included; None: until its accuracy saturates."""
+    """How long a run lasts, restarts included; None: until its accuracy saturates.
+
+    Parameters
+    ----------
+    operations : floating-point operations of the network, so that networks of other sizes are compared fairly
+    """
 
     minutes: float | None = None
     steps: int | None = None
+    operations: float | None = None
 
     def spent(self, counters: Counters) -> float:
         """Share that is spent, 0 … 1; 0 without a budget."""
         by_time = counters.seconds / (60 * self.minutes) if self.minutes else 0.0
         by_steps = counters.step / self.steps if self.steps else 0.0
-        return min(1.0, max(by_time, by_steps))
+        by_operations = counters.operations / self.operations if self.operations else 0.0
+        return min(1.0, max(by_time, by_steps, by_operations))
 
 
 @dataclass(frozen=True)
@@ -109,6 +117,7 @@ def make_plan(
     validation: int = 10_000,
     start_from: str | None = None,
     operators: Sequence[str] = (),
+    layers: str | None = None,
 ) -> Plan:
     """Settings checked all at once, with the defaults that depend on each other.
 
@@ -127,26 +136,32 @@ def make_plan(
         stored = header["provenance"].get("plan", {})
         preset_name = preset_name or stored.get("preset")
         batch_points = batch_points or stored.get("batch_points")
+        layers = layers or stored.get("layers")
     batch_points = BATCH_POINTS if batch_points is None else batch_points
     preset_name = preset_name or "base"
-    preset(preset_name)
+    preset(preset_name)  # raises where there is none
     schedule = schedule or ("paper" if preset_name == "paper" else "stable")
-    for value, known, what in ((prior, PRIORS, "prior"), (schedule, SCHEDULES, "schedule")):
-        if value not in known:
-            raise UnknownNameError(f"no {what} {value!r}; {nearest(value, known)}")
+    for name in prior.split("+"):
+        check_preset(name)
+    if schedule not in SCHEDULES:
+        raise UnknownNameError(f"no schedule {schedule!r}; {nearest(schedule, SCHEDULES)}")
     if peak is None:
         peak = PAPER_PEAK if schedule == "paper" else PEAKS[preset_name] * (GENTLER if start_from else 1)
     numbers = {"lr": peak, "clip": clip, "shards": shards, "batch-points": batch_points, "validation": validation}
     wrong = [f"{name}={value} must be positive" for name, value in numbers.items() if not 0 < value < math.inf]
     if targets not in ("e2e", "skeleton"):
         wrong.append(f"targets={targets!r} must be 'e2e' or 'skeleton'")
+    if layers and not re.fullmatch(r"[1-9]\d*\+[1-9]\d*", layers):
+        wrong.append(f"layers={layers!r} must be those of encoder and decoder, such as 2+3")
     vocabulary(operators)
     if wrong:
         raise InputError("; ".join(wrong))
-    return Plan(
+    plan = Plan(
         preset_name, prior, targets, seed, schedule, peak, clip, shards, batch_points, validation, begun_with,
-        ",".join(operators),
+        ",".join(operators), layers or "",
     )  # fmt: skip
+    _ = plan.config  # raises where there is no such network
+    return plan
 
 
 def train(
@@ -229,13 +244,13 @@ def begin(
     """Network, optimizer and counters; every process begins with the same numbers."""
     if plan.shards % world.size:
         raise InputError(f"{world.size} processes cannot share {plan.shards} shards evenly; give --shards {world.size}")
-    config = preset(plan.preset, targets=plan.targets)
+    config = plan.config
     if start_from is not None:
         model = with_targets(checkpoint.load(start_from, device=world.device).model, plan.targets)
         if model.config.replace(operators=config.operators) != config:
             raise InputError(
                 f"the weights {start_from!r} are not of preset {plan.preset!r}; "
-                "leave --preset out, or begin without --from"
+                "leave --preset and --layers out, or begin without --from"
             )
     else:
         model = build(config, torch.Generator().manual_seed(plan.seed)).to(world.device)

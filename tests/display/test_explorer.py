@@ -1,5 +1,9 @@
 """The explorer without a browser: what is set or pressed by a program answers as to a hand, within 200 ms."""
 
+import base64
+import html
+import math
+import re
 import time
 
 import numpy as np
@@ -8,6 +12,7 @@ import pytest
 
 import sr_accessor as sr
 from sr_accessor.display import explorer as module
+from sr_accessor.display.progress import front_svg
 
 LABELS = ["T [K]", "<b>$z$</b>"]
 
@@ -25,8 +30,13 @@ def panel(result):
     return result.explore()
 
 
-def png(image):
-    value = bytes(image.value)
+def png(place):
+    """The bytes of the picture that stands there; it has words for who cannot see it."""
+    words, tip, data = re.fullmatch(
+        r'<img alt="([^"]+)" title="([^"]+)" src="data:image/png;base64,([^"]+)"/>', place.value
+    ).groups()
+    assert words == tip and "axes" in words and "<" not in words
+    value = base64.b64decode(data)
     assert value.startswith(b"\x89PNG")
     return value
 
@@ -37,7 +47,41 @@ def test_it_opens_at_the_chosen_law(panel, result):
         "</b>", "&lt;/b&gt;"
     ).replace("{<}", "{&lt;}").replace("{>}", "{&gt;}")
     assert panel.tabs.titles == panel.TABS and len(panel.front.options) == len(result)
-    assert "application/vnd.jupyter.widget-view+json" in panel._repr_mimebundle_()
+    assert [bool(view.children) for view in panel.tabs.children] == [True] + 4 * [False]  # made when they are shown
+    bundle = panel._repr_mimebundle_()
+    assert "application/vnd.jupyter.widget-view+json" in bundle and "run this cell again" in bundle["text/plain"]
+
+
+def test_how_it_went_and_what_there_is_to_remark(panel, result):
+    head = panel.box.children[0].value
+    assert "rounds: 64 rows, 2 rounds" in head and "chosen by &#x27;mdl&#x27;" in head
+    assert panel.remarks.value == ""
+    few = pd.DataFrame({"x": [1.0, 2.0, 3.0], "y": [2.0, 4.1, 5.9]})
+    with pytest.warns(sr.errors.SymRegWarning):
+        told = sr.refine(few, "y", "a*x + b", start={"a": 1.0, "b": 0.0}).explore()
+    assert "FEW_ROWS" in told.remarks.value
+
+
+def test_the_front_is_drawn_with_words_and_held_out_rows():
+    drawn = front_svg([1, 3, 5], [2.0, 0.5, 1e-3], 1, "rms error", [2.5, math.nan, 2e-3], log=True)
+    titles = re.findall(r"<title>(.*?)</title>", drawn)
+    assert titles[1] == "complexity 3: rms error 0.5" and titles[3] == "complexity 1: rms error 2.5 on held-out rows"
+    assert len(titles) == 5 and "3 laws, rms error (0.001 to 2.5) over complexity (to 5), held-out rows as" in drawn
+    heights = [float(y) for y in re.findall(r"translate\(\d+,(\d+)\)", drawn)]
+    assert heights[0] < heights[1] < heights[2] and heights[1] - heights[0] < heights[2] - heights[1]
+    plain = front_svg([1, 3], [2.0, 0.0], 0, log=True)  # no logarithm of an exact law's error
+    assert "held-out" not in plain and "nan" not in plain
+
+
+def test_constants_with_their_share_and_their_correlations(panel, result):
+    row, law = next((i, law) for i, law in enumerate(result) if len(law.correlation) > 1)
+    panel.front.value = row
+    view = panel.tabs.children[0].children
+    words = [part.value for line in view for part in getattr(line, "children", ())]
+    for name, constant in law.params[~law.params["fixed"]].iterrows():
+        assert f"({abs(constant['stderr'] / constant['value']):.2%})" in "".join(map(str, words)), name
+    (strips,) = [part.value for part in view if "Correlation" in getattr(part, "value", "")]
+    assert f"{law.correlation.iloc[0, 1]:+.2f}" in strips and strips.count("+1.00") == len(law.correlation)
 
 
 def test_another_law_is_chosen_by_list_and_by_buttons(panel, result):
@@ -93,10 +137,15 @@ def test_profile_with_the_others_held(panel):
 def test_residuals_against_each_input_and_the_law(panel):
     panel.tabs.selected_index = 2
     pictures = set()
-    for value in (0, 1, -1):
+    for _, value in panel.against.options:
         panel.against.value = value
+        assert panel.message.value == ""
         pictures.add(png(panel.residuals))
-    assert len(pictures) == 3
+    assert len(pictures) == 5
+    assert "y predicted over y measured" in panel.residuals.value
+    panel.against.value = module.COUNTED
+    assert "rows over (y − law) / standard deviation" in panel.residuals.value
+    assert "residuals, noise model, its 95 % band" in panel.residuals.value
 
 
 def test_what_if(panel, result):
@@ -114,6 +163,8 @@ def test_export_tabs(panel, result):
     for name, form in (("Python", "python"), ("Excel", "excel"), ("LaTeX", "latex")):
         panel.form.value = name
         assert panel.code.value == result.best.to(form)
+        (held,) = re.findall(r'data-text="([^"]*)"', panel.copy.value)
+        assert html.unescape(held) == panel.code.value and "navigator.clipboard" in panel.copy.value
 
 
 def test_errors_are_told_in_the_panel_until_the_next_answer(panel, monkeypatch):
@@ -121,7 +172,7 @@ def test_errors_are_told_in_the_panel_until_the_next_answer(panel, monkeypatch):
         raise ValueError("no <such> plot")
 
     with monkeypatch.context() as patched:
-        patched.setattr(module, "_png", broken)
+        patched.setattr(module, "_drawn", broken)
         panel.tabs.selected_index = 2
         assert "ValueError" in panel.message.value and "no &lt;such&gt; plot" in panel.message.value
     panel.tabs.selected_index = 1

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from sr_accessor.display import html, text
+from sr_accessor.display.figure import Picture
 
 FRONT = pd.DataFrame(
     {
@@ -76,7 +77,7 @@ def test_a_unit_that_is_not_known_is_empty():
     report = text.report("y = 2", {}, two, pd.DataFrame(), [], FRONT, {})
     assert "a: 2.00 +/- 0.10 (5.00%)" in report and "b: 3.00 +/- 0.10 m/s (3.33%)" in report
     made = html.page("", "", "", FRONT, two, pd.DataFrame(), {}, [], {}, {})
-    assert ">m/s</td>" in made and ">nan<" not in made
+    assert ">m/s</td>" in made and ">nan<" not in made and "% error" in made and ">3.33%</td>" in made
 
 
 def test_report_without_constants_or_correlations():
@@ -110,10 +111,9 @@ def test_page_escapes_and_says_what_is_missing():
     made = page()
     assert "$$y = 2 &lt; 3$$" in made and "W: &lt;why&gt;" in made and "pip install" in made
     assert "<svg" not in made and "<style" not in made and "<script" not in made
-    drawn = page(images={"Pareto front": b"png", "Parity <b>": b"png"})
-    assert (
-        "pip install" not in drawn and 'alt="Pareto front"' in drawn and "<summary>Parity &lt;b&gt;</summary>" in drawn
-    )
+    drawn = page(images={"Pareto front": Picture(b"png", 'rms "error"'), "Parity <b>": Picture(b"png", "y")})
+    assert 'alt="Pareto front: rms &quot;error&quot;" title="Pareto front: rms' in drawn
+    assert "pip install" not in drawn and "<summary>Parity &lt;b&gt;</summary>" in drawn
 
 
 def test_copies_are_folded_whole_and_escaped():
@@ -128,7 +128,7 @@ def test_copies_are_folded_whole_and_escaped():
 
 def test_page_stays_small_whatever_the_front():
     long = pd.concat([FRONT] * 500, ignore_index=True).assign(equation="x*y + " * 50)
-    pictures = {"Pareto front": b"." * 55_000}
+    pictures = {"Pareto front": Picture(b"." * 55_000, "rms error")}
     made = html.page(
         "y = x", "y = x", "", long, PARAMS, pd.DataFrame(), {"rows": 3}, ["W: " + "long " * 1000] * 1000, {"seed": 1},
         pictures, {f"form {i}": "x" * 2000 for i in range(7)}, "{" * 20_000,
@@ -151,5 +151,5 @@ def test_pages_balance():
             assert tag == "img" or self.open.pop() == tag
 
     reader = Balance()
-    reader.feed(page(images={"Parity": b"png"}))
+    reader.feed(page(images={"Parity": Picture(b"png", "y")}))
     assert reader.open == []

@@ -98,3 +98,13 @@ def test_the_table_counts_unknown_laws_only_for_r2():
     table = control.control_table(rows, {"jin": 2, "blackbox": 1})["library"]
     assert table["jin (2)"].startswith("1/2") and table["blackbox (1)"] == "-" and table["all (3)"].startswith("1/2")
     assert table["R2>0.999"].startswith("2/3") and table["median s, exact"] == "1.00"
+    named = control.control_table(rows.assign(problem=["a", "b", "c"]), {"jin": 2, "blackbox": 1}, ["a", "c"])
+    assert named.loc["inner constant (2)", "library"].startswith("1/1") and "inner constant (2)" not in table
+
+
+def test_inner_constants_are_numbers_that_no_linear_fit_finds():
+    records = {r.name: r for r in select() if r.formula is not None}
+    for name in ("Korns-7", "Constant-8", "Keijzer-1", "Constant-6", "nist_Chwirut1"):
+        assert records[name].has_inner_constant, name
+    for name in ("Korns-1", "Nguyen-1", "Nguyen-7", "Jin-1"):
+        assert not records[name].has_inner_constant, name

@@ -1,6 +1,7 @@
 """In a real JupyterLab in headless Chromium: run all, stop a fit, explore by hand, save, reopen untrusted."""
 
 import json
+import re
 import shutil
 import socket
 import subprocess
@@ -77,7 +78,10 @@ def page():
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        shown = browser.new_page(viewport={"width": 1300, "height": 2600})
+        session = browser.new_context(
+            viewport={"width": 1300, "height": 2900}, permissions=["clipboard-read", "clipboard-write"]
+        )
+        shown = session.new_page()
         shown.set_default_timeout(TIMEOUT)
         yield shown
         browser.close()
@@ -114,27 +118,38 @@ def test_a_session(lab, page):
 
     # the background fit: a law grows in its panel until Stop is pressed, then the result stands there
     cells.nth(2).locator(".jupyter-widgets svg").first.wait_for()
+    assert "laws, loss" in cells.nth(2).get_by_role("img").first.get_attribute("aria-label")
     assert "laws/s" in cells.nth(2).inner_text()
     cells.nth(2).get_by_role("button", name="Stop").click()
     cells.nth(2).locator("summary", has_text="Front (").wait_for()
     assert "interrupted:" in cells.nth(2).inner_text() and cells.nth(2).locator(".jupyter-widgets").count() == 0
 
-    # the explorer: another law, a moved constant, another view
+    # the explorer: another law, a moved constant, another view; every picture has a name that says what it shows
     panel = cells.nth(3)
     panel.locator("select option").first.wait_for()
+    panel.get_by_role("img", name="laws, rms error").wait_for()
     law = panel.locator("mjx-container").first
-    before = law.inner_html()
+    before, began = law.inner_html(), time.monotonic()
     panel.get_by_role("button", name="Simpler").click()
     until(lambda: law.inner_html() != before)
+    print(f"another law stood in the explorer {time.monotonic() - began:.2f} s after the click")
     panel.get_by_role("button", name="Closer").click()
     until(lambda: law.inner_html() == before)
     slider = panel.locator(".noUi-handle").first
-    picture = panel.locator("img.widget-image, .widget-image").first
+    picture = panel.get_by_role("img", name=re.compile("^y over .*measured, law"))
     old = picture.get_attribute("src")
     slider.focus()
     for _ in range(5):
         slider.press("ArrowRight")
     until(lambda: picture.get_attribute("src") != old)
+    panel.screenshot(path=folder / "constants.png")
+    panel.get_by_role("tab", name="Residuals").click()
+    panel.locator("select", has_text="how many").select_option("how many")
+    panel.get_by_role("img", name="rows over (y − law)").wait_for()
+    panel.screenshot(path=folder / "residuals.png")
+    panel.get_by_role("tab", name="Export").click()
+    panel.get_by_role("button", name="Copy").click()
+    until(lambda: page.evaluate("navigator.clipboard.readText()") == panel.locator("textarea").input_value())
     panel.get_by_role("tab", name="What if").click()
     panel.get_by_text("a new measurement, 95 %").wait_for()
     page.screenshot(path=folder / "session.png")
@@ -151,4 +166,5 @@ def test_a_session(lab, page):
     for cell in (1, 2):
         assert cells.nth(cell).locator("img").first.is_visible()
         assert cells.nth(cell).locator("table").first.is_visible()
+    assert "run this cell again" in cells.nth(3).inner_text()
     page.screenshot(path=folder / "reopened.png")

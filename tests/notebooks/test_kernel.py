@@ -37,6 +37,12 @@ def press():  # what the kernel does when a front end sends a click
     (button,) = [w for w in _instances.values() if getattr(w, "description", "") == "Stop"]
     click = {"method": "custom", "content": {"event": "click"}}
     button.comm.handle_msg({"content": {"comm_id": button.comm.comm_id, "data": click}, "buffers": []})
+
+def interrupt():  # as soon as a panel shows a law, what the kernel's stop button does
+    from ipywidgets.widgets.widget import _instances
+    while not any(type(w).__name__ == "HTMLMath" and w.value for w in list(_instances.values())):
+        time.sleep(0.05)
+    signal.raise_signal(signal.SIGINT)
 """
 
 
@@ -63,7 +69,7 @@ def ended(end):
 
 progress.Panel.tick, progress.Panel.end = timed(progress.Panel.tick), ended(progress.Panel.end)
 began = time.perf_counter()
-result = frame.symreg.fit("y", timeout=3, random_state=0)
+result = frame.symreg.fit("y", timeout=60, max_rounds=4, random_state=0)
 panel = result.explore()
 
 def click(part, name, value):
@@ -92,7 +98,7 @@ CELLS = {
     "pressed": "while handle.best_so_far is None: time.sleep(0.05)\npress()\n"
     "began = time.time(); result = handle.result(); took = time.time() - began",
     "stopped": "print(result.status, len(result) > 1, took < 10)",
-    "interrupted": "threading.Timer(3, signal.raise_signal, [signal.SIGINT]).start()\n"
+    "interrupted": "threading.Thread(target=interrupt).start()\n"
     'result = frame.symreg.fit("y", timeout=600, random_state=0)',
     "kept": "print(result.status, result.provenance['rounds'] > 0)",
     "threads": "print([t.name for t in threading.enumerate() if 'symreg' in t.name])",

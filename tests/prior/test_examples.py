@@ -199,6 +199,25 @@ def test_science_is_varied(science):
     assert float((spread / n).min()) > 0.02  # no law rests on one point
 
 
+def test_exact_examples_have_no_noise_and_raw_ones_no_simpler_form(science):
+    def used(e):
+        columns = torch.arange(10) + VARIABLE
+        return (e.expressions.codes[:, :, None] == columns).any(1).sum(1)
+
+    def off(e):
+        inside = torch.arange(e.y.shape[1]) < e.points[:, None]
+        values = torch.where(inside, evaluate_paired(e.expressions, e.x)[0], 0.0)
+        return (values - e.y).square().sum(1).sqrt() / e.y.square().sum(1).sqrt()
+
+    exact, raw = (sample_examples(name, 1500, generator(2), VOCABULARY) for name in ("exact", "raw"))
+    assert float(off(exact).quantile(0.98)) < 1e-9 and float(off(science).quantile(0.7)) > 1e-4
+    whole, part = (float((used(e) == e.dimensions).double().mean()) for e in (exact, science))
+    assert whole > 0.94 > 0.9 > part  # a few cancel
+    simpler = simplify_batch(raw.expressions)
+    assert float((simpler.lengths < raw.expressions.lengths).double().mean()) > 0.8
+    assert float(off(raw).quantile(0.7)) > 1e-4
+
+
 # ------------------------------------------------------------------ without data
 @pytest.mark.parametrize("preset", PRESETS)
 def test_expressions_use_their_variables_and_active_operators_only(preset):

@@ -12,7 +12,8 @@ from sr_accessor.expressions.operator import Operator
 from sr_accessor.expressions.text import to_text
 from sr_accessor.expressions.vocabulary import Vocabulary
 from sr_accessor.noise.gaussian import GAUSSIAN
-from sr_accessor.search.loop import _drafted, _plan, start, step
+from sr_accessor.search.loop import _plan, start, step
+from sr_accessor.search.proposals import drafted
 from sr_accessor.search.selection import Data
 from sr_accessor.transformer.checkpoint import find, load
 
@@ -51,8 +52,8 @@ def test_what_the_network_cannot_write_it_reads_as_columns():
     ramp = Operator("ramp", 1, lambda u: u.clamp(min=0.0), lambda u: sympy.Max(u, 0))
     centred = Data(X - 1.5, 2.5 * (X[:, 0] - 1.5).clamp(min=0.0) + X[:, 1], None, GAUSSIAN)
     work = start(centred, VOCABULARY.extended([ramp]), seed=0, network=network).workspace
-    drafted = _drafted(work, work.data.x, work.data.y, 100, torch.Generator().manual_seed(0))
-    texts = to_text(drafted, ["x", "z"])
+    written = drafted(work, work.data.x, work.data.y, 100, torch.Generator().manual_seed(0))
+    texts = to_text(written, ["x", "z"])
     assert any("ramp(x)" in text for text in texts) and any("ramp" not in text for text in texts)
-    values, valid = evaluate(drafted, work.data.x)
-    assert bool(valid.any()) and values.shape == (len(drafted), len(X))
+    values, valid = evaluate(written, work.data.x)
+    assert bool(valid.any()) and values.shape == (len(written), len(X))

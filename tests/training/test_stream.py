@@ -5,12 +5,23 @@ from itertools import islice
 import pytest
 import torch
 
-from sr_accessor.errors import InputError
+from sr_accessor.decoding.scaling import fit
+from sr_accessor.errors import InputError, UnknownNameError
 from sr_accessor.expressions.elementary import ELEMENTARY
 from sr_accessor.expressions.evaluate import evaluate
 from sr_accessor.expressions.vocabulary import VARIABLE, Vocabulary
 from sr_accessor.prior.examples import sample_examples
-from sr_accessor.training.stream import NEW_SHARE, Source, augment, batches, held_out, prepare, rehearsed, shapes
+from sr_accessor.training.stream import (
+    NEW_SHARE,
+    Source,
+    augment,
+    batches,
+    drawn,
+    held_out,
+    prepare,
+    rehearsed,
+    shapes,
+)
 from sr_accessor.transformer.config import preset
 from sr_accessor.transformer.tokenizer import Tokenizer, layout
 
@@ -53,6 +64,31 @@ def test_no_example_comes_twice_and_none_is_lost():
     drawn = (last.block + 1) * 300
     waiting = len(last.carry)
     assert drawn - 300 - waiting <= len(rows) <= drawn
+
+
+def test_priors_are_mixed_and_scaled_as_the_network_wants_its_data():
+    random = torch.Generator().manual_seed(5)
+    for name, prior in (("small", "paper"), ("pair", "science"), ("small", "science+paper")):
+        here = source(name, prior)
+        parts = list(drawn(here, 41, random))
+        assert sum(map(len, parts)) == 41 and len(parts) == len(here.priors)
+        for e in parts:
+            kind, inside = here.tokenizer.config.scaling, torch.arange(e.y.shape[1]) < e.points[:, None]
+            again = fit(e.x, e.y, inside, kind=kind)
+            used = torch.arange(e.x.shape[2]) < e.dimensions[:, None]
+            assert torch.allclose(again.x_scale[used], torch.ones(int(used.sum())).double(), rtol=1e-6)
+            if kind == "rms":  # noise comes after the scaling
+                assert torch.allclose(again.y_scale.log10(), torch.zeros(len(e)).double(), atol=0.05)
+    exact = next(iter(drawn(source("small", "paper"), 200, random)))
+    for row in range(200):
+        n = int(exact.points[row])
+        y, valid = evaluate(exact.expressions[row], exact.x[row, :n])
+        assert bool(valid.all()) and torch.allclose(y[0], exact.y[row, :n], rtol=1e-6, atol=1e-6)
+    first, second = (len(p) for p in drawn(source("small", "science+paper"), 7, random))
+    assert (first, second) == (3, 4)
+    assert len(next(batches(source("small", "science+paper")))[0]) > 0
+    with pytest.raises(UnknownNameError, match=r"no preset 'sience'.*science"):
+        source("small", "paper+sience")
 
 
 def test_a_stream_goes_on_where_it_stood():

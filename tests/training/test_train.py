@@ -180,6 +180,20 @@ def test_from_weights(tmp_path):
         train(other, tmp_path / "other", Budget(steps=1), start_from=str(first), device="cpu")
 
 
+def test_other_layers_and_a_budget_of_operations(tmp_path):
+    settings = plan(layers="2+1", prior="science+paper")
+    spent = train(settings, tmp_path, Budget(operations=1.0), device="cpu", intervals=OFTEN).counters
+    assert spent.step == 1 and spent.operations > 1
+    config = checkpoint.read_header(tmp_path / "network.safetensors")[1]
+    assert (config.encoder_layers, config.decoder_layers) == (2, 1)
+    assert plan(start_from=str(tmp_path / "network.safetensors")).layers == "2+1"
+    for wrong in ("2", "0+3", "two+three"):
+        with pytest.raises(InputError, match=r"such as 2\+3"):
+            plan(layers=wrong)
+    with pytest.raises(LoadError, match="layers"):
+        plan(layers="2+999")
+
+
 def test_an_operator_more(tmp_path):
     first = run(tmp_path / "first", 1).weights
     with only():
