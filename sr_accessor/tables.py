@@ -48,7 +48,7 @@ __all__ = [
 
 #: A number as float() reads it; and as people write it: with a decimal comma, a percent sign, below a limit.
 _PLAIN = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
-_WRITTEN = re.compile(r"[<>≤≥~≈]?\s*[-+]?(\d+[.,]?\d*|[.,]\d+)([eE][-+]?\d+)?\s*%?")
+_WRITTEN = re.compile(r"[<>≤≥~≈]?\s*[-+]?(\d{1,3}(,\d{3})+\.\d*|\d+[.,]?\d*|[.,]\d+)([eE][-+]?\d+)?\s*%?")
 #: Rows that tell whether a column of texts means numbers.
 SEEN = 100
 _UNIT_IN_LABEL = re.compile(r"\[([^\[\]]+)\]\s*\Z")
@@ -190,6 +190,8 @@ def text_number(series: pd.Series) -> str | None:
 def _text_mend(text: str) -> str:
     """What to do about a text that should be a number."""
     written = _WRITTEN.fullmatch(text.strip())
+    if written and "," in text and "." in text:
+        return 'read the file with thousands=",", or take the commas off: .str.replace(",", "").astype(float)'
     if written and "," in text:
         return 'read the file with decimal=",", or replace it: .str.replace(",", ".").astype(float)'
     if written and "%" in text:

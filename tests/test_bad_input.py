@@ -239,6 +239,13 @@ CASES = {
         InputError,
         ["no numeric feature: column 'mass' is text", 'decimal=","'],
     ),
+    "commas in thousands": (
+        table(m=["1,000.5"] * 5),
+        ("force", "m"),
+        {},
+        InputError,
+        ["such as '1,000.5'", 'thousands=","'],
+    ),
     "percent signs": (table(p=["3 %"] * 5), ("force", "p"), {}, InputError, ["such as '3 %'", '.str.rstrip("% ")']),
     "below a limit": (
         table(c=pd.Series(["<0.1", 1.0, 2.0, 3.0, 4.0], dtype=object, index=table().index)),

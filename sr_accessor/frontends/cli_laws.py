@@ -217,6 +217,8 @@ def _units(given: Mapping[str, Any], known: list) -> Any:
     said = given["units"]
     if said in ("report", "strict", "none"):
         return None if said == "none" else said
+    if not Path(said).is_file():
+        raise InputError(f"--units {said!r} is neither report, strict nor none, and there is no such file")
     try:
         read = json.loads(Path(said).read_text(encoding="utf-8"))
     except json.JSONDecodeError as error:

@@ -139,6 +139,13 @@ def test_every_option_arrives(symreg):
     assert symreg("fit", "d.csv", "--y", "F", "--units", "units.json", "--print-inputs").stdout == "d.csv\nunits.json\n"
 
 
+def test_names_of_rows_are_no_feature(symreg, law):
+    table().drop(columns=["note", "dF"]).to_csv("indexed.csv")
+    summary = json.loads(symreg("fit", "indexed.csv", "--y", "F", *QUICK, "--json").stdout)
+    assert summary["features"] == ["m", "a b"]
+    assert "Unnamed" not in symreg("predict", "law.json", "indexed.csv", "--keep").stdout
+
+
 def test_nothing_better_than_the_mean(symreg):
     random = np.random.default_rng(3)
     pd.DataFrame(random.normal(size=(80, 2)), columns=["x", "y"]).to_csv("noise.csv", index=False)
@@ -301,6 +308,12 @@ WRONG = {
     "--json tells about the file": ("predict", "law.json", "data.csv", "--json"),
     "no exporter 'exel'; did you mean 'excel'": ("export", "law.json", "--to", "exel"),
     "cannot be read as parquet": ("fit", "broken.parquet", "--y", "F"),
+    "is no UTF-8": ("fit", "latin.csv", "--y", "F"),
+    "duplicate column labels: 'm'; rename them": ("fit", "twice.csv", "--y", "F"),
+    "the first line has 1 names and the others more values": ("fit", "remarks.csv", "--y", "F"),
+    "the first line names the columns": ("fit", "ragged.csv", "--y", "F"),
+    "its values seem to be separated by ' '": ("fit", "spaces.csv", "--y", "F"),
+    "--units 'si' is neither report, strict nor none": ("fit", "data.csv", "--y", "F", "--units", "si"),
     "its values seem to be separated by ';'": ("fit", "semicolons.csv", "--y", "F"),
     "--out 'none/law.json': there is no folder 'none'": ("fit", "data.csv", "--y", "F", "--out", "none/law.json"),
     "--checkpoint 'none/c.json': there is no": ("fit", "data.csv", "--y", "F", "--checkpoint", "none/c.json"),
@@ -321,6 +334,11 @@ WRONG = {
 def test_what_is_wrong_is_told_in_one_line(words, symreg, law):
     Path("units.json").write_text('{"m": "kg"}')
     Path("broken.parquet").write_text("no parquet")
+    Path("latin.csv").write_bytes("µ,F\n1,2\n".encode("latin-1"))
+    Path("twice.csv").write_text("m,m,F\n1,1,2\n")
+    Path("remarks.csv").write_text("# of May\nm,F\n1,2\n")
+    Path("ragged.csv").write_text("m,F\n1,2\n1,2,3\n")
+    Path("spaces.csv").write_text("m F\n1 2\n")
     Path("semicolons.csv").write_text("m;F\n1,5;2,5\n2;3\n3;4\n")
     done = symreg(*WRONG[words], code=BAD_INPUT)
     assert words in done.stderr and done.stderr.startswith("symreg: ") and done.stdout == ""
