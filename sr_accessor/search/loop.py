@@ -235,19 +235,19 @@ ORDER = {
         *_FIRST,
         *("power × feature, small library", "pairs of factors"),
         *("reduced, first", "reduced, second"),
-        *("pairs, y", "chains"),
+        *("pairs, y", "beside monomials"),
+        *("pairs of products", "chains"),
         *_LARGE[:2],
         *("products, y", "factors, y"),
         *("reduced, third", "reduced, fourth"),
         *("power × feature, small library, around the best fit", "pairs of factors, around the best fit"),
         *("kernels", "pairs, 1/y"),
-        *("network", "pairs of products"),
+        *("network", "fractions"),
         *("separated: small library", "separated: pairs"),
-        *("separated: factors and chains", "fractions"),
         *("pairs of kernels", "kernels of residuals"),
         *("separated: products", "separated: pairs of products"),
         *_LARGE[2:],
-        "beside monomials",
+        "separated: factors and chains",
     ),
 }
 #: The same for three variables and more where some seem to do nothing but multiply: the rest first.
@@ -256,6 +256,7 @@ SEPARABLE = (
     *("power × feature, small library", "pairs of factors"),
     *("reduced, first", "reduced, second"),
     *("separated: small library", "chains"),
+    *("beside monomials", "pairs of products"),
     *_LARGE[:2],
     *("separated: pairs", "separated: factors and chains"),
     *("reduced, third", "reduced, fourth"),
@@ -264,10 +265,9 @@ SEPARABLE = (
     *("separated: pairs of products", "products, y"),
     *("factors, y", "network"),
     *("kernels", "pairs, 1/y"),
-    *("pairs of products", "fractions"),
     *("pairs of kernels", "kernels of residuals"),
     *_LARGE[2:],
-    "beside monomials",
+    "fractions",
 )
 #: Rounds for problems of fewer variables, each of several of the plan's, by the number of variables, the last entry for
 #: as many and more; the first two are done at once, and end when a law is exact.
