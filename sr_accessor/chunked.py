@@ -52,8 +52,8 @@ __all__ = ["fit_chunks", "in_memory", "on_workers", "refine_chunks"]
 MOST_LAWS, MOST_FREED = 6, 2
 #: Passes over all rows at most; a step that promises fewer nats, or brings what it promised but for these, is the last.
 PASSES, FLAT = 12, 0.01
-#: Times that error bars which depend on the law are computed anew after its constants were refined.
-ERROR_PASSES = 3
+#: Times at most that error bars which depend on the law are computed anew after its constants were refined.
+ERROR_PASSES = 10
 #: Damping after a step that made the loss worse, from none; and factors between the steps.
 FIRST_DAMPING, LESS, MORE = 1e-2, 0.1, 10.0
 #: Constants that move all values along less than this share of the others are not identifiable.
@@ -76,10 +76,12 @@ def fit_chunks(table: Any, target: Hashable, about: dict[str, Any], options: Fit
 
     Raises
     ------
-    OptionError : error bars that are no label of a column and no number.
+    OptionError : error bars that are no label of a column and no number; a checkpoint.
     InputError, SigmaError, MissingDataError : an infinite value in some chunk, an error bar that is not positive, a
         missing value where none is allowed.
     """
+    if options.checkpoint is not None:
+        raise OptionError("checkpoint= keeps the rows, and those of a chunked table stay where they are; leave it out")
     seed = seed_of(options.random_state)
     options = dataclasses.replace(options, random_state=seed)
     drawn = _drawn(table, target, about, seed)
@@ -331,15 +333,18 @@ class _Chunk:
                 f"column {label!r} reaches {np.abs(table).max():.3g} in a chunk; drop or rescale these rows"
             )
         weight = beside.pop("sample_weight", None)
+        if weight is not None and not (weight >= 0).all():
+            raise InputError("sample_weight has negative or missing values in a chunk")
         for role, values in beside.items():
             check_sigma(values, frame.index[rows], role, problems)
-        if weight is not None and not (weight >= 0).all():
-            problems.append(InputError("sample_weight has negative or missing values in a chunk"))
         raise_all(problems)
+        if weight is not None:  # a row of weight 0 is no row
+            table, beside = table[weight > 0], {role: values[weight > 0] for role, values in beside.items()}
+            weight = weight[weight > 0]
         data, given = torch.from_numpy(table), {role: torch.from_numpy(values) for role, values in beside.items()}
         sigma, sides = given.get("sigma"), [given[side] for side in SIDES if side in given]
         if weight is not None:
-            sigma = torch.from_numpy(weight).clamp(min=torch.finfo(DTYPE).tiny).rsqrt()
+            sigma = torch.from_numpy(weight).rsqrt()
         zeros = torch.zeros(len(data), dtype=DTYPE)
         of_x = [given.get(role_of(name), zeros) for name in names]
         errors = None
@@ -398,7 +403,12 @@ def _on_all_chunks(
     refined, now = _descended(laws, own, summed, profiled)
     if observations.sigma_sides is not None or observations.sigma_x is not None:
         for _ in range(ERROR_PASSES):
+            before = own.values(refined.constants)
             refined, now = _descended(refined, own, summed, profiled)
+            step = own.values(refined.constants) - before
+            moved = (step[:, None] @ now.normal @ step[:, :, None])[:, 0, 0] / 2 * _nats(now, profiled)
+            if not bool((moved > FLAT).any()):
+                break
         now = summed(refined, refined)
     loss, scale = _likelihood(now, noise, observations)
     laplace = _laplace(refined, own, now, scale, noise, observations)
@@ -450,8 +460,7 @@ def _descended(
         rows = (~done).nonzero()[:, 0]
         if not len(rows):
             break
-        # Nats of the profiled likelihood: N/2·log χ², so that steps are judged on the same scale with and without σ.
-        unit = now.rows / (2 * now.loss).clamp(min=1e-300) if profiled else torch.ones_like(now.loss)
+        unit = _nats(now, profiled)
         at, gradient = p.values(e.constants[rows]), now.gradient[rows]
         held = (at <= p.lower) & (gradient < 0) | (at >= p.upper) & (gradient > 0)
         moving = free[rows] & ~held
@@ -478,6 +487,14 @@ def _descended(
         damping[rows] = torch.where(better, damping[rows] * LESS, damping[rows].clamp(min=FIRST_DAMPING) * MORE)
         done[rows[better & ((fall - promised).abs() < FLAT)]] = True
     return e, now
+
+
+def _nats(now: Sums, profiled: bool) -> torch.Tensor:
+    """(F,) nats that a unit of the loss is worth.
+
+    Of the profiled likelihood, N/2·log χ², so that steps are judged on the same scale with and without σ.
+    """
+    return now.rows / (2 * now.loss).clamp(min=1e-300) if profiled else torch.ones_like(now.loss)
 
 
 def _likelihood(now: Sums, noise: NoiseModel, observations: Observations) -> tuple[torch.Tensor, torch.Tensor]:

@@ -27,10 +27,10 @@ from sr_accessor.expressions.vocabulary import CONSTANT, LITERAL, VARIABLE
 from sr_accessor.files.envelope import from_text
 from sr_accessor.files.envelope import to_text as to_text_of_file
 from sr_accessor.files.record import Findings, Record, from_document, to_document
-from sr_accessor.lazy import is_lazy, lazily
+from sr_accessor.lazy import in_parts, is_dask_frame, is_lazy, lazily
 from sr_accessor.noise.gaussian import GAUSSIAN
 from sr_accessor.noise.model import NoiseModel
-from sr_accessor.observations import Observations, inputs_of
+from sr_accessor.observations import Inputs, Observations, inputs_of
 from sr_accessor.plugins.manager import exporter
 from sr_accessor.refinement.likelihood import Parameters
 from sr_accessor.scatter import measured, measured_for
@@ -51,6 +51,8 @@ NOTICEABLE = 0.05
 EXACT = 1e-10
 #: More digits than this are never shown; float64 holds 15.9, refinement and data rarely 12.
 MOST_DIGITS = 12
+#: What a band is made of: columns of a DataFrame, or variables.
+LIMITS = ("mean", "lower", "upper")
 #: How far outside the training range, as a share of it, still counts as inside (rounding of a stored table).
 MARGIN = 1e-9
 
@@ -328,43 +330,50 @@ class Equation:
             known = ("confidence", "prediction")
             raise OptionError(f"band={band!r} is not a band; {nearest(str(band), known)}")
         labels = self.names or self.observations.names  # a constant law still needs to know the rows
+
+        def read(rows: Any) -> Inputs:
+            return inputs_of(rows, labels, self.target, self._units)
+
+        def limits(given: Inputs) -> Any:
+            parts = self.band_array(self._placed(given.x, labels), level, of=band, sigma=sigma)
+            mean, lower, upper = (
+                self._with_unit(given.like(part).rename(name)) for name, part in zip(LIMITS, parts, strict=True)
+            )
+            if isinstance(mean, pd.Series):
+                return pd.concat([mean, lower, upper], axis=1)
+            return mean.to_dataset().assign(lower=lower, upper=upper)
+
         if band is None and is_lazy(table, labels):
-            return lazily(table, labels, self.target, self._units, self._of_columns)
-        inputs = inputs_of(table, labels, self.target, self._units)
+            return lazily(table, labels, self.target, self._units, lambda x: self._at(labels, x))
+        if is_dask_frame(table):
+            if np.ndim(sigma):
+                raise OptionError("sigma= of new rows in chunks is one number for all of them")
+            return in_parts(table, labels, lambda part: limits(read(part)), list(LIMITS))
+        inputs = read(table)
         x = self._placed(inputs.x, labels)
         values = self.predict_array(x)
         for remark in (*self._extrapolation(x), *self._outside_domain(x, values)):
             warnings.warn(remark, stacklevel=2)
-        if band is None:
-            return self._with_unit(inputs.like(values))
-        limits = self.band_array(x, level, of=band, sigma=sigma)
-        mean, lower, upper = (
-            self._with_unit(inputs.like(part).rename(name))
-            for name, part in zip(("mean", "lower", "upper"), limits, strict=True)
-        )
-        if isinstance(mean, pd.Series):
-            return pd.concat([mean, lower, upper], axis=1)
-        return mean.to_dataset().assign(lower=lower, upper=upper)
+        return self._with_unit(inputs.like(values)) if band is None else limits(inputs)
 
     __call__ = predict
 
-    def _of_columns(self, *columns: np.ndarray) -> np.ndarray:
-        """Values for inputs that broadcast, in the order of `names` (of all features where the law reads none)."""
-        full = np.broadcast_arrays(*columns)
-        given = np.stack([np.asarray(part, dtype=np.float64).reshape(-1) for part in full], axis=1)
-        values = self.predict_array(self._placed(given, self.names or self.observations.names))
-        return np.where(np.isnan(given).any(axis=1), np.nan, values).reshape(full[0].shape)
-
     def residuals(self, table: Any) -> Any:
-        """Target minus law for each row of `table`, in the form of `predict`.
+        """Target minus law for each row of `table`, in the form of `predict`, and lazy as that is.
 
         Raises
         ------
         ColumnError : the table does not hold the target or an input.
         """
-        read = inputs_of(table, (self.target, *self.names), self.target, self._units)
-        law = self.predict_array(self._placed(read.x[:, 1:], self.names))
-        return self._with_unit(read.like(read.x[:, 0] - law))
+        labels = (self.target, *self.names)
+
+        def rest(rows: np.ndarray) -> np.ndarray:
+            return rows[:, 0] - self._at(self.names, rows[:, 1:])
+
+        if is_lazy(table, labels):
+            return lazily(table, labels, self.target, self._units, rest)
+        read = inputs_of(table, labels, self.target, self._units)
+        return self._with_unit(read.like(rest(read.x)))
 
     @property
     def _units(self) -> dict:
@@ -376,6 +385,10 @@ class Equation:
         unit = self.observations.target_unit
         values.attrs.update({} if unit is None else {"units": unit})
         return values
+
+    def _at(self, labels: tuple, given: np.ndarray) -> np.ndarray:
+        """Values (N,) for columns (N, d) of these labels."""
+        return self.predict_array(self._placed(given, labels))
 
     def _placed(self, given: np.ndarray, labels: tuple) -> np.ndarray:
         """Columns (N, d) at the places of their `labels` in the training columns (N, D); the others are NaN."""

@@ -49,6 +49,7 @@ __all__ = [
     "SymRegWarning",
     "UnitError",
     "UnknownNameError",
+    "brief",
     "nearest",
     "run_commands",
 ]
@@ -161,6 +162,12 @@ class SymRegWarning(UserWarning):
 
     def __reduce__(self) -> tuple:  # the warning itself holds one text, and travels between processes
         return SymRegWarning, (self.code, self.message)
+
+
+def brief(value: object, most: int = 80) -> str:
+    """A value as it stands in a message: of a long text, or of a table, the beginning."""
+    first, more, _ = repr(value).partition("\n")
+    return first[:most] + " …" * bool(more or len(first) > most)
 
 
 def nearest(name: Hashable, known: Iterable[Hashable], *, shown: int = 10) -> str:

@@ -44,6 +44,8 @@ START, DECADES, NEAR = 1.0, (-3.0, 3.0), 0.7
 STEPS, FINAL_STEPS, TOLERANCE, FINAL_TOLERANCE = 100, 500, 1e-6, 1e-16
 #: Best starts that are refined to the end, and nats within which two of them are at the same optimum.
 FINALISTS, SAME = 5, 1e-3
+#: Times at most that error bars which depend on the law are computed anew, and nats of change that end this.
+ERROR_PASSES, SETTLED = 20, 1e-8
 #: Nats within which refined optima are equally likely.
 EQUAL = 1e-6
 #: Squared logarithm of a factor that a change of sign counts as.
@@ -137,7 +139,10 @@ def _bound(
     keys = list(dict.fromkeys(name if name else i for i, name in enumerate(called)))  # a written number: its place
     index = torch.tensor([keys.index(name if name else i) for i, name in enumerate(called)], dtype=torch.int64)
     lower, upper = zip(*(_limits(key, bounds.get(key)) for key in keys), strict=True) if keys else ((), ())
-    value = [_number(key, {**start, **fix}.get(key, math.nan)) for key in keys]
+    said = {name: _number(name, given) for name, given in {**start, **fix}.items()}
+    if wild := [name for name, given in said.items() if not math.isfinite(given)]:
+        raise InputError(f"{wild[0]!r} is given {said[wild[0]]}; give a finite number")
+    value = [said.get(key, math.nan) for key in keys]
     written = torch.zeros(len(keys), dtype=DTYPE).index_copy_(0, index, e.constants[0, : len(called)])
     free = torch.tensor([isinstance(key, str) and key not in fix for key in keys], dtype=torch.bool)
     lower, upper, value = (torch.tensor(part, dtype=DTYPE) for part in (lower, upper, value))
@@ -266,12 +271,32 @@ def _optimum(law: KnownLaw, starts: Expressions, data: Data) -> _Optimum:
     alike = found.loss < found.loss[order[0]] + SAME
     away = torch.where(alike, _distance(law, law.numbers.values(found.expressions.constants)), torch.inf)
     best = torch.cat([order[:FINALISTS], away.argsort(stable=True)[: min(FINALISTS, int(alike.sum()))]])
-    final = most_likely(found.expressions[best], *given, parameters=numbers[best], **options)
+    final = _settled_errors(
+        most_likely(found.expressions[best], *given, parameters=numbers[best], **options), data, numbers[best]
+    )
     away = _distance(law, law.numbers.values(final.expressions.constants))
     winner = int(torch.where(final.loss < final.loss.min() + EQUAL, away, torch.inf).argmin())
     reached = int((found.loss < final.loss[winner] + SAME).sum())
     front = score(_as_started(law, final.expressions[winner], data.x), data, ("formula",)).front()
     return _Optimum(front, _settled(final, winner), reached)
+
+
+def _settled_errors(found: Refined, data: Data, numbers: Parameters) -> Refined:
+    """Laws whose error bars depend on them, refined with the bars computed anew until these no longer change."""
+    if data.errors is None:
+        return found
+    for _ in range(ERROR_PASSES):
+        sigma, before = data.errors.sigma(found.expressions, data.x, data.y), found.loss
+        found = most_likely(
+            found.expressions, data.x, data.y, data.noise, sigma, parameters=numbers,
+            steps=FINAL_STEPS, tolerance=FINAL_TOLERANCE,
+        )  # fmt: skip
+        spread = data.errors.sigma(found.expressions, data.x, data.y)
+        loss = data.noise.negative_log_likelihood(data.y, evaluate(found.expressions, data.x)[0], spread)
+        found = dataclasses.replace(found, loss=loss)
+        if not bool(((loss - before).abs() > SETTLED).any()):
+            break
+    return found
 
 
 def _distance(law: KnownLaw, values: torch.Tensor) -> torch.Tensor:

@@ -15,7 +15,7 @@ from sr_accessor.tables import is_xarray, label_problems, raise_all, variables_o
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["is_dask_frame", "is_lazy", "lazily", "like_target"]
+__all__ = ["in_parts", "is_dask_frame", "is_lazy", "lazily", "like_target"]
 
 
 def is_dask_frame(table: Any) -> bool:
@@ -46,7 +46,7 @@ def lazily(
     names : the columns that the law reads, in its order
     target : what the prediction is called; dimensions come in the order of this variable where there is one
     units : {label: unit that the law was fitted in}
-    law : values of one array for each name, which broadcast
+    law : (N,) values of rows (N, len(names))
 
     Returns
     -------
@@ -57,14 +57,12 @@ def lazily(
     ColumnError : labels that are missing.
     """
     if not is_xarray(table):
-        raise_all(label_problems(names, list(table.columns)))
 
         def part(frame: pd.DataFrame) -> pd.Series:
             read = inputs_of(frame, tuple(names), target, units)
-            return read.like(law(*read.x.T))
+            return read.like(law(read.x))
 
-        meta = pd.Series([], dtype=np.float64, name=target, index=table._meta.index[:0])
-        return table.map_partitions(part, meta=meta)
+        return in_parts(table, names, part, target)
     import xarray as xr
 
     variables = variables_of(table)
@@ -72,12 +70,37 @@ def lazily(
     factors = {name: conversion(name, variables[name].attrs.get("units"), units) for name in names}
     raise_all([factor for factor in factors.values() if isinstance(factor, Exception)])
 
-    def scaled(*columns: np.ndarray) -> np.ndarray:
-        return law(*(c if f == 1.0 else c * f for c, f in zip(columns, factors.values(), strict=True)))
+    def of_columns(*columns: np.ndarray) -> np.ndarray:
+        full = np.broadcast_arrays(*columns)
+        rows = np.stack([np.asarray(part, dtype=np.float64).reshape(-1) for part in full], axis=1)
+        values = law(rows * np.array(list(factors.values())))
+        return np.where(np.isnan(rows).any(axis=1), np.nan, values).reshape(full[0].shape)
 
     given = [variables[name] for name in names]
-    out = xr.apply_ufunc(scaled, *given, dask="parallelized", output_dtypes=[np.float64], join="exact")
+    out = xr.apply_ufunc(of_columns, *given, dask="parallelized", output_dtypes=[np.float64], join="exact")
     return like_target(out, variables, target, units.get(target))
+
+
+def in_parts(
+    table: Any, names: Sequence[Hashable], part: Callable[[pd.DataFrame], Any], made: Hashable | list[str]
+) -> Any:
+    """What becomes of every part of a Dask DataFrame, to be computed when somebody asks.
+
+    Parameters
+    ----------
+    names : labels that the parts need
+    part : a pandas DataFrame in, numbers with its index out
+    made : what the Series is called that comes out, or the columns of the DataFrame
+
+    Raises
+    ------
+    ColumnError : labels that are missing.
+    """
+    raise_all(label_problems(names, list(table.columns)))
+    index = table._meta.index[:0]
+    if isinstance(made, list):
+        return table.map_partitions(part, meta=pd.DataFrame(0.0, index=index, columns=made))
+    return table.map_partitions(part, meta=pd.Series([], dtype=np.float64, name=made, index=index))
 
 
 def like_target(

@@ -42,6 +42,7 @@ from sr_accessor.tables import (
     numbers,
     obstacle,
     raise_all,
+    text_number,
     uncertain,
     unit_of,
     variables_of,
@@ -90,12 +91,12 @@ class Observations:
     x : (N, D) float64, C-contiguous, in the user's units
     y : (N,) float64, the target
     sigma : (N,) positive, the standard error of each y, or None; the mean of the two sides where these differ
-    sample_weight : (N,) non-negative factors of the squared residuals, or None
+    sample_weight : (N,) factors of the squared residuals, or None; rows of weight 0 are left out
     names, target : the caller's own labels of the D variables and of y
     units, target_unit : as plain text, None where unknown; durations are in "s"
     rows : (N,) positions of the points in the caller's table
     dropped : {label: number of missing values}; empty if every row is complete
-    remarks : warnings about the data (DROPPED, CONSTANT, LEAK, SCALE) and the note SKIPPED
+    remarks : warnings about the data (DROPPED, CONSTANT, LEAK, SCALE, TEXT) and the note SKIPPED
     sigma_sides : (N, 2) standard errors downwards and upwards, or None where they are equal
     sigma_x : (N, D) standard errors of x, 0 where x is exact, or None
     absolute_sigma : whether sigma is in units of y, or only its ratios count; True exactly if sigma is given
@@ -207,7 +208,7 @@ class Observations:
             is the error downwards and upwards
         sigma_x : {feature: standard error of it}, each like sigma; needs sigma
         absolute_sigma : False takes only the ratios of sigma; None is True exactly if sigma is given
-        sample_weight : factor of each squared residual: a label or N numbers
+        sample_weight : factor of each squared residual, not negative: a label or N numbers
         nan_policy : "omit" leaves out rows with a missing value and counts them, "raise" raises
         keep_constant : whether features that do not vary stay, as for a law that is known
 
@@ -228,6 +229,9 @@ class Observations:
             if isinstance(given, Real) and _label_in(given, known):
                 told = f"{role}={given!r} is a number and also a column; give df[{given!r}] or {float(given)!r}"
                 raise SigmaError(told)
+            if isinstance(given, str) and given.endswith("%") and given not in known:
+                told = f"of relative errors give sigma=0.02*df[{target!r}].abs(), or noise='multiplicative' finds them"
+                raise SigmaError(f"{role}={given!r} is no column; {told}")
         names, notes = _choose(frame, target, features, *(_label_in(given, known) for given in beside.values()))
         if lost := [label for label in sigma_x or () if label not in names]:
             raise ColumnError(f"sigma_x names {lost[0]!r}, which is no feature; {nearest(lost[0], names)}")
@@ -242,12 +246,13 @@ class Observations:
 
         looked_at = read if weight is None else {**read, "sample_weight": weight}
         rows, dropped, remarks = _complete_rows(frame.index, looked_at, nan_policy)
+        if weight is not None:
+            rows, weight, told = _that_count(weight[rows], rows, frame.index)
+            remarks += told
         y, columns = read.pop(target)[rows], {name: _those(read.pop(name), rows) for name in names}
-        weight = None if weight is None else weight[rows]
         errors = {role: values[rows] for role, values in errors.items()}
         for role, values in errors.items():
             check_sigma(values, frame.index[rows], role, problems)
-        _check_weight(weight, frame.index[rows], problems)
         raise_all(problems)
         sides = [errors[role] for role in SIDES if role in errors]
         spread = errors.get("sigma") if not sides else np.mean(sides, axis=0)
@@ -560,7 +565,8 @@ def _unit_or_none(text: str | None) -> Unit | None:
 
 def _one(target: Any) -> Hashable:
     if not is_label(target):
-        raise OptionError(f"target must be one label, not {target!r}; fit several targets one after the other")
+        given = repr(target) if isinstance(target, list | tuple | set) else f"a {kind_of(target)}"
+        raise OptionError(f"target must be one label, not {given}; fit several targets one after the other")
     return target
 
 
@@ -586,11 +592,22 @@ def _choose(
     others = [label for label in known if label not in reserved]
     skipped = {label: column(frame, label).dtype for label in others if obstacle(column(frame, label)) is not None}
     names = [label for label in others if label not in skipped]
+    written = {label: text_number(column(frame, label)) for label in skipped}
+    written = {label: text for label, text in written.items() if text is not None}
     told = ", ".join(f"{label!r} ({dtype})" for label, dtype in skipped.items())
     if not names:
+        if written:
+            label = next(iter(written))
+            raise InputError(f"no numeric feature: column {label!r} {obstacle(column(frame, label))}")
         found = f"only {told}" if told else "no other column"
         raise InputError(f"no numeric feature: beside the target {target!r} there is {found}; add a column of numbers")
-    return names, [SymRegWarning("SKIPPED", f"not numbers, so not used as features: {told}")] if skipped else []
+    notes = [SymRegWarning("SKIPPED", f"not numbers, so not used as features: {told}")] if skipped else []
+    notes += [
+        SymRegWarning("TEXT", f"column {label!r} holds numbers as text, such as {text!r}, and is not used; convert it, "
+                      "or name the features")
+        for label, text in written.items()
+    ]  # fmt: skip
+    return names, notes
 
 
 # ---------------------------------------------------------------------------- their values
@@ -638,9 +655,12 @@ def read_beside(frame: pd.DataFrame, given: Any, role: str, problems: list[SymRe
     kind, n = InputError if role == "sample_weight" else SigmaError, len(frame)
     given = given.magnitude if is_quantity(given) else given
     given = given.item() if isinstance(given, np.ndarray) and given.ndim == 0 else given
+    if isinstance(given, bool | Mapping):
+        problems.append(kind(f"{role}={given!r}; give the label of a column, one number, or a number for each row"))
+        return None
     if label := _label_in(given, list(frame.columns)):
         series = column(frame, label[0])
-    elif isinstance(given, Real) and not isinstance(given, bool) and role != "sample_weight":
+    elif isinstance(given, Real) and role != "sample_weight":
         return np.full(n, float(given))
     elif not isinstance(given, pd.Series):
         series = pd.Series(np.asarray(given).reshape(-1))
@@ -653,7 +673,8 @@ def read_beside(frame: pd.DataFrame, given: Any, role: str, problems: list[SymRe
         problems.append(kind(f"{role} {reason}"))
         return None
     if len(series) != n:
-        problems.append(kind(f"{role} has {len(series)} values for {_rows(n)}; give one per row of the table"))
+        sides = ", or a tuple (downwards, upwards)" if role == "sigma" and len(series) == 2 * n else ""
+        problems.append(kind(f"{role} has {len(series)} values for {_rows(n)}; give one per row of the table{sides}"))
         return None
     return numbers(series)
 
@@ -704,18 +725,29 @@ def check_sigma(sigma: np.ndarray, index: pd.Index, role: str, problems: list[Sy
     )
 
 
-def _check_weight(weight: np.ndarray | None, index: pd.Index, problems: list[SymRegError]) -> None:
-    if weight is None:
-        return
+def _that_count(
+    weight: np.ndarray, rows: np.ndarray, index: pd.Index
+) -> tuple[np.ndarray, np.ndarray, list[SymRegWarning]]:
+    """Of rows at these positions those that have a weight, their weights, and a remark about the others.
+
+    A row of weight 0 is no row: it must not make the scatter about the law look better known than it is.
+    """
     if (bad := (weight < 0) | ~np.isfinite(weight)).any():
-        problems.append(
-            InputError(
-                f"Negative or infinite values in `sample_weight` in {_rows(bad.sum())}, first {weight[bad.argmax()]:g} "
-                f"in row {_shown(index[bad.argmax()])}; weights are finite and at least 0"
-            )
+        raise InputError(
+            f"Negative or infinite values in `sample_weight` in {_rows(bad.sum())}, first {weight[bad.argmax()]:g} "
+            f"in row {_shown(index[rows[bad.argmax()]])}; weights are finite and at least 0"
         )
-    elif not weight.any():
-        problems.append(InputError("`sample_weight` is zero in every row; at least one row must count"))
+    counts = weight > 0
+    if counts.all():
+        return rows, weight, []
+    if not counts.any():
+        raise InputError("`sample_weight` is zero in every row; at least one row must count")
+    if counts.sum() < FEWEST_ROWS:
+        raise InputError(
+            f"{_rows(counts.sum())} to learn from, the others have weight 0; a law needs at least {FEWEST_ROWS}"
+        )
+    told = f"{_rows((~counts).sum())} of weight 0 left out; {_rows(counts.sum())} used"
+    return rows[counts], weight[counts], [SymRegWarning("DROPPED", told)]
 
 
 def _those(values: np.ndarray, rows: np.ndarray) -> np.ndarray:

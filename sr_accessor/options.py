@@ -9,12 +9,22 @@ from os import PathLike
 from typing import Any
 
 from sr_accessor.constraints import Constraints, Shape
-from sr_accessor.errors import InputError, OptionError, nearest
+from sr_accessor.errors import InputError, OptionError, brief, nearest
 
 __all__ = ["FitOptions", "check_keywords"]
 
 #: With validation="auto": this share is held out, but never so much that fewer rows than this are left to learn from.
 HELD_OUT, FEWEST_TRAINING_ROWS = 0.2, 20
+#: Keywords of other programs, and how to say the same here.
+ELSEWHERE = {
+    "p0": "start={'a': 1.0}, the first values by name",
+    "binary_operators": "operators=['add', 'mul', ...], those of one argument too",
+    "unary_operators": "operators=['exp', 'log', ...], those of two arguments too",
+    "maxsize": "constraints=sr_accessor.Constraints(max_complexity=...)",
+    "niterations": "max_rounds=..., or timeout=... in seconds",
+    "model_selection": "select='mdl'",
+    "X_units": "units={'m': 'kg'}, columns and their units",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +95,12 @@ class FitOptions:
         if isinstance(self.operators, list):
             object.__setattr__(self, "operators", tuple(self.operators))
         for name, value, right, wanted in (
-            ("operators", self.operators, _is(Iterable), "a name, a list of names or a Vocabulary"),
+            (
+                "operators",
+                self.operators,
+                lambda v: isinstance(v, Iterable) and v != (),
+                "a name, a list of names or a Vocabulary",
+            ),
             ("network", self.network, _is((str, PathLike), None), "a name, a path or None"),
             ("select", self.select, _is(str), "a name"),
             ("constraints", self.constraints, _is(Constraints, None), "sr_accessor.Constraints(...) or None"),
@@ -102,7 +117,7 @@ class FitOptions:
             ("validation", self.validation, _is(Real, None, "auto"), "a share, None or 'auto'"),
         ):
             if not right(value):
-                raise OptionError(f"{name}={value!r}; give {wanted}")
+                raise OptionError(f"{name}={brief(value)}; give {wanted}")
         for name, value, right, wanted in (
             ("timeout", self.timeout, lambda v: v > 0, "seconds above 0"),
             ("max_rounds", self.max_rounds, lambda v: v >= 1, "a whole number from 1"),
@@ -157,7 +172,9 @@ def check_keywords(keywords: Mapping[str, Any], known: Iterable[str]) -> None:
                 "sigma=1/w; if w = 1/s**2 (scikit-learn), give sample_weight=w, or sigma=1/sqrt(w)"
             )
         if name not in known:
-            raise OptionError(f"no keyword {name}={value!r}; {nearest(name, known, shown=len(known))}")
+            here = ELSEWHERE.get(name, "")
+            hint = f"write {here}" if here.partition("=")[0] in known else nearest(name, known, shown=len(known))
+            raise OptionError(f"no keyword {name}={brief(value)}; {hint}")
 
 
 def _several(value: Any) -> tuple[Any, ...]:

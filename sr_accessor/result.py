@@ -34,6 +34,7 @@ from sr_accessor.expressions.text import to_text
 from sr_accessor.files import envelope
 from sr_accessor.files.pause import Pause
 from sr_accessor.files.record import Findings, Record, from_document, to_document
+from sr_accessor.lazy import in_parts, is_dask_frame
 from sr_accessor.live import COPIES, copied, moved, over_one_input, pulls, what_if
 from sr_accessor.noise.model import NoiseModel
 from sr_accessor.observations import Observations, inputs_of
@@ -310,8 +311,10 @@ class FitResult:
         ColumnError : columns that one of these laws needs and the table lacks.
         """
         near = self._front_rows(form_weights(self._front) > 0)
-        used = sorted({name for law in near for name in law.names}, key=self.names.index) or list(self.names)
-        inputs = inputs_of(table, tuple(used), self.target)
+        used = tuple(sorted({name for law in near for name in law.names}, key=self.names.index)) or self.names
+        if is_dask_frame(table):
+            return in_parts(table, used, self.spread, ["mean", "std"])
+        inputs = inputs_of(table, used, self.target, self.best._units)
         points = torch.full((len(inputs.x), len(self.names)), torch.nan, dtype=DTYPE)
         points[:, [self.names.index(name) for name in used]] = torch.tensor(inputs.x, dtype=DTYPE)
         mean, std = (part.numpy() for part in spread_of_forms(self._front, points))

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from pandas.api import types
 
-from sr_accessor.errors import ColumnError, InputError, OptionError, SymRegError, nearest
+from sr_accessor.errors import ColumnError, InputError, OptionError, SymRegError, brief, nearest
 from sr_accessor.units import pint_text
 
 if TYPE_CHECKING:
@@ -40,11 +40,17 @@ __all__ = [
     "obstacle",
     "plain_array",
     "raise_all",
+    "text_number",
     "uncertain",
     "unit_of",
     "variables_of",
 ]
 
+#: A number as float() reads it; and as people write it: with a decimal comma, a percent sign, below a limit.
+_PLAIN = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
+_WRITTEN = re.compile(r"[<>≤≥~≈]?\s*[-+]?(\d{1,3}(,\d{3})+\.\d*|\d+[.,]?\d*|[.,]\d+)([eE][-+]?\d+)?\s*%?")
+#: Rows that tell whether a column of texts means numbers.
+SEEN = 100
 _UNIT_IN_LABEL = re.compile(r"\[([^\[\]]+)\]\s*\Z")
 
 
@@ -81,7 +87,6 @@ _NOT_NUMBERS: tuple[tuple[Callable[[Any], bool], str, str], ...] = (
     (lambda dtype: isinstance(dtype, pd.IntervalDtype), "an interval", "use its middle: pd.IntervalIndex(column).mid"),
     (types.is_complex_dtype, "complex", "a law is fitted to real numbers: use its real part, imaginary part or abs()"),
     (types.is_datetime64_any_dtype, "a date", "use the time since the first: t - t.min() is read as seconds"),
-    (_is_text, "text", "leave it out, or convert it with pd.to_numeric(...)"),
     (
         lambda dtype: not (_is_number(dtype) or types.is_object_dtype(dtype)),
         "of another kind",
@@ -173,8 +178,36 @@ def column(frame: pd.DataFrame, label: Hashable) -> pd.Series:
     return frame.iloc[:, list(frame.columns).index(label)]
 
 
+def text_number(series: pd.Series) -> str | None:
+    """The first text of a column of texts most of which are numbers as people write them: "1,5", "3 %", "<0.1"."""
+    if not (_is_text(series.dtype) or series.dtype == object):
+        return None
+    seen = [value for value in series.head(SEEN) if isinstance(value, str) and value.strip()]
+    alike = [value for value in seen if _WRITTEN.fullmatch(value.strip())]
+    return alike[0] if 2 * len(alike) > len(seen) else None
+
+
+def _text_mend(text: str) -> str:
+    """What to do about a text that should be a number."""
+    written = _WRITTEN.fullmatch(text.strip())
+    if written and "," in text and "." in text:
+        return 'read the file with thousands=",", or take the commas off: .str.replace(",", "").astype(float)'
+    if written and "," in text:
+        return 'read the file with decimal=",", or replace it: .str.replace(",", ".").astype(float)'
+    if written and "%" in text:
+        return 'take the sign off: .str.rstrip("% ").astype(float)/100'
+    if written and text.strip()[0] in "<>≤≥~≈":
+        return 'pd.to_numeric(..., errors="coerce") marks what is no number as missing'
+    return "leave it out, or convert it with pd.to_numeric(...)"
+
+
 def obstacle(series: pd.Series) -> str | None:
     """Why a column cannot be read as numbers, and what to do about it; None if it can."""
+    if _is_text(series.dtype):
+        texts = (value for value in series if isinstance(value, str))
+        first = next((value for value in texts if not _PLAIN.fullmatch(value.strip())), None)
+        told = "" if first is None else f" such as {brief(first, 40)}"
+        return f"is text ({series.dtype}){told}, not real numbers; {_text_mend(first or '')}"
     for test, what, mend in _NOT_NUMBERS:
         if test(series.dtype):
             return f"is {what} ({series.dtype}), not real numbers; {mend}"
@@ -185,8 +218,9 @@ def obstacle(series: pd.Series) -> str | None:
             continue
         if isinstance(value, Complex):
             return f"holds complex numbers (first {value!r} in row {row!r}); use the real part, imaginary part or abs()"
-        kind = type(value).__name__
-        return f"holds {kind} (first {value!r} in row {row!r}), not real numbers; leave it out or convert it"
+        kind, mend = type(value).__name__, "leave it out or convert it"
+        mend = _text_mend(value) if isinstance(value, str) else mend
+        return f"holds {kind} (first {brief(value, 40)} in row {row!r}), not real numbers; {mend}"
     return None
 
 

@@ -188,6 +188,8 @@ def parse_unit(text: str) -> Unit:
     ------
     UnitError : a name that is not known, with the nearest ones; a scale with an offset; text that is no product.
     """
+    if not isinstance(text, str):
+        raise UnitError(f"unit {text!r} is no text; write it such as 'm/s^2', and '' for a pure number")
     return _read(text, _known())
 
 

@@ -24,6 +24,8 @@ def write_whole(path: str | Path, content: bytes, *, if_changed: bool = False) -
     path = Path(path)
     if if_changed and path.is_file() and path.stat().st_size == len(content) and path.read_bytes() == content:
         return
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"no folder {str(path.parent)!r} for {path.name!r}; make it first")
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with open(beside, "wb", opener=lambda name, flags: os.open(name, flags, 0o644)) as file:  # less the umask

@@ -9,7 +9,16 @@ import pytest
 import xarray as xr
 
 import sr_accessor as sr
-from sr_accessor.errors import ColumnError, InputError, MissingDataError, OptionError, SigmaError, SymRegError
+from sr_accessor.errors import (
+    ColumnError,
+    InputError,
+    MissingDataError,
+    OptionError,
+    SigmaError,
+    SymRegError,
+    SymRegWarning,
+    UnitError,
+)
 from sr_accessor.observations import Observations, inputs_of
 
 
@@ -209,6 +218,109 @@ CASES = {
         ["Negative or infinite values in `sample_weight` in 1 row, first -2 in row 30.0"],
     ),
     "weight zero": (table(), ("force",), {"sample_weight": [0] * 5}, InputError, ["zero in every row"]),
+    "few rows with a weight": (
+        table(),
+        ("force",),
+        {"sample_weight": [0, 0, 0, 1, 2]},
+        InputError,
+        ["2 rows to learn from, the others have weight 0", "at least 3"],
+    ),
+    "decimal commas": (
+        table(mass=["1,5", "2,5", "3", "4", "5"]),
+        ("force", "mass"),
+        {},
+        InputError,
+        ["'mass' is text (str) such as '1,5'", 'decimal=","', '.str.replace(",", ".")'],
+    ),
+    "decimal commas in the only feature": (
+        table(mass=["1,5"] * 5).drop(columns="dF"),
+        ("force",),
+        {},
+        InputError,
+        ["no numeric feature: column 'mass' is text", 'decimal=","'],
+    ),
+    "commas in thousands": (
+        table(m=["1,000.5"] * 5),
+        ("force", "m"),
+        {},
+        InputError,
+        ["such as '1,000.5'", 'thousands=","'],
+    ),
+    "percent signs": (table(p=["3 %"] * 5), ("force", "p"), {}, InputError, ["such as '3 %'", '.str.rstrip("% ")']),
+    "below a limit": (
+        table(c=pd.Series(["<0.1", 1.0, 2.0, 3.0, 4.0], dtype=object, index=table().index)),
+        ("force", "c"),
+        {},
+        InputError,
+        ["'c' holds str (first '<0.1' in row 10.0)", 'errors="coerce"'],
+    ),
+    "a row of units": (table(m=["[kg]", "1", "2", "3", "4"]), ("force", "m"), {}, InputError, ["such as '[kg]'"]),
+    "target is a column's values": (
+        table(),
+        (table()["force"],),
+        {},
+        OptionError,
+        ["target must be one label, not a pandas.Series"],
+    ),
+    "sigma in percent": (
+        table(),
+        ("force",),
+        {"sigma": "2%"},
+        SigmaError,
+        ["'2%' is no column", "0.02*df['force'].abs()"],
+    ),
+    "sigma as a switch": (table(), ("force",), {"sigma": True}, SigmaError, ["sigma=True; give the label of a column"]),
+    "sigma as a dictionary": (table(), ("force",), {"sigma": {"force": 1}}, SigmaError, ["sigma={'force': 1}; give"]),
+    "sigma as two rows": (
+        table(),
+        ("force",),
+        {"sigma": np.ones((2, 5))},
+        SigmaError,
+        ["10 values for 5 rows", "or a tuple (downwards, upwards)"],
+    ),
+    "operators by their signs": (
+        table().drop(columns="dF"),
+        ("force",),
+        {"operators": ["+", "*"]},
+        OptionError,
+        ["'+' is called 'add' here", "'mul'"],
+    ),
+    "operators as functions": (
+        table().drop(columns="dF"),
+        ("force",),
+        {"operators": [np.sin]},
+        OptionError,
+        ["give names such as 'sin'"],
+    ),
+    "no operators": (
+        table().drop(columns="dF"),
+        ("force",),
+        {"operators": []},
+        OptionError,
+        ["operators=(); give a name, a list of names"],
+    ),
+    "a unit that is no text": (
+        table().drop(columns="dF"),
+        ("force",),
+        {"units": {"mass": 3}},
+        UnitError,
+        ["'mass'", "unit 3 is no text"],
+    ),
+    "a table as an option": (
+        table(),
+        ("force",),
+        {"validation": table()},
+        OptionError,
+        ["dF label …; give a share, None or 'auto'"],
+    ),
+    "by the target": (table(), ("force",), {"by": "force"}, InputError, ["by names the target 'force'"]),
+    "a word of another program": (
+        table(),
+        ("force",),
+        {"niterations": 40},
+        OptionError,
+        ["no keyword niterations=40; write max_rounds="],
+    ),
     "not a table": (np.ones((5, 2)), ("y",), {}, OptionError, ["cannot fit a numpy.ndarray", "pandas DataFrame"]),
 }
 
@@ -224,6 +336,16 @@ def test_bad_input(case):
     if isinstance(data, pd.DataFrame):
         with pytest.raises(error, match=re.escape(str(caught.value))):
             data.symreg.fit(*(arguments or (None,)), **keywords)
+
+
+def test_numbers_as_text_beside_real_ones_are_told():
+    """Names of samples may be text; a column of measurements that is left out must not go unnoticed."""
+    made = table(t=[f"{v},5" for v in range(5)], name=["a1", "2", "b", "c", "d"])
+    remarks = {remark.code: str(remark) for remark in Observations.from_frame(made, "force").remarks}
+    assert "column 't' holds numbers as text, such as '0,5', and is not used" in remarks["TEXT"]
+    assert "'name'" not in remarks["TEXT"] and "'name' (str)" in remarks["SKIPPED"]
+    with pytest.warns(SymRegWarning, match="TEXT: column 't'"):
+        sr.fit(made.drop(columns="dF"), "force", network=None, max_rounds=1, random_state=0)
 
 
 @pytest.mark.parametrize(

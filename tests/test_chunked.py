@@ -72,6 +72,15 @@ def test_a_sample_is_never_taken_for_all_rows(tmp_path):
         result.resume()
 
 
+@pytest.mark.filterwarnings("ignore:DROPPED")
+def test_a_row_of_weight_none_is_no_row_in_a_chunk_either():
+    frame = rows(n=4000).assign(w=lambda f: f.index % 3 / 2)
+    given = {"sample_weight": "w", "start": {"c": 2, "k": 1.3}, "restarts": 0, "random_state": 0}
+    result, whole = (sr.refine(one, "y", FORMULA, **given) for one in (dd.from_pandas(frame, npartitions=3), frame))
+    pd.testing.assert_frame_equal(result.best.params, whole.best.params, rtol=1e-4)
+    assert result.best.observations.total == whole.best.observations.total == (frame["w"] > 0).sum()
+
+
 def test_other_noise_models_add_up_too():
     frame = rows()
     frame["n"] = np.random.default_rng(1).poisson(frame["y"].clip(0) * 5)
@@ -101,15 +110,15 @@ def test_a_small_table_is_its_own_sample_and_the_sample_is_drawn_by_the_seed():
 
 
 @pytest.mark.parametrize(
-    ("errors", "close", "nats"),  # of two sides both stop after a few passes, before all is settled
+    "errors",
     [
-        ({"sigma": "s", "sigma_x": {"x": "e", "z": 0.02}}, 0.1, 0.1),
-        ({"sigma": ("s", "u")}, 0.5, 20),
-        ({"sigma": "s", "sigma_x": {"x": "e"}, "absolute_sigma": False}, 0.1, 0.1),
+        {"sigma": "s", "sigma_x": {"x": "e", "z": 0.02}},
+        {"sigma": ("s", "u")},
+        {"sigma": "s", "sigma_x": {"x": "e"}, "absolute_sigma": False},
     ],
     ids=["of x", "of two sides", "of x, relative"],
 )
-def test_errors_that_depend_on_the_law_count_on_all_rows(errors, close, nats):
+def test_errors_that_depend_on_the_law_count_on_all_rows(errors):
     rng = np.random.default_rng(4)
     frame = rows().assign(e=lambda f: 0.03 + 0.05 * rng.random(len(f)), u=lambda f: 2 * f["s"])
     frame["x"] += frame["e"] * rng.normal(size=len(frame))
@@ -117,9 +126,9 @@ def test_errors_that_depend_on_the_law_count_on_all_rows(errors, close, nats):
     result = sr.refine(dd.from_pandas(frame, npartitions=4), "y", FORMULA, **given)
     whole = sr.refine(frame, "y", FORMULA, **given)
     found, known = result.best.params, whole.best.params
-    assert (np.abs(found["value"] - known["value"]) < close * known["stderr"]).all()
+    assert (np.abs(found["value"] - known["value"]) < 0.1 * known["stderr"]).all()
     assert list(found["stderr"]) == pytest.approx(list(known["stderr"]), rel=1e-3)
-    assert result.best.loss == pytest.approx(whole.best.loss, abs=nats)
+    assert result.best.loss == pytest.approx(whole.best.loss, abs=0.1)
     if "sigma_x" in errors and "absolute_sigma" not in errors:
         searched = sr.fit(dd.from_pandas(frame, npartitions=4), "y", ["x", "z"], **errors, **OPTIONS)
         assert sorted(searched.best.params["value"]) == pytest.approx(sorted(known["value"]), rel=1e-3)
@@ -151,6 +160,37 @@ def test_groups_of_a_dask_table():
     pd.testing.assert_frame_equal(result.params, whole.params)
     result, whole = (sr.fit(one, "y", ["x", "z"], by="g", shared=False, **OPTIONS) for one in (table, frame))
     assert result.equation == whole.equation and "junk" not in result.predict(frame)
+
+
+@pytest.mark.filterwarnings("ignore:GROUP")
+def test_what_a_law_says_of_a_dask_table_is_lazy_and_the_same():
+    frame = rows(n=400).assign(g=np.arange(400) % 3)
+    frame.loc[5, "x"] = np.nan
+    frame.loc[6, "g"] = 7  # unknown
+    table = dd.from_pandas(frame, npartitions=3)
+    options = {"restarts": 0, "random_state": 0, "start": {"c": 2, "k": 1.3}}
+    known = frame.dropna().query("g < 7")
+    law, groups = (known.symreg.refine("y", FORMULA, **options, **by) for by in ({}, {"by": "g"}))
+    many = known.symreg.fit("y", ["x", "z"], **OPTIONS)
+    constant = many[0]
+    assert not constant.names
+    for act in (
+        law.predict, law.residuals, constant.predict, constant.residuals, groups.predict, groups.residuals, many.spread,
+        lambda t: law.predict(t, "confidence", level=0.9), lambda t: law.predict(t, "prediction", sigma=0.3),
+    ):  # fmt: skip
+        lazy = act(table)
+        assert hasattr(lazy, "dask")
+        wanted, found = act(frame), lazy.compute()
+        assert type(found) is type(wanted) and found.index.equals(frame.index)
+        np.testing.assert_allclose(found, wanted, rtol=1e-12)
+    indexed = frame.set_index("g").sort_index()
+    np.testing.assert_allclose(groups.predict(dd.from_pandas(indexed, npartitions=2)), groups.predict(indexed))
+    assert len(groups.predict(frame[:0])) == 0 and groups.predict(frame.assign(g=np.nan)).isna().all()
+    for act in (law.predict, law.residuals, groups.predict, many.spread):
+        with pytest.raises(ColumnError, match="no column 'z'"):
+            act(table.drop(columns="z"))
+    with pytest.raises(OptionError, match="one number"):
+        law.predict(table, "prediction", sigma=np.ones(400))
 
 
 def test_what_cannot_be():

@@ -1,5 +1,6 @@
 """sr.refine: a better curve_fit; against scipy, with ties, bounds, held parameters, noise models, and bad input."""
 
+import math
 import re
 import warnings
 
@@ -19,6 +20,7 @@ from sr_accessor.errors import (
     OptionError,
     ParseError,
     SigmaError,
+    SymRegWarning,
     UnknownNameError,
 )
 from sr_accessor.expressions.elementary import ELEMENTARY
@@ -220,6 +222,12 @@ BAD = {
         "'a' starts or is fixed at 2, outside of its bounds 0 … 1",
     ),
     "both": (("y", "a*t"), {"start": {"a": 1}, "fix": {"a": 2}}, InputError, "'a' has a start and is fixed"),
+    "start nowhere": (("y", "a*t"), {"start": {"a": math.nan}}, InputError, "'a' is given nan; give a finite number"),
+    "fixed nowhere": (("y", "a*t + b"), {"fix": {"a": math.inf}}, InputError, "'a' is given inf"),
+    "first values of curve_fit": (("y", "a*t"), {"p0": [1]}, OptionError, "no keyword p0=[1]; write start={'a': 1.0}"),
+    "restarts in words": (("y", "a*t"), {"restarts": "many"}, OptionError, "restarts='many'; give a whole number"),
+    "a raised digit": (("y", "a*t + b*t²"), {}, ParseError, "'t²' is no variable; write a power with its sign: x**2"),
+    "a decimal comma": (("y", "a*t + 0,5"), {}, ParseError, "decimals are written with a point"),
     "restarts": (("y", "a*t"), {"restarts": -1}, InputError, "restarts=-1 is out of range"),
     "keyword": (("y", "a*t"), {"strat": 1}, OptionError, "no keyword strat=1; did you mean 'start'"),
     "weights": (("y", "a*t"), {"weights": 1}, OptionError, "sigma=1/w"),
@@ -307,6 +315,16 @@ def test_weight_two_is_the_row_twice():
     one = sr.refine(weighted, "y", FORMULA, sample_weight="w", random_state=0).best.params
     two = sr.refine(twice, "y", FORMULA, random_state=0).best.params
     np.testing.assert_allclose(one["value"], two["value"], rtol=1e-7)
+
+
+def test_a_row_of_weight_none_is_no_row():
+    """It must not make the constants look better known."""
+    frame = table().assign(w=lambda f: np.where(f.index % 2, 1.0, 0.0))
+    with pytest.warns(SymRegWarning, match="DROPPED: 30 rows of weight 0 left out; 30 rows used"):
+        result = sr.refine(frame, "y", "a*t + b", sample_weight="w", random_state=0)
+    half = sr.refine(frame[frame["w"] > 0], "y", "a*t + b", random_state=0)
+    pd.testing.assert_frame_equal(result.best.params, half.best.params, rtol=1e-9)
+    assert result.best.loss == pytest.approx(half.best.loss)
 
 
 def test_errors_of_x_and_two_sides_reach_the_fit():

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 
 import pandas as pd
 
 from sr_accessor.display.text import measured, number
 
-__all__ = ["fragment"]
+__all__ = ["constants_of_groups", "fragment", "laws_of_groups"]
 
 _SPECIAL = {c: rf"\{c}" for c in "&%$#_{}"} | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}"}
 _SPECIAL |= {"^": r"\textasciicircum{}", "±": r"$\pm$", "σ": r"$\sigma$", "χ": r"$\chi$", "²": r"$^2$", "−": "$-$"}
@@ -24,6 +24,14 @@ def _table(columns: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> 
     return "\n".join([rf"\begin{{tabular}}{{{columns}}}", body[0], r"\hline", *body[1:], r"\end{tabular}"])
 
 
+def _with_error(value: float, stderr: float) -> str:
+    return " $\\pm$ ".join(measured(value, stderr))
+
+
+def _remark(headline: str) -> str:
+    return f"% {' '.join(headline.split())}"
+
+
 def fragment(latex: str, laws: Sequence[str], front: pd.DataFrame, params: pd.DataFrame, headline: str) -> str:
     """To be put into a document with \\input.
 
@@ -35,7 +43,7 @@ def fragment(latex: str, laws: Sequence[str], front: pd.DataFrame, params: pd.Da
     headline : one line about the fit
     """
     constants = [
-        [escape(name), " $\\pm$ ".join(measured(value, stderr)), escape(unit or "")]
+        [escape(name), _with_error(value, stderr), escape(unit or "")]
         for name, value, stderr, unit in params[["value", "stderr", "unit"]].itertuples()
     ]
     rows = [
@@ -44,8 +52,34 @@ def fragment(latex: str, laws: Sequence[str], front: pd.DataFrame, params: pd.Da
             front["selected"], front["complexity"], front["rmse"], front["mdl"], laws, strict=True
         )
     ]
-    parts = [f"% {' '.join(headline.split())}", rf"\[ {latex} \]"]
+    parts = [_remark(headline), rf"\[ {latex} \]"]
     if constants:
         parts.append(_table("lrl", ["constant", "value", "unit"], constants))
     parts.append(_table("lrrrl", ["", "complexity", "rmse", "mdl / bit", "law"], rows))
     return "\n\n".join(parts) + "\n"
+
+
+def constants_of_groups(latex: str, params: pd.DataFrame, headline: str) -> str:
+    """The same of groups with one law: a line for each group, a column for each of its constants.
+
+    Parameters
+    ----------
+    params : value and stderr by group and constant
+    """
+    shown = pd.Series(
+        [_with_error(*pair) for pair in params[["value", "stderr"]].to_numpy()], params.index, dtype=object
+    )
+    wide = shown.unstack(sort=False)
+    rows = [
+        [*map(escape, key if isinstance(key, tuple) else (key,)), *row]
+        for key, row in zip(wide.index, wide.to_numpy(), strict=True)
+    ]
+    head = [escape(name) for name in (*wide.index.names, *wide.columns)]
+    table = _table("l" * wide.index.nlevels + "r" * wide.shape[1], head, rows)
+    return "\n\n".join([_remark(headline), rf"\[ {latex} \]", table]) + "\n"
+
+
+def laws_of_groups(laws: Mapping[Hashable, str], by: Sequence[Hashable], headline: str) -> str:
+    """The same of groups with laws of different forms, {group: its law}."""
+    rows = [[*map(escape, key if isinstance(key, tuple) else (key,)), f"${law}$"] for key, law in laws.items()]
+    return "\n\n".join([_remark(headline), _table("l" * (len(by) + 1), [*map(escape, by), "law"], rows)]) + "\n"

@@ -54,6 +54,8 @@ ALIASES: Mapping[str, tuple[str | float | int, ...]] = {
 }
 #: Other signs.
 SIGNS: Mapping[str, str] = {"^": "**", "·": "*", "×": "*", "−": "-"}
+#: Digits of exponents.
+RAISED = "⁰¹²³⁴⁵⁶⁷⁸⁹"
 #: Why a character that many people would try cannot stand in an expression.
 HINTS: Mapping[str, str] = {
     "=": "give only the right-hand side of an equation",
@@ -175,7 +177,8 @@ def _read(text: str, builder: _Builder) -> int:
         while stack and stack[-1].kind in ("infix", "prefix"):
             reduce_top()
         if not stack:
-            raise ParseError("this ')' or ',' has no '(' before it", text, position)
+            hint = "; decimals are written with a point" if text[position] == "," else ""
+            raise ParseError(f"this ')' or ',' has no '(' before it{hint}", text, position)
 
     while match := builder.token.match(text, at):
         kind, token, at = match.lastgroup, match.group(match.lastgroup), match.end()
@@ -209,7 +212,11 @@ def _read(text: str, builder: _Builder) -> int:
             opened = stack.pop()
             if token == ",":
                 if opened.kind == "(":
-                    raise ParseError("a comma may only stand between the arguments of a function", text, position)
+                    raise ParseError(
+                        "a comma may only stand between the arguments of a function; decimals are written with a point",
+                        text,
+                        position,
+                    )
                 stack.append(_Pending("call", opened.position, opened.what, commas=opened.commas + 1))
                 want_operand = True
             elif opened.kind == "call":
@@ -299,6 +306,8 @@ class _Builder:
             return self.new(VARIABLE + at[0], (), position)
         if kind == "quoted":
             raise self.error(f"no variable {name[:40]!r}; {nearest(name[:40], self.labels)}", position)
+        if any(mark in name for mark in RAISED):  # \w takes them for letters: x² would be a parameter
+            raise self.error(f"{name[:40]!r} is no variable; write a power with its sign: x**2", position)
         if name in self.parameters:
             return self.new(_Number(float(self.parameters[name]), "", name), (), position)
         if self.functions.get(name) == 0:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sr_accessor.errors import InputError, SymRegWarning
+from sr_accessor.errors import ColumnError, InputError, SymRegWarning, nearest
 from sr_accessor.frontends import functions
 from sr_accessor.frontends.exit_codes import INTERRUPTED, NOTHING_FOUND
 from sr_accessor.frontends.table_files import labels_of, read_table, to_label, to_labels, write_table
@@ -21,6 +21,8 @@ from sr_accessor.tables import is_xarray
 from sr_accessor.writing import write_whole
 
 if TYPE_CHECKING:
+    from sr_accessor.equation import Equation
+    from sr_accessor.groups.result import GroupedResult
     from sr_accessor.result import FitResult
 
 __all__ = ["COMMANDS"]
@@ -44,9 +46,15 @@ _of_the_table = _options(
     click.option("--nan-policy", type=click.Choice(["omit", "raise"]), default="omit", show_default=True),
     click.option("--seed", type=int, help="Of everything random. None draws one, which the result records."),
 )
+_of_groups = _options(
+    click.option("--by", multiple=True, help="Columns that tell groups apart, with commas: constants of each group."),
+    click.option("--over", multiple=True, help="Dimensions of a .nc file that tell groups apart, in the same way."),
+    click.option("--errors", type=click.Choice(["warn", "raise", "ignore"]), default="warn", show_default=True,
+                 help="Of groups without a law."),
+)  # fmt: skip
 _of_the_output = _options(
     click.option("--out", type=click.Path(dir_okay=False), help="Write the result here, as JSON. [default: nowhere]"),
-    click.option("--data", is_flag=True, help="With the fitted rows in it."),
+    click.option("--data", is_flag=True, help="With the fitted rows in it; a file of groups always has them."),
     click.option("--report", "report_to", type=click.Path(dir_okay=False), help="Also a report: .txt, .html or .tex."),
     click.option("--if-changed", is_flag=True, help="Leave files alone that hold the same already, their times too."),
     click.option("--json", "as_json", is_flag=True, help="Print a summary as JSON."),
@@ -114,6 +122,8 @@ def _number(text: str, option: str) -> float:
 @click.option("--checkpoint", type=click.Path(dir_okay=False), help="Keep the result so far here, with its data.")
 @click.option("--quiet", is_flag=True, help="No progress, even on a terminal.")
 @click.option("--print-inputs", is_flag=True, help="Print the files that this command reads, and do nothing.")
+@_of_groups
+@click.option("--apart", is_flag=True, help="A law of its own form for each group.")
 @_of_the_output
 @click.pass_context
 def fit(context: click.Context, table: str, target: str, **given: Any) -> None:
@@ -146,6 +156,7 @@ def fit(context: click.Context, table: str, target: str, **given: Any) -> None:
             constants=constants or None,
             guesses=given["guesses"], constraints=constraints, validation=validation, units=_units(given, known),
             progress=False if given["quiet"] else "auto",
+            shared=not given["apart"],
             **{name: given[name] for name in ("select", "template", "timeout", "max_rounds", "device", "checkpoint")},
             **about,
         )  # fmt: skip
@@ -159,6 +170,8 @@ def fit(context: click.Context, table: str, target: str, **given: Any) -> None:
 @click.option("--bound", "bounds", multiple=True, help="Bounds of a parameter, k=0:10 or k=0:; several times.")
 @click.option("--fix", multiple=True, help="Value that a parameter keeps, b=2; several times.")
 @click.option("--restarts", type=int, default=30, show_default=True)
+@_of_groups
+@click.option("--shared", is_flag=True, help="Parameters that the groups do not tell apart get one value for all.")
 @_of_the_output
 @click.pass_context
 def refine(context: click.Context, table: str, target: str, **given: Any) -> None:
@@ -178,7 +191,7 @@ def refine(context: click.Context, table: str, target: str, **given: Any) -> Non
     with _telling() as remarks:
         result = functions.refine(
             rows, to_label(target, labels_of(rows)), given["formula"],
-            bounds=bounds, restarts=given["restarts"], **values, **_about(rows, given),
+            bounds=bounds, restarts=given["restarts"], shared=given["shared"], **values, **_about(rows, given),
         )  # fmt: skip
     _hand_over(context, result, remarks, given)
 
@@ -194,6 +207,9 @@ def _about(rows: Any, given: Mapping[str, Any]) -> dict[str, Any]:
         "noise": given["noise"],
         "nan_policy": given["nan_policy"],
         "random_state": given["seed"],
+        "by": (given["by"] if is_xarray(rows) else to_labels(given["by"], known)) or None,
+        "over": [dim for text in given["over"] for dim in text.split(",")] or None,
+        "errors": given["errors"],
     }
 
 
@@ -201,6 +217,8 @@ def _units(given: Mapping[str, Any], known: list) -> Any:
     said = given["units"]
     if said in ("report", "strict", "none"):
         return None if said == "none" else said
+    if not Path(said).is_file():
+        raise InputError(f"--units {said!r} is neither report, strict nor none, and there is no such file")
     try:
         read = json.loads(Path(said).read_text(encoding="utf-8"))
     except json.JSONDecodeError as error:
@@ -232,23 +250,29 @@ def _check_outputs(given: Mapping[str, Any]) -> None:
 
 
 def _hand_over(
-    context: click.Context, result: FitResult, remarks: list[SymRegWarning], given: Mapping[str, Any]
+    context: click.Context,
+    result: FitResult | GroupedResult,
+    remarks: list[SymRegWarning],
+    given: Mapping[str, Any],
 ) -> None:
     """Write what is to be written, print what is to be printed, end with the code."""
+    single = _is_single(result)
     # What is written does not say how long it took: equal fits give equal bytes.
-    timeless = functions.load(result.to_json(data=True, time=False))
+    timeless = functions.load(result.to_json(time=False, **({"data": True} if single else {})))
     if given["out"]:
-        timeless.save(given["out"], data=given["data"], time=False, if_changed=given["if_changed"])
+        rows = {"data": given["data"]} if single else {}
+        timeless.save(given["out"], time=False, if_changed=given["if_changed"], **rows)
     if given["report_to"]:
         form = REPORTS[Path(given["report_to"]).suffix.lower()]
         write_whole(given["report_to"], _report(timeless, form).encode(), if_changed=given["if_changed"])
     if given["as_json"]:
         _print_json(_summary(result, remarks) | {"out": given["out"], "report": given["report_to"]})
     else:
-        click.echo(repr(result.best) if given["out"] or given["report_to"] else result.report())
-    if result.status == "interrupted":
+        short = repr(result.best) if single else repr(result)
+        click.echo(short if given["out"] or given["report_to"] else result.report())
+    if result.status == "interrupted" if single else result.interrupted:
         context.exit(INTERRUPTED)
-    if result.status == "no_model" or not result.best.names:
+    if not (result.best.names if single else result.inputs):
         click.echo("symreg: nothing better than the mean was found", err=True)
         context.exit(NOTHING_FOUND)
 
@@ -259,7 +283,30 @@ def _print_json(value: Any) -> None:
     click.echo(json.dumps(plain(value), indent=2, ensure_ascii=False))
 
 
-def _summary(result: FitResult, remarks: Iterable[SymRegWarning] = ()) -> dict[str, Any]:
+def _is_single(result: FitResult | GroupedResult) -> bool:
+    """Whether a result is about one law, not about groups."""
+    return hasattr(result, "best")
+
+
+def _summary(result: FitResult | GroupedResult, remarks: Iterable[SymRegWarning] = ()) -> dict[str, Any]:
+    told = {
+        "warnings": [str(remark) for remark in remarks or result.warnings],
+        "seconds": result.provenance["seconds"],
+    }
+    if not _is_single(result):
+        params = result.params.reset_index().rename(columns={"constant": "name"})
+        return {
+            "status": result.status.value_counts().to_dict(),
+            "target": result.target,
+            "equation": result.equation,
+            "latex": result.to_latex(),
+            "features": result.inputs,
+            "by": result.by,
+            "groups": len(result),
+            "common": result.common,
+            "params": params.to_dict("records"),
+            **told,
+        }
     best, row = result.best, result.front.set_index("selected").loc[True]
     return {
         "status": result.status,
@@ -272,8 +319,7 @@ def _summary(result: FitResult, remarks: Iterable[SymRegWarning] = ()) -> dict[s
         **{name: float(row[name]) for name in ("complexity", "loss", "rmse", "chi2_red", "r2", "r2_val", "mdl")},
         "params": [{"name": name} | values for name, values in best.params.to_dict("index").items()],
         "laws": len(result),
-        "warnings": [str(remark) for remark in remarks or result.warnings],
-        "seconds": result.provenance["seconds"],
+        **told,
     }
 
 
@@ -295,7 +341,7 @@ def predict(law: str, table: str, out: str, band: str | None, level: float, keep
     rows = read_table(table)
     with _telling() as remarks:
         result = functions.load(law)  # may tell of plugins that fail
-        if hasattr(result, "best") or band or select:
+        if _is_single(result) or band or select:
             found = _single(law, result, select).predict(rows, band, level=level)
         else:  # a law for each group
             found = result.predict(rows)
@@ -312,27 +358,42 @@ def predict(law: str, table: str, out: str, band: str | None, level: float, keep
                      "warnings": [str(remark) for remark in remarks]})  # fmt: skip
 
 
-def _loaded(path: str, select: str | None = None) -> FitResult:
+def _loaded(path: str) -> FitResult | GroupedResult:
     with _telling():  # plugins that fail
-        return _single(path, functions.load(path), select)
+        return functions.load(path)
 
 
-def _single(path: str, result: Any, select: str | None) -> FitResult:
-    """A result about one law, not about groups."""
-    if not hasattr(result, "best"):
+def _single(path: str, result: FitResult | GroupedResult, select: str | None) -> FitResult:
+    """A result about one law, and of its front the law that a rule selects."""
+    if not _is_single(result):
         raise InputError(
-            f"{path} holds a law for each of {len(result)} groups, and this is about one law; `symreg predict` without "
-            f"--band and --select reads it, and so does sr_accessor.load({path!r})"
+            f"{path} holds a law for each of {len(result)} groups, and this is about one law with its front; leave "
+            "out --band, --select and --complexity"
         )
     return result if select is None else result.select(select)
 
 
-def _report(result: FitResult, form: str) -> str:
+def _law_of(path: str, result: GroupedResult, group: str | None) -> Equation:
+    """The law of one of the groups, whose labels are written with commas between them."""
+    known = {
+        ",".join(map(str, key)) if isinstance(key, tuple) else str(key): key for key in result.keys
+    }  # fmt: skip
+    if group is None:
+        raise InputError(
+            f"{path} holds a law for each of {len(known)} groups; name one with --group: {', '.join([*known][:10])}"
+        )
+    if group not in known:
+        raise ColumnError(f"no group {group!r}; {nearest(group, known)}")
+    return result[known[group]]
+
+
+def _report(result: FitResult | GroupedResult, form: str) -> str:
     if form == "text":
         return result.report() + "\n"
     if form == "tex":
         return result.to_tex()
-    title = repr(result.best).replace("&", "&amp;").replace("<", "&lt;")
+    title = repr(result.best) if _is_single(result) else f"{result.target} of {len(result)} groups"
+    title = title.replace("&", "&amp;").replace("<", "&lt;")
     return (
         f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title></head>\n'
         f"<body>{result._repr_html_()}</body></html>\n"
@@ -348,7 +409,8 @@ def _report(result: FitResult, form: str) -> str:
 @click.option("--json", "as_json", is_flag=True, help="The summary as JSON instead.")
 def report(law: str, form: str, out: str | None, select: str | None, if_changed: bool, as_json: bool) -> None:
     """A report on the result in the file LAW: for the logbook, the browser or the paper."""
-    result = _loaded(law, select)
+    result = _loaded(law)
+    result = result if select is None else _single(law, result, select)
     if out:
         write_whole(out, _report(result, form).encode(), if_changed=if_changed)
     if as_json:
@@ -362,11 +424,12 @@ def report(law: str, form: str, out: str | None, select: str | None, if_changed:
 @click.option("--to", "form", help="Exporter: latex, python, numpy, excel, c, julia, sql ...; none lists them.")
 @click.option("--complexity", type=int, help="The law of this complexity instead of the chosen one.")
 @click.option("--select", help="Another rule's choice of law.")
+@click.option("--group", help="Of a law for each group: which one; several labels with commas.")
 @click.option("--out", type=click.Path(dir_okay=False), help="Where to write. [default: the output]")
 @click.option("--if-changed", is_flag=True, help="Leave a file alone that holds the same already.")
 @click.option("--json", "as_json", is_flag=True, help='As JSON: {"form": ..., "text": ...}.')
-def export(law: str, form: str | None, complexity: int | None, select: str | None, out: str | None, if_changed: bool,
-           as_json: bool) -> None:  # fmt: skip
+def export(law: str, form: str | None, complexity: int | None, select: str | None, group: str | None, out: str | None,
+           if_changed: bool, as_json: bool) -> None:  # fmt: skip
     """The law in the file LAW in another language."""
     from sr_accessor.plugins.manager import exporter, exporters
 
@@ -374,8 +437,14 @@ def export(law: str, form: str | None, complexity: int | None, select: str | Non
         rows = exporters().to_dict("records")
         lines = [f"{row['name']}{'' if row['suffix'] else ' (a Python object, not for files)'}" for row in rows]
         return _print_json(rows) if as_json else click.echo("\n".join(lines))
-    result = _loaded(law, select)
-    chosen = result.best if complexity is None else result.at(complexity=complexity)
+    result = _loaded(law)
+    if _is_single(result) or select is not None or complexity is not None:
+        if group is not None:
+            raise InputError(f"--group {group!r}: {law} holds one law for all rows; leave it out")
+        result = _single(law, result, select)
+        chosen = result.best if complexity is None else result.at(complexity=complexity)
+    else:
+        chosen = _law_of(law, result, group)
     if not exporter(form).suffix:
         raise InputError(
             f"{form!r} gives a Python object, which no file holds; use sr_accessor.load(...).best.to({form!r})"

@@ -8,11 +8,12 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from sr_accessor.errors import ColumnError, InputError, OptionError, SymRegError, SymRegWarning, nearest
+from sr_accessor.errors import ColumnError, InputError, OptionError, SymRegError, SymRegWarning, brief, nearest
 from sr_accessor.lazy import is_lazy
 from sr_accessor.observations import Observations
 from sr_accessor.options import FitOptions, check_keywords
@@ -70,7 +71,7 @@ def fit(
     sigma_x : {feature: its standard error}, each like sigma; needs sigma. Acts by the slope of the law
     absolute_sigma : False takes only the ratios of sigma, and the scale from the residuals; None is True exactly if
         sigma is given
-    sample_weight : factor of each squared residual: a label or one number per row
+    sample_weight : factor of each squared residual: a label or one number per row; a row of weight 0 is left out
     nan_policy : "omit" leaves out rows with missing values and counts them, "raise" raises
     background : True returns at once, while the search runs in a thread of its own
     by : of a DataFrame, label or labels of columns or index levels: one form for all groups, each its own constants
@@ -135,6 +136,8 @@ def fit(
         return _fit_one(table, target, about, chosen, background)
     if background:
         raise OptionError("background=True is for one table; fit each group with it, or leave it out")
+    if chosen.checkpoint is not None:
+        raise OptionError("checkpoint= is one file for one law; fit each group with its own, or leave it out")
     results = {}
     for key, group in table:
         # What defines a group is constant in it: no feature, and nothing to be warned about.
@@ -199,7 +202,9 @@ def refine(
     ColumnError, InputError, MissingDataError, SigmaError, NoiseModelError, OptionError, UnknownNameError
     """
     check_keywords(unknown, [name for name in inspect.signature(refine).parameters if name != "unknown"])
-    if restarts != int(restarts) or restarts < 0:
+    if not isinstance(restarts, Integral) or isinstance(restarts, bool):
+        raise OptionError(f"restarts={brief(restarts)}; give a whole number")
+    if restarts < 0:
         raise InputError(f"restarts={restarts!r} is out of range; give a whole number from 0")
 
     if _is_tree(table):
@@ -229,7 +234,7 @@ def refine(
     }  # fmt: skip
     over = _over(table, target, law.names, over, reduce_dims)
     _check_groups(errors, by, over)
-    seed = {"restarts": int(restarts), "random_state": random_state}
+    seed = {"restarts": restarts, "random_state": random_state}
     if by is not None or over is not None:
         groups, sizes = _grouped(table, target, about, by, over)
 
@@ -403,6 +408,10 @@ def _grouped(
         if not isinstance(table, pd.DataFrame):
             raise OptionError(f"cannot fit the groups of a {kind_of(table)}; give a pandas DataFrame and by=")
         labels, keys, code = keys_of(table, by)
+        if target in labels:
+            raise InputError(f"by names the target {target!r}; name what tells the groups apart")
+        if not len(keys):
+            raise InputError(f"no row has a group: {', '.join(map(repr, labels))} is missing everywhere")
         kept = table.loc[:, [label not in labels for label in table.columns]] if about["features"] is None else table
         observations, sizes = _observe(kept, target, about), None
     for remark in observations.remarks:

@@ -42,7 +42,7 @@ def _format_of(path: str) -> str:
 
 
 def read_table(path: str) -> pd.DataFrame | xr.Dataset:
-    """A table; "-" is CSV from standard input.
+    """A table; "-" is CSV from standard input. A first column without a name, as pandas and R write it, is the index.
 
     Raises
     ------
@@ -60,15 +60,34 @@ def read_table(path: str) -> pd.DataFrame | xr.Dataset:
             import xarray as xr
 
             return xr.load_dataset(path)
-        frame = pd.read_csv(sys.stdin if path == "-" else path, sep=_SEPARATORS[kind], **_EXACT)
+        source = io.StringIO(sys.stdin.read()) if path == "-" else path
+        head = pd.read_csv(source, sep=_SEPARATORS[kind], header=None, nrows=1, dtype=str, keep_default_na=False)
+        labels = head.iloc[0]
+        if path == "-":
+            source.seek(0)
+        named = labels[0] != ""  # else the first column is the names of the rows, as pandas and R write them
+        frame = pd.read_csv(source, sep=_SEPARATORS[kind], index_col=None if named else 0, **_EXACT)
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path!r} cannot be read as {kind}: it is no UTF-8 ({error}); save it as UTF-8") from error
+    except pd.errors.ParserError as error:
+        told = f"{path!r} cannot be read as {kind}: {str(error).splitlines()[0]}"
+        raise InputError(f"{told}; the first line names the columns, and the others have a value for each") from error
     except ImportError as error:
         raise MissingDependencyError(f"{path!r}: {error}; or write the table as CSV") from error
     except (ValueError, OSError) as error:  # pandas' parser errors are ValueErrors, Arrow's too
         raise InputError(f"{path!r} cannot be read as {kind}: {str(error).splitlines()[0]}") from error
-    if len(frame.columns) == 1 and (others := [sign for sign in ";\t|" if sign in str(frame.columns[0])]):
+    if twice := sorted(set(labels[labels.duplicated() & (labels != "")])):  # pandas would call the second one "x.1"
+        raise InputError(f"{path!r}: duplicate column labels: {', '.join(map(repr, twice))}; rename them")
+    first = str(frame.iloc[0, 0]) if frame.size else ""
+    signs = ";\t| " if " " in first.strip() else ";\t|"
+    if len(frame.columns) == 1 and (others := [sign for sign in signs if sign in str(frame.columns[0]).strip()]):
         raise InputError(
             f"{path!r} has one column, {frame.columns[0]!r}: its values seem to be separated by {others[0]!r}; "
             "write it with commas and decimal points, or as .tsv with tabs"
+        )
+    if named and not isinstance(frame.index, pd.RangeIndex):  # pandas would make an index of what is too much
+        raise InputError(
+            f"{path!r}: the first line has {len(labels)} names and the others more values; name each column"
         )
     return frame
 

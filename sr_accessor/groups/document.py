@@ -26,7 +26,7 @@ from sr_accessor.version import __version__
 __all__ = ["STATUS", "GroupedRecord", "from_document", "to_document"]
 
 #: What can be said of a group, see `GroupedResult`.
-STATUS = ("ok", "no_convergence", "no_data", "too_few_rows", "no_fit")
+STATUS = ("ok", "no_convergence", "no_data", "too_few_rows", "no_fit", "interrupted")
 #: Columns of the table of forms and what they hold.
 _FORMS = {"complexity": int, "loss": float, "mdl": float, "n_constants": int, "n_common": int, "selected": bool,
           "equation": str}  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 import warnings
 from collections.abc import Hashable, Iterator, Mapping, Sequence
@@ -16,7 +17,7 @@ import torch
 
 from sr_accessor.datasets import curvefit_layout
 from sr_accessor.device import DTYPE
-from sr_accessor.display import grouped
+from sr_accessor.display import grouped, tex
 from sr_accessor.equation import Equation
 from sr_accessor.errors import ColumnError, InputError, OptionError, SymRegWarning, UnitError, nearest
 from sr_accessor.expressions.evaluate import evaluate
@@ -27,7 +28,7 @@ from sr_accessor.files import envelope
 from sr_accessor.groups.document import GroupedRecord, from_document, to_document
 from sr_accessor.groups.forms import Laws, SharedForm
 from sr_accessor.groups.split import Groups, keys_of
-from sr_accessor.lazy import like_target
+from sr_accessor.lazy import in_parts, is_dask_frame, like_target
 from sr_accessor.noise.model import NoiseModel
 from sr_accessor.observations import conversion, inputs_of
 from sr_accessor.result import FitResult
@@ -51,8 +52,8 @@ class GroupedResult:
     groups : the rows and their groups
     found : the shared form, or a law for each group
     noise : the noise model of the shared form
-    status : (G,) "ok", "no_convergence" (a fit, but the likelihood was still rising), "no_data", "too_few_rows" or
-        "no_fit" (the law has no value there)
+    status : (G,) "ok", "no_convergence" (a fit, but the likelihood was still rising), "no_data", "too_few_rows",
+        "no_fit" (the law has no value there) or "interrupted" (before this group's own fit)
     forms : one row per form that was refined on all groups: what it cost; the chosen one marked
     sizes : {dimension: its labels} of the dimensions `over` which there is a law each; None for a DataFrame
     seconds, provenance, remarks : as in `FitResult`
@@ -99,8 +100,13 @@ class GroupedResult:
 
     @property
     def status(self) -> pd.Series:
-        """One word for each group: "ok", "no_convergence", "no_data", "too_few_rows" or "no_fit"."""
+        """One word for each group: "ok", "no_convergence", "no_data", "too_few_rows", "no_fit" or "interrupted"."""
         return self._status.copy()
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether the search was ended by an interrupt, so that more might have been found."""
+        return bool(self._provenance.get("interrupted"))
 
     @property
     def shared(self) -> bool:
@@ -240,7 +246,7 @@ class GroupedResult:
 
         Returns
         -------
-        Series with the table's index, or DataArray; NaN where the group is unknown or has no law. Lazy on Dask arrays
+        Series with the table's index, or DataArray; NaN where the group is unknown or has no law. Lazy on Dask
 
         Warns
         -----
@@ -248,18 +254,28 @@ class GroupedResult:
         """
         if is_xarray(table):
             return self._predict_xarray(table)
+        if is_dask_frame(table):
+            return in_parts(table, self._read(table), self._predict_frame, self.target)
+        return self._predict_frame(table)
+
+    def _read(self, table: Any) -> list[Hashable]:
+        """The columns of a DataFrame that a prediction reads."""
+        levels = table._meta.index.names
+        return [*(label for label in self.by if label not in levels), *self.inputs]
+
+    def _predict_frame(self, table: pd.DataFrame) -> pd.Series:
         _, keys, code = keys_of(table, list(self.by))
-        place = self.keys.get_indexer(keys)
-        place = np.where(code >= 0, place[code], -1)
+        place = np.append(self.keys.get_indexer(keys), -1)[code]  # the last where the group is missing
         place = np.where(place >= 0, np.where(self._fitted[place], place, -1), -1)
         if lost := int((place < 0).sum()):
-            missing = list(dict.fromkeys(keys[c] if c >= 0 else None for c in code[place < 0].tolist()))[:5]
+            labels = [*keys.tolist(), None]
+            missing = list(dict.fromkeys(labels[c] for c in code[place < 0].tolist()))[:5]
             told = f"{lost} rows of groups without a law are NaN: {', '.join(map(repr, missing))}"
-            warnings.warn(SymRegWarning("GROUP", told), stacklevel=2)
+            warnings.warn(SymRegWarning("GROUP", told), stacklevel=3)
         if isinstance(self._found, Laws):
             return self._predict_apart(table, place)
         names = self._groups.observations.names
-        used = self._used
+        used = self.inputs
         inputs = inputs_of(table, used or names, self.target, self._units)
         x = torch.full((len(inputs.x), len(names)), torch.nan, dtype=DTYPE)
         x[:, [names.index(name) for name in used or names]] = torch.tensor(inputs.x, dtype=DTYPE)
@@ -287,9 +303,13 @@ class GroupedResult:
         return torch.where(valid, values, torch.nan)[0].numpy()
 
     @property
-    def _used(self) -> tuple[Hashable, ...]:
-        codes = self._found.expression.codes
-        names = self._groups.observations.names
+    def inputs(self) -> tuple[Hashable, ...]:
+        """Labels of the columns that the laws read."""
+        names, found = self._groups.observations.names, self._found
+        if isinstance(found, Laws):
+            used = {name for result in found.results.values() for name in result.best.names}
+            return tuple(name for name in names if name in used)
+        codes = found.expression.codes
         return tuple(names[d] for d in sorted({c - VARIABLE for c in codes[codes >= VARIABLE].tolist()}))
 
     @property
@@ -310,7 +330,7 @@ class GroupedResult:
         if isinstance(self._found, Laws):
             return self._predict_cells(table)
         variables, found = variables_of(table), self._found
-        used = list(self._used)
+        used = list(self.inputs)
         if lacking := [name for name in used if name not in variables]:
             raise ColumnError(f"no variable {lacking[0]!r}; {nearest(lacking[0], variables)}")
         laws = self._laws_along(table)
@@ -375,7 +395,12 @@ class GroupedResult:
         """Target minus law for each row; fits `DataFrame.assign(r=result.residuals)`."""
         if is_xarray(table):
             return self._in_our_unit(self.target, variables_of(table)[self.target]) - self.predict(table)
-        law, read = self.predict(table), inputs_of(table, (self.target,), self.target, self._units)
+        if is_dask_frame(table):
+            return in_parts(table, [self.target, *self._read(table)], self._residuals_frame, self.target)
+        return self._residuals_frame(table)
+
+    def _residuals_frame(self, table: pd.DataFrame) -> pd.Series:
+        law, read = self._predict_frame(table), inputs_of(table, (self.target,), self.target, self._units)
         return self._with_unit(read.like(read.x[:, 0]) - law)
 
     def to_dataset(self) -> xr.Dataset:
@@ -503,7 +528,8 @@ class GroupedResult:
     def _headline(self) -> str:
         counts = self._status.value_counts()
         told = ", ".join(f"{count} {word}" for word, count in counts.items())
-        return f"{len(self.keys)} groups by {', '.join(map(str, self.by))} ({told}) in {self._seconds:.1f} s"
+        took = "" if math.isnan(self._seconds) else f" in {self._seconds:.1f} s"
+        return f"{len(self.keys)} groups by {', '.join(map(str, self.by))} ({told}){took}"
 
     @property
     def _facts(self) -> dict[str, Any]:
@@ -532,6 +558,13 @@ class GroupedResult:
         """Text for the logbook: form, statistics, constants of the first groups, warnings, the forms that competed."""
         told = [str(w) for w in self.warnings]
         return grouped.report(self._lines, self._facts, self._wide, self._forms, told, self.provenance)
+
+    def to_tex(self) -> str:
+        """The law and a table of its constants in every group, to be put into a document with \\\\input."""
+        if isinstance(self._found, Laws):
+            laws = {key: law.to_latex() for key, law in self._found.results.items()}
+            return tex.laws_of_groups(laws, self.by, self._headline)
+        return tex.constants_of_groups(self.to_latex(), self._params, self._headline)
 
     def __repr__(self) -> str:
         common = [f"common to all groups: {', '.join(self.common)}"] if self.common else []

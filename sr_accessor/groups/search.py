@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 import warnings
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -15,7 +15,7 @@ import torch
 
 from sr_accessor import regression
 from sr_accessor.device import DTYPE, alone, resolve, seed_of
-from sr_accessor.errors import InputError, SymRegWarning
+from sr_accessor.errors import InputError, OptionError, SymRegWarning
 from sr_accessor.expressions.batch import Expressions, concatenate, constant
 from sr_accessor.expressions.description import constant_bits, literal_bits, structure_bits
 from sr_accessor.expressions.rewrite import simplify_batch
@@ -73,8 +73,10 @@ def fit_groups(
     Raises
     ------
     InputError : no group has enough rows; with errors="raise", some group has no law.
+    OptionError : an option that would mean nothing here.
     """
     began = time.perf_counter()
+    _check_options(options, shared)
     large = np.flatnonzero(groups.counts >= FEWEST_ROWS)
     if not len(large):
         most = int(groups.counts.max(initial=0))
@@ -111,11 +113,26 @@ def fit_groups(
         sizes=sizes,
         seconds=time.perf_counter() - began,
         remarks=told_status(groups, status),
-        provenance=_provenance(options, device)
+        provenance=_provenance(options, device, results.values())
         | {"forms tried": len(forms), "groups searched": [repr(key) for key in results]},
     )
     report_groups(result, errors)
     return result
+
+
+def _check_options(options: FitOptions, shared: bool) -> None:
+    if options.checkpoint is not None:
+        raise OptionError("checkpoint= keeps one law of one table; leave it out with groups")
+    if shared and options.select != "mdl":
+        raise OptionError(
+            f"select={options.select!r} chooses from the front of one table; the form that groups share is that of the "
+            "shortest description: leave select out, or give every group its own law with shared=False"
+        )
+    if shared and options.validation not in (None, "auto"):
+        raise OptionError(
+            f"validation={options.validation!r}: of groups that share a form no rows are held out; leave validation "
+            "out, or give every group its own law with shared=False"
+        )
 
 
 class _Chosen(NamedTuple):
@@ -194,6 +211,7 @@ def told_status(groups: Groups, status: np.ndarray) -> list[SymRegWarning]:
         *told_groups("FEW_ROWS", groups.keys, (status == "too_few_rows") | (status == "no_data"), "have too few rows"),
         *told_groups("NO_MODEL", groups.keys, status == "no_fit", "cannot be described by the law"),
         *told_groups("NO_CONVERGENCE", groups.keys, status == "no_convergence", "did not converge"),
+        *told_groups("INTERRUPTED", groups.keys, status == "interrupted", "were not fitted any more"),
     ]
 
 
@@ -206,9 +224,10 @@ def status_of(groups: Groups, fitted: np.ndarray, reason: np.ndarray, needed: in
     return words
 
 
-def _provenance(options: FitOptions, device: torch.device) -> dict[str, Any]:
+def _provenance(options: FitOptions, device: torch.device, results: Iterable[FitResult]) -> dict[str, Any]:
+    interrupted = any(result.status == "interrupted" for result in results)
     return {
-        **versions(),
+        **versions(), **({"interrupted": True} if interrupted else {}),
         "device": str(device), "random_state": options.random_state, "timeout": options.timeout,
         "max_rounds": options.max_rounds, "network": None if options.network is None else str(options.network),
         "operators": [o.name for o in vocabulary(options.operators)], **options.asked,
@@ -222,7 +241,13 @@ def _to_cpu(laplace: Any) -> Any:
 
 # ---------------------------------------------------------------------------- independent fits
 def _in_turn(function: Callable, given: Sequence[tuple]) -> list[Any]:
-    return [function(*arguments) for arguments in given]
+    """Values of the function, one after the other; fewer where one was interrupted."""
+    found = []
+    for arguments in given:
+        found.append(function(*arguments))
+        if found[-1] is not None and found[-1].status == "interrupted":
+            break
+    return found
 
 
 def _apart(
@@ -237,6 +262,7 @@ def _apart(
     status[groups.counts < FEWEST_ROWS], status[groups.counts == 0] = "too_few_rows", "no_data"
     large = np.flatnonzero(groups.counts >= FEWEST_ROWS)
     found = each(_quietly, [(_varying(groups.observed(i)), options) for i in large])  # each with all of the time
+    status[large[len(found) :]], large = "interrupted", large[: len(found)]
     results = {groups.keys[i]: result for i, result in zip(large, found, strict=True) if result is not None}
     status[large[[result is None for result in found]]] = "no_fit"
     remarks = told_status(groups, status)
@@ -249,7 +275,7 @@ def _apart(
         sizes=sizes,
         seconds=time.perf_counter() - began,
         remarks=remarks,
-        provenance=_provenance(options, resolve(options.device)),
+        provenance=_provenance(options, resolve(options.device), results.values()),
     )
     report_groups(result, errors)
     return result

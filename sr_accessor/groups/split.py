@@ -120,7 +120,7 @@ def keys_of(frame: pd.DataFrame, by: object) -> tuple[tuple[Hashable, ...], pd.I
     Raises
     ------
     ColumnError : no such column or level.
-    InputError : every row lacks its group.
+    OptionError : no labels.
     """
     if by is None or isinstance(by, pd.Series | np.ndarray) or callable(by):
         raise OptionError(f"by={by!r}; give the label of a column, or a list of labels")
@@ -142,8 +142,6 @@ def keys_of(frame: pd.DataFrame, by: object) -> tuple[tuple[Hashable, ...], pd.I
     together = pd.DataFrame(dict(enumerate(values)))
     grouped = together.groupby(list(together.columns), sort=True, observed=True, dropna=True)
     code = np.where(together.isna().any(axis=1), -1, grouped.ngroup().to_numpy()).astype(np.int64)
-    if not (code >= 0).any():
-        raise InputError(f"no row has a group: {', '.join(map(repr, labels))} is missing everywhere")
     keys = grouped.size().index.set_names(labels)
     return tuple(labels), keys, code
 

@@ -32,6 +32,7 @@ from sr_accessor.errors import (
 )
 from sr_accessor.exports.exporter import Exporter
 from sr_accessor.expressions.definitions import base_operators
+from sr_accessor.expressions.elementary import ELEMENTARY
 from sr_accessor.expressions.operator import Operator
 from sr_accessor.expressions.vocabulary import Vocabulary
 from sr_accessor.noise.model import NoiseModel
@@ -130,6 +131,8 @@ _LISTENING = tuple(name for name in hookspecs.HOOKS if name not in _REGISTERING)
 
 
 # ---------------------------------------------------------------------- loading
+#: Signs, and what their operators are called.
+_SIGNS = {o.infix[0]: o.name for o in ELEMENTARY if o.infix and o.arity == 2}
 _lock = threading.RLock()
 _catalogue: Catalogue | None = None  # None until first use
 
@@ -365,6 +368,15 @@ def vocabulary(spec: str | Vocabulary | Iterable[str | Operator] = "default") ->
 
 def _chosen(known: Catalogue, entries: list[str | Operator]) -> dict[str, Operator]:
     """Operators by bare name of a list of names and operators."""
+    if strange := [entry for entry in entries if not isinstance(entry, str | Operator)]:
+        raise OptionError(
+            f"operators: {strange[0]!r} is neither the name of an operator nor one; give names such as 'sin', and "
+            "make your own known with sr_accessor.register_operator"
+        )
+    if signs := [entry for entry in entries if entry in _SIGNS]:
+        raise OptionError(
+            f"operators: {signs[0]!r} is called {_SIGNS[signs[0]]!r} here; give names: {list(_SIGNS.values())}"
+        )
     signed = [isinstance(entry, str) and entry[:1] in ("-", "+") for entry in entries]
     if not any(signed):
         asked = [o if isinstance(o, Operator) else known.find("operators", o) for o in entries]

@@ -40,6 +40,7 @@ from sr_accessor.search.proposals import (
     propose_drafts,
     propose_drafts_of_residuals,
     propose_factors,
+    propose_fractions,
     propose_kernels,
     propose_kernels_of_residuals,
     propose_log_pairs,
@@ -67,8 +68,9 @@ from sr_accessor.transformer.model import Transformer
 
 __all__ = ["Found", "find", "join", "start", "step"]
 
-#: Not before so many rounds do residuals that pass as noise end a search: a simpler law may still come.
-LEAST_ROUNDS = 14
+#: Residuals that pass as noise end a search not before so many rounds, nor before one for every so many bits of the
+#: law: a simpler one may still come, and the longer the law is the more there are.
+LEAST_ROUNDS, BITS_EACH = 10, 4.0
 #: Parents kept of every complexity.
 POPULATION = 8
 #: Up to so many variables the rest of a separable law is searched for kernels.
@@ -152,13 +154,14 @@ def join(state: SearchState, found: Found) -> SearchState:
     before = min((float(front.description_length.min()) for front in kept), default=math.inf)
     front = best_front([*kept, found.scored.front()])
     shorter = float(front.description_length.min()) < before - 0.5
+    enough = max(LEAST_ROUNDS, float(front.bits[int(front.description_length.argmin())]) / BITS_EACH)
     return replace(
         nothing,
         front=front,
         population=best_of_each(stack([state.population, found.scored]), POPULATION),
         waiting=0 if shorter else nothing.waiting,
         exact=is_exact(front, work),
-        quiet=state.round + 1 >= LEAST_ROUNDS and not shorter and passes_as_noise(front, work),
+        quiet=state.round + 1 >= enough and not shorter and passes_as_noise(front, work),
     )
 
 
@@ -205,27 +208,28 @@ ORDER = {
         *("kernels", "power × feature, small library"),
         *("pairs, y", "pairs of factors"),
         *("pairs of kernels", "kernels of residuals"),
-        *("power × feature, small library, around the best fit", "chains"),
-        *("products, y", "factors, y"),
+        *("power × feature, small library, around the best fit", "pairs of factors, around the best fit"),
+        *("chains", "products, y"),
+        *("factors, y", "network"),
         *_LARGE[:2],
-        *("network", "pairs, 1/y"),
+        *("pairs, 1/y", "beside monomials"),
         *_LARGE[2:],
-        *("pairs of factors, around the best fit", "beside monomials"),
     ),
     2: (
         *_FIRST,
         *("power × feature, small library", "pairs of factors"),
         *("kernels", "separated: small library"),
-        *("power × feature, small library, around the best fit", "chains"),
-        *("pairs, y", "products, y"),
-        *("factors, y", "separated: pairs"),
+        *("power × feature, small library, around the best fit", "pairs of factors, around the best fit"),
+        *("chains", "pairs, y"),
+        *("products, y", "factors, y"),
+        *("reduced, first", "reduced, second"),
         *_LARGE[:2],
+        *("separated: pairs", "fractions"),
         *("pairs of kernels", "kernels of residuals"),
         *("network", "pairs, 1/y"),
         *("pairs of products", "separated: products"),
         *_LARGE[2:],
-        *("pairs of factors, around the best fit", "separated: factors and chains"),
-        "beside monomials",
+        *("separated: factors and chains", "beside monomials"),
     ),
     3: (
         *_FIRST,
@@ -235,14 +239,15 @@ ORDER = {
         *_LARGE[:2],
         *("products, y", "factors, y"),
         *("reduced, third", "reduced, fourth"),
-        *("power × feature, small library, around the best fit", "separated: small library"),
+        *("power × feature, small library, around the best fit", "pairs of factors, around the best fit"),
         *("kernels", "pairs, 1/y"),
         *("network", "pairs of products"),
-        *("separated: pairs", "separated: factors and chains"),
+        *("separated: small library", "separated: pairs"),
+        *("separated: factors and chains", "fractions"),
         *("pairs of kernels", "kernels of residuals"),
         *("separated: products", "separated: pairs of products"),
         *_LARGE[2:],
-        *("pairs of factors, around the best fit", "beside monomials"),
+        "beside monomials",
     ),
 }
 #: The same for three variables and more where some seem to do nothing but multiply: the rest first.
@@ -254,14 +259,15 @@ SEPARABLE = (
     *_LARGE[:2],
     *("separated: pairs", "separated: factors and chains"),
     *("reduced, third", "reduced, fourth"),
-    *("separated: products", "separated: pairs of products"),
-    *("power × feature, small library, around the best fit", "pairs, y"),
-    *("products, y", "factors, y"),
-    *("network", "kernels"),
-    *("pairs, 1/y", "pairs of products"),
+    *("power × feature, small library, around the best fit", "pairs of factors, around the best fit"),
+    *("pairs, y", "separated: products"),
+    *("separated: pairs of products", "products, y"),
+    *("factors, y", "network"),
+    *("kernels", "pairs, 1/y"),
+    *("pairs of products", "fractions"),
     *("pairs of kernels", "kernels of residuals"),
     *_LARGE[2:],
-    *("pairs of factors, around the best fit", "beside monomials"),
+    "beside monomials",
 )
 #: Rounds for problems of fewer variables, each of several of the plan's, by the number of variables, the last entry for
 #: as many and more; the first two are done at once, and end when a law is exact.
@@ -274,12 +280,12 @@ REDUCED = {
     2: (
         _FIRST,
         ("beside monomials", "pairs, y", "power × feature, small library"),
-        ("chains", "pairs of factors", "pairs of products", "products, y", "factors, y"),
+        ("fractions", "chains", "pairs of factors", "pairs of products", "products, y", "factors, y"),
     ),
     3: (
         _FIRST,
         ("beside monomials", "pairs of products", "power × feature, small library"),
-        ("chains", "pairs of factors", "pairs, y", "products, y", "factors, y"),
+        ("fractions", "chains", "pairs of factors", "pairs, y", "products, y", "factors, y"),
     ),
 }
 #: Ways to reduce a problem that are searched.
@@ -383,6 +389,7 @@ ROUNDS: Mapping[str, Propose] = {
     "pairs of products": propose_pairs_of_products,
     "chains": propose_chains,
     "beside monomials": propose_beside_monomials,
+    "fractions": propose_fractions,
     "products, y": propose_products("y", False),
     "factors, y": propose_factors("y", False),
     "kernels": propose_kernels(("y", "1/y", "log y")),

@@ -32,6 +32,7 @@ from sr_accessor.search.power_screens import (
 from sr_accessor.search.screens import (
     screen_chain,
     screen_factor,
+    screen_fraction,
     screen_noisy_ratio,
     screen_one,
     screen_pair,
@@ -66,6 +67,7 @@ __all__ = [
     "propose_drafts",
     "propose_drafts_of_residuals",
     "propose_factors",
+    "propose_fractions",
     "propose_kernels",
     "propose_kernels_of_residuals",
     "propose_log_pairs",
@@ -107,6 +109,8 @@ MOST_PRODUCTS, MOST_SHARP = 6000, 60
 MOST_ENVELOPES = 40
 #: Rows that are proposed beside monomials.
 MOST_BESIDE = 10
+#: Views of fractions with a feature, and groups that are tried in them.
+FRACTION_VIEWS, MOST_FRACTIONS = ("y", "y²", "exp y", "sin y", "cos y", "tan y"), 12
 #: Pairs of exponentials that are proposed.
 MOST_RATES = 30
 #: Views whose logarithm is screened for power laws, and views screened for sums.
@@ -413,6 +417,19 @@ def propose_beside_monomials(state: SearchState, generator: torch.Generator) -> 
         target = work.target(view_of(name), True, work.screen)
         if target is not None:
             found.append((f"screen beside monomials, {name}", screen_one(target, base, rows, keep=MOST_BESIDE)))
+    return found
+
+
+def propose_fractions(state: SearchState, generator: torch.Generator) -> list[Proposal]:
+    """Fractions whose parts are straight in a group and in a feature of a variable: (cos x − v)/(1 − v·cos x)."""
+    work, found = state.workspace, []
+    groups = work.monomials[1 : MOST_FRACTIONS + 1]
+    if "mul" not in work.vocabulary or "div" not in work.vocabulary:
+        return []
+    for name in FRACTION_VIEWS:
+        target = work.target(view_of(name), True)
+        if target is not None:
+            found.append((f"screen fraction, {name}", screen_fraction(target, groups, work.dressed)))
     return found
 
 

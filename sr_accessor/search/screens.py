@@ -19,7 +19,7 @@ from collections.abc import Sequence
 
 import torch
 
-from sr_accessor.expressions.batch import Expressions, concatenate, constant, empty
+from sr_accessor.expressions.batch import Expressions, concatenate, constant, empty, literal
 from sr_accessor.expressions.build import linear_combination
 from sr_accessor.refinement.levenberg_marquardt import solve_normal
 from sr_accessor.search.library import least_points
@@ -30,6 +30,7 @@ from sr_accessor.stopping import look
 __all__ = [
     "screen_chain",
     "screen_factor",
+    "screen_fraction",
     "screen_noisy_ratio",
     "screen_one",
     "screen_pair",
@@ -50,6 +51,8 @@ MOST_ALIKE = 600
 NO_NULL_VECTOR = 3e-2
 #: Times that the errors of a noisy ratio are weighted by its denominator; the least of that, of its median; and steps.
 REWEIGHTED, LEAST_DENOMINATOR, NEWTON_STEPS = 5, 1e-2, 4
+#: Terms whose unit Gram matrix has an eigenvalue below this depend on each other: they have a ratio that says nothing.
+DEPENDENT = 1e-9
 #: Columns that are eliminated one by one at most; more only where the null vector is unique.
 MOST_COLUMNS = 44
 
@@ -425,6 +428,44 @@ def screen_noisy_ratio(target: Target, top: Rows, bottom: Rows) -> Expressions:
         return nothing
     above = _sum_of(top, coefficients[fine, :first], up[fine])
     return target.view.undo(above / _sum_of(bottom, coefficients[fine, first:], down[fine]))
+
+
+def screen_fraction(target: Target, groups: Rows, rows: Rows, *, keep: int = 6) -> Expressions:
+    """T ≈ p(g, u)/q(g, u) with p and q of the terms 1, g, u and g·u, for every group g and row u.
+
+    Ranked by what the null vector of the columns leaves of T; pairs whose terms depend on each other are left out.
+    """
+    t = target.values
+    i, j = torch.cartesian_prod(torch.arange(len(groups)), torch.arange(len(rows))).T
+    one = Rows(literal([1.0], rows.expressions.vocabulary, t.device), torch.ones_like(t)[None])
+    weight = 1 / (t.abs() + 1e-3 * t.abs().median())
+    both = groups.values[i] * rows.values[j]
+    terms = torch.stack([torch.ones_like(both), groups.values[i], rows.values[j], both], 1) * weight  # (P, 4, N)
+    columns = torch.cat([terms, -t * terms], 1)
+    size = columns.norm(dim=2, keepdim=True).clamp(min=1e-300)
+    columns = columns / size
+    sound = columns.isfinite().all(-1).all(-1)
+    columns = torch.where(sound[:, None, None], columns, 0.0)
+    gram = columns @ columns.mT
+    apart = torch.linalg.eigvalsh(gram[:, :4, :4])[:, 0] > DEPENDENT
+    null = torch.linalg.eigh(gram).eigenvectors[:, :, 0] / size[:, :, 0]
+    top, bottom = ((part[:, None] @ terms)[:, 0] for part in (null[:, :4], null[:, 4:]))
+    rest = (top / bottom - t) * weight
+    least = torch.where(sound & apart, rest.abs().median(1).values, torch.inf).nan_to_num(
+        nan=torch.inf, posinf=torch.inf
+    )
+    found = [empty(rows.expressions.vocabulary, t.device)]
+    for k in least.topk(min(keep, len(least)), largest=False).indices.tolist():  # a handful
+        g, u = groups[i[k] : i[k] + 1], rows[j[k] : j[k] + 1]
+        some = Rows(
+            concatenate([one.expressions, g.expressions, u.expressions, g.expressions * u.expressions]),
+            torch.cat([one.values, g.values, u.values, g.values * u.values]),
+        )
+        if bool(least[k].isfinite()):
+            exact = screen_ratio(target, some, some)
+            found += [] if exact is None else [exact]
+            found.append(screen_noisy_ratio(target, some, some))
+    return concatenate(found)
 
 
 def _null_vectors(columns: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

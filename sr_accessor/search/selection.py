@@ -48,6 +48,8 @@ __all__ = [
     "stack",
 ]
 
+#: Directions of the curvature below this, relative, are not determined.
+LEAST_EIGENVALUE = 1e-13
 #: A search looks at no more rows than these; only what it found is refined on more, in pieces.
 MOST_ROWS = 20_000
 #: Standard deviations that a row which looks like an outlier has in least squares, of those of its noise model.
@@ -170,29 +172,41 @@ def score(expressions: Expressions, data: Data, origins: tuple[str, ...]) -> Sco
     """
     found = curvature(expressions, data.x, data.y, data.sigma, data.noise, data.errors)
     free = expressions.free
-    sound, covariance = _covariance(found, free)
+    sound, covariance, tied = _covariance(found, free)
     stderr = covariance.diagonal(dim1=1, dim2=2).clamp(min=0).sqrt()
     stderr = torch.where(free & (found.normal.diagonal(dim1=1, dim2=2) > 0), stderr, torch.nan)
     numbers = torch.where(free, constant_bits(expressions.constants, stderr), literal_bits(expressions.constants))
     held = torch.arange(numbers.shape[1], device=numbers.device) < expressions.number_counts[:, None]
-    bits = structure_bits(expressions, data.x.shape[1]) + torch.where(held, numbers, 0.0).sum(1)
+    bits = structure_bits(expressions, data.x.shape[1]) + torch.where(held, numbers, 0.0).sum(1) + tied
     loss = torch.where(sound, found.loss, torch.inf)
     return Scored(expressions, loss, bits, stderr, origins)
 
 
-def _covariance(found: Curvature, free: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Which curvatures (B,) are sound, and the covariance (B, K, K) they give; 0 for numbers that are not free."""
+def _covariance(found: Curvature, free: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Which curvatures (B,) are sound, the covariance (B, K, K) they give, 0 for numbers that are not free, and the
+    bits (B,) that digits of correlated numbers cost beyond their own standard errors.
+
+    A number is written to its own standard error, yet the data determine combinations of correlated ones far better:
+    by −½·log₂ det R bits, R their correlations [Wallace & Freeman 1987: the determinant of the information]. Without
+    these 723·cos(0.07·x) − 722 is cheaper than the parabola that it imitates.
+    """
     normal = found.normal
     diagonal = normal.diagonal(dim1=1, dim2=2)
     scale = torch.where(diagonal > 0, diagonal, 1.0).rsqrt()
     unit = normal * scale[:, :, None] * scale[:, None, :]
-    unit = unit + torch.diag_embed((~(diagonal > 0)).to(unit.dtype))
-    sound = unit.isfinite().all(-1).all(-1) & found.valid
-    unit = torch.where(sound[:, None, None], unit, torch.eye(unit.shape[1], dtype=unit.dtype, device=unit.device))
-    inverse = torch.linalg.pinv(unit, hermitian=True, rtol=1e-13) if unit.shape[1] else unit
     present = free & (diagonal > 0)
     within = present[:, :, None] & present[:, None, :]
-    return sound, torch.where(within, inverse * scale[:, :, None] * scale[:, None, :], 0.0)
+    eye = torch.eye(unit.shape[1], dtype=unit.dtype, device=unit.device)
+    sound = unit.isfinite().all(-1).all(-1) & found.valid
+    unit = torch.where(within & sound[:, None, None], unit, eye)
+    if not unit.shape[1]:
+        return sound, unit, unit.new_zeros(len(unit))
+    value, vector = torch.linalg.eigh(unit)
+    kept = value > LEAST_EIGENVALUE * value[:, -1:]
+    inverse = (vector * torch.where(kept, 1 / value, 0.0)[:, None, :]) @ vector.mT
+    own = torch.where(present, inverse.diagonal(dim1=1, dim2=2), 1.0).clamp(min=1e-300)
+    tied = 0.5 * (torch.where(kept, value, 1.0).log2().sum(1) + own.log2().sum(1)).clamp(min=0)
+    return sound, torch.where(within, inverse * scale[:, :, None] * scale[:, None, :], 0.0), tied
 
 
 def _snap_table() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -223,21 +237,31 @@ LEAST_SAVED = -2.0
 
 def in_exponent(e: Expressions) -> torch.Tensor:
     """(B, K) numbers that are exponents: these snap to fractions, never to multiples of √2 or π."""
-    if "pow" not in e.vocabulary:
-        return torch.zeros_like(e.constants, dtype=torch.bool)
-    length = e.codes.shape[1]
-    place = torch.where(e.codes == e.vocabulary.id("pow"), e.children[1], length)
-    marked = torch.zeros(len(e), length + 1, dtype=torch.bool, device=e.device).scatter_(1, place, True)[:, :length]
-    slots = torch.where(marked & e.is_number, e.number_slot, e.constants.shape[1])
-    return torch.zeros(len(e), e.constants.shape[1] + 1, dtype=torch.bool, device=e.device).scatter_(1, slots, True)[
-        :, :-1
-    ]
+    return _arguments(e, ("pow",), (1,))
+
+
+def as_terms(e: Expressions) -> torch.Tensor:
+    """(B, K) numbers that are terms of a sum: nothing makes such a number a multiple of √2 or π."""
+    return _arguments(e, ("add", "sub"), (0, 1))
+
+
+def _arguments(e: Expressions, names: tuple[str, ...], places: tuple[int, ...]) -> torch.Tensor:
+    """(B, K) numbers that are arguments of these operators, in these places."""
+    length, slots = e.codes.shape[1], e.constants.shape[1]
+    marked = torch.zeros(len(e), length + 1, dtype=torch.bool, device=e.device)
+    for name in names:
+        for place in places if name in e.vocabulary else ():
+            here = torch.where(e.codes == e.vocabulary.id(name), e.children[place], length)
+            marked.scatter_(1, here, True)
+    where = torch.where(marked[:, :length] & e.is_number, e.number_slot, slots)
+    return torch.zeros(len(e), slots + 1, dtype=torch.bool, device=e.device).scatter_(1, where, True)[:, :-1]
 
 
 def _snap_targets(
-    c: torch.Tensor, se: torch.Tensor, free: torch.Tensor, exponent: torch.Tensor
+    c: torch.Tensor, se: torch.Tensor, free: torch.Tensor, rational: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """For each free number (B, K) the best value to snap to and the bits this promises to save (−inf: none).
+    """For each free number (B, K) the best value to snap to and the bits this promises to save (−inf: none); those
+    marked as `rational` snap to fractions and decimals only.
 
     ½d² nats of likelihood are lost by moving d standard errors: 0.72 d² bits.
     """
@@ -254,7 +278,7 @@ def _snap_targets(
     dense = torch.nn.functional.pad(SNAP_IRRATIONAL.to(c.device), (0, MOST_DIGITS), value=True)
     irrational = dense.clone()
     irrational[len(SNAP_VALUES) :] = False
-    close &= ~(irrational & exponent[:, :, None])
+    close &= ~(irrational & rational[:, :, None])
     price = torch.where(close, bits + 0.72 * distance.clamp(max=SNAP_SIGMAS).square(), torch.inf)
     whole = constant_bits(c, se)
     price = torch.where(dense & (whole[:, :, None] - price < EVIDENCE), torch.inf, price)
@@ -272,12 +296,12 @@ def _snap_order(scored: Scored, data: Data) -> tuple[torch.Tensor, torch.Tensor]
     """
     c, free = scored.expressions.constants, scored.expressions.free
     spread = _covariance(curvature(scored.expressions, data.x, data.y, data.sigma, data.noise, data.errors), free)[1]
-    exponent = in_exponent(scored.expressions)
+    rational = in_exponent(scored.expressions) | as_terms(scored.expressions)
     rows, most = torch.arange(len(c), device=c.device), c.shape[1]
     snapped, turn = c.clone(), torch.full_like(c, most, dtype=torch.int64)
     for i in range(most):  # numbers of one law
         se = spread.diagonal(dim1=1, dim2=2).clamp(min=0).sqrt()
-        target, saved = _snap_targets(c, se, free, exponent)
+        target, saved = _snap_targets(c, se, free, rational)
         best = saved.max(1)
         doing = best.values > LEAST_SAVED
         if not bool(doing.any()):
@@ -299,7 +323,7 @@ def _snap_order(scored: Scored, data: Data) -> tuple[torch.Tensor, torch.Tensor]
 def snap_savings(scored: Scored) -> torch.Tensor:
     """(B,) bits that `snap` may save at most, roughly: every promising snap and a few symbols."""
     e = scored.expressions
-    _, saved = _snap_targets(e.constants, scored.stderr, e.free, in_exponent(e))
+    _, saved = _snap_targets(e.constants, scored.stderr, e.free, in_exponent(e) | as_terms(e))
     return saved.clamp(min=0).sum(1) + 20.0
 
 

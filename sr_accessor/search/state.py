@@ -138,16 +138,18 @@ class Workspace:
         return Rows(concatenate([few.expressions, rows.expressions]), torch.cat([few.values, rows.values]))
 
     @cached_property
-    def products(self) -> Rows:
-        """Simple monomials times features of single variables with simple inner constants."""
-        few, rows = (
-            self.monomials[: MOST_LEFT + 1],
-            linear_rows(self.small[: self.dimensions], self.features, self.vocabulary),
-        )
+    def dressed(self) -> Rows:
+        """Features of single variables with simple inner constants."""
+        rows = linear_rows(self.small[: self.dimensions], self.features, self.vocabulary)
         inner, free = rows.expressions.constants.abs(), rows.expressions.free
         known = (inner[..., None] == torch.tensor(SIMPLE_INNER, device=inner.device)).any(-1)
         simple = free.any(1) & (known | ~free).all(1)
-        dressed = rows[simple.nonzero()[:, 0][:MOST_RIGHT]]
+        return rows[simple.nonzero()[:, 0][:MOST_RIGHT]]
+
+    @cached_property
+    def products(self) -> Rows:
+        """Simple monomials times these."""
+        few, dressed = self.monomials[: MOST_LEFT + 1], self.dressed
         if "mul" not in self.vocabulary:
             return dressed
         i, j = torch.cartesian_prod(torch.arange(len(few)), torch.arange(len(dressed))).T

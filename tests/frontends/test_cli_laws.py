@@ -139,6 +139,13 @@ def test_every_option_arrives(symreg):
     assert symreg("fit", "d.csv", "--y", "F", "--units", "units.json", "--print-inputs").stdout == "d.csv\nunits.json\n"
 
 
+def test_names_of_rows_are_no_feature(symreg, law):
+    table().drop(columns=["note", "dF"]).to_csv("indexed.csv")
+    summary = json.loads(symreg("fit", "indexed.csv", "--y", "F", *QUICK, "--json").stdout)
+    assert summary["features"] == ["m", "a b"]
+    assert "Unnamed" not in symreg("predict", "law.json", "indexed.csv", "--keep").stdout
+
+
 def test_nothing_better_than_the_mean(symreg):
     random = np.random.default_rng(3)
     pd.DataFrame(random.normal(size=(80, 2)), columns=["x", "y"]).to_csv("noise.csv", index=False)
@@ -178,15 +185,90 @@ def test_predict(symreg, law):
         assert {"mean", "lower", "upper", "m"} <= set(made) and made["mean"].dims == ("run",)
 
 
-def test_laws_of_groups(symreg, tmp_path):
-    frame = table().assign(run=lambda f: np.arange(len(f)) % 3)
-    result = frame.symreg.refine("F", "c*m*`a b`", by="run", restarts=0)
-    result.save(tmp_path / "groups.json")
-    frame.to_csv(tmp_path / "rows.csv", index=False)
-    symreg("predict", tmp_path / "groups.json", tmp_path / "rows.csv", "--out", tmp_path / "out.csv")
-    np.testing.assert_allclose(pd.read_csv(tmp_path / "out.csv")["F"], result.predict(frame), rtol=1e-12)
-    done = symreg("report", tmp_path / "groups.json", code=BAD_INPUT)
-    assert "holds a law for each of 3 groups, and this is about one law" in done.stderr
+# ---------------------------------------------------------------------------- a law for each group
+def samples():
+    """Three samples of two labs, in all of which F = c·m with a c of its own."""
+    frame = table().assign(sample=lambda f: np.arange(len(f)) % 3, lab=lambda f: np.where(f.index < 30, "A", "B"))
+    return frame.assign(F=(1.5 + frame["sample"]) * frame["m"] + np.random.default_rng(1).normal(0, 0.01, len(frame)))
+
+
+@pytest.fixture
+def grouped(symreg):
+    samples().to_csv("samples.csv", index=False)
+    given = ("samples.csv", "--y", "F", "--sigma", "dF", "--by", "sample", "--seed", "0")
+    symreg("refine", *given, "--formula", "c*m", "--restarts", "0", "--out", "groups.json")
+    return sr.load("groups.json")
+
+
+def test_refine_by_is_the_function(symreg, grouped):
+    options = {"sigma": "dF", "random_state": 0, "restarts": 0}
+    wanted = samples().symreg.refine("F", "c*m", by="sample", **options)
+    assert grouped.to_json(time=False) == wanted.to_json(time=False)
+    given = ("samples.csv", "--y", "F", "--sigma", "dF", "--formula", "c*m + d", "--seed", "0", "--restarts", "0")
+    summary = json.loads(symreg("refine", *given, "--by", "lab,sample", "--shared", "--json").stdout)
+    assert summary["groups"] == 6 and summary["by"] == ["lab", "sample"] and summary["status"] == {"ok": 6}
+    assert summary["equation"] == "c*m + d" and summary["features"] == ["m"] and "d" in summary["common"]
+    wanted = samples().symreg.refine("F", "c*m + d", by=["lab", "sample"], shared=True, **options)
+    assert [row["value"] for row in summary["params"]] == wanted.params["value"].tolist()
+    assert {"lab", "sample", "name", "stderr", "common"} <= summary["params"][0].keys()
+
+
+def test_fit_by_is_the_function(symreg, grouped):
+    given = ("fit", "samples.csv", "--y", "F", "--x", "m,a b", "--sigma", "dF", "--by", "sample", *QUICK)
+    options = {"sigma": "dF", "network": None, "max_rounds": 1, "random_state": 1, "timeout": 60.0, "by": "sample"}
+    for more, shared in (((), True), (("--apart",), False)):
+        text = symreg(*given, *more, "--out", "one.json", "--report", "one.html").stdout
+        wanted = sr.fit(samples(), "F", ["m", "a b"], shared=shared, **options)
+        assert Path("one.json").read_text() == wanted.to_json(time=False) and "3 groups by sample" in text
+        assert "<title>F of 3 groups</title>" in Path("one.html").read_text()
+    pd.DataFrame({"sample": [1, 2] * 9, "m": range(18), "y": [3.0, 4.0] * 9}).to_csv("flat.csv", index=False)
+    done = symreg("fit", "flat.csv", "--y", "y", "--by", "sample", *QUICK, "--out", "f.json", code=NOTHING_FOUND)
+    assert "nothing better than the mean was found" in done.stderr and sr.load("f.json").inputs == ()
+
+
+def test_over_dimensions_of_a_netcdf_file(symreg, grouped):
+    frame = samples()[["sample", "m", "F"]].assign(i=lambda f: f.index // 3)
+    frame.set_index(["sample", "i"]).to_xarray().to_netcdf("samples.nc", engine="scipy")
+    given = ("refine", "samples.nc", "--y", "F", "--formula", "c*m", "--restarts", "0", "--seed", "0")
+    symreg(*given, "--over", "sample", "--out", "over.json")
+    symreg("predict", "over.json", "samples.nc", "--out", "law.nc")
+    with xr.open_dataset("law.nc", engine="scipy") as made:
+        assert dict(made["F"].sizes) == {"sample": 3, "i": 20}
+    assert "over names 'run', which is no dimension" in symreg(*given, "--over", "run", code=BAD_INPUT).stderr
+    assert "of xarray name the dimensions" in symreg(*given, "--by", "sample", code=BAD_INPUT).stderr
+
+
+def test_what_is_made_of_a_file_of_groups(symreg, grouped):
+    symreg("predict", "groups.json", "samples.csv", "--out", "out.csv")
+    np.testing.assert_allclose(pd.read_csv("out.csv")["F"], grouped.predict(samples()), rtol=1e-12)
+    assert symreg("report", "groups.json").stdout == grouped.report() + "\n"
+    tex = symreg("report", "groups.json", "--format", "tex").stdout
+    assert tex.count(r"\\") == 4 and r"sample & c \\" in tex and r"\[ F = " in tex
+    assert symreg("report", "groups.json", "--format", "html").stdout.startswith("<!DOCTYPE html>")
+    assert json.loads(symreg("report", "groups.json", "--json").stdout)["groups"] == 3
+    assert symreg("export", "groups.json", "--to", "c", "--group", "2").stdout == grouped[2].to("c")
+    labs = samples().symreg.refine("F", "c*m", by=["lab", "sample"], restarts=0)
+    labs.save("labs.json")
+    assert symreg("export", "labs.json", "--to", "sql", "--group", "B,0").stdout == labs["B", 0].to("sql") + "\n"
+    for words, arguments in {
+        "name one with --group: 0, 1, 2": ("export", "groups.json", "--to", "c"),
+        "no group '7'; known: '0', '1', '2'": ("export", "groups.json", "--to", "c", "--group", "7"),
+        "leave out --band, --select and --complexity": ("report", "groups.json", "--select", "knee"),
+        "this is about one law": ("predict", "groups.json", "samples.csv", "--band", "confidence"),
+        "holds one law for all rows": ("export", "law.json", "--to", "c", "--group", "1"),
+        "no column 'smple'; did you mean 'sample'": ("fit", "samples.csv", "--y", "F", "--by", "smple"),
+        "errors='raise' is about groups": ("fit", "samples.csv", "--y", "F", "--errors", "raise"),
+        "--out 'no/x.json': there is no folder": ("fit", "samples.csv", "--y", "F", "--out", "no/x.json"),
+        "select='knee' chooses from": ("fit", "samples.csv", "--y", "F", "--by", "sample", "--select", "knee"),
+        "validation=0.2: of groups": ("fit", "samples.csv", "--y", "F", "--by", "sample", "--validation", "0.2"),
+        "checkpoint= keeps one law": ("fit", "samples.csv", "--y", "F", "--by", "sample", "--checkpoint", "c.json"),
+    }.items():
+        told = symreg(*arguments, code=BAD_INPUT).stderr
+        assert words in told and told.startswith("symreg: ") and len(told.splitlines()) == 1
+    Path("few.csv").write_text("sample,m,F\n" + "a,1,2\na,2,4\na,3,6.1\na,4,8\nb,1,2\n")
+    few = ("refine", "few.csv", "--y", "F", "--formula", "c*m", "--by", "sample", "--seed", "0")
+    assert "group 'b' has no law: too_few_rows" in symreg(*few, "--errors", "raise", code=BAD_INPUT).stderr
+    assert "FEW_ROWS" in symreg(*few).stderr and symreg(*few, "--errors", "ignore").stderr == ""
 
 
 def test_reports(symreg, law):
@@ -226,6 +308,12 @@ WRONG = {
     "--json tells about the file": ("predict", "law.json", "data.csv", "--json"),
     "no exporter 'exel'; did you mean 'excel'": ("export", "law.json", "--to", "exel"),
     "cannot be read as parquet": ("fit", "broken.parquet", "--y", "F"),
+    "is no UTF-8": ("fit", "latin.csv", "--y", "F"),
+    "duplicate column labels: 'm'; rename them": ("fit", "twice.csv", "--y", "F"),
+    "the first line has 1 names and the others more values": ("fit", "remarks.csv", "--y", "F"),
+    "the first line names the columns": ("fit", "ragged.csv", "--y", "F"),
+    "its values seem to be separated by ' '": ("fit", "spaces.csv", "--y", "F"),
+    "--units 'si' is neither report, strict nor none": ("fit", "data.csv", "--y", "F", "--units", "si"),
     "its values seem to be separated by ';'": ("fit", "semicolons.csv", "--y", "F"),
     "--out 'none/law.json': there is no folder 'none'": ("fit", "data.csv", "--y", "F", "--out", "none/law.json"),
     "--checkpoint 'none/c.json': there is no": ("fit", "data.csv", "--y", "F", "--checkpoint", "none/c.json"),
@@ -246,6 +334,11 @@ WRONG = {
 def test_what_is_wrong_is_told_in_one_line(words, symreg, law):
     Path("units.json").write_text('{"m": "kg"}')
     Path("broken.parquet").write_text("no parquet")
+    Path("latin.csv").write_bytes("µ,F\n1,2\n".encode("latin-1"))
+    Path("twice.csv").write_text("m,m,F\n1,1,2\n")
+    Path("remarks.csv").write_text("# of May\nm,F\n1,2\n")
+    Path("ragged.csv").write_text("m,F\n1,2\n1,2,3\n")
+    Path("spaces.csv").write_text("m F\n1 2\n")
     Path("semicolons.csv").write_text("m;F\n1,5;2,5\n2;3\n3;4\n")
     done = symreg(*WRONG[words], code=BAD_INPUT)
     assert words in done.stderr and done.stderr.startswith("symreg: ") and done.stdout == ""

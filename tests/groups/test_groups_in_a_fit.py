@@ -1,5 +1,7 @@
 """fit(..., by=): one form chosen jointly, each group its own constants; and independent fits."""
 
+import signal
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -67,6 +69,17 @@ def test_independent_fits(table):
     assert "a: " in apart.equation and "c: " in apart._repr_html_()
     with pytest.raises(OptionError, match="no common constants"):
         apart.to_dataset()
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_one_interrupt_ends_all_searches(table, shared, tmp_path):
+    some = table[table["spring"].isin(["a", "c", "f"])]
+    options = {**OPTIONS, "max_rounds": 99, "callbacks": [lambda state: signal.raise_signal(signal.SIGINT)]}
+    result = some.symreg.fit("F", by="spring", shared=shared, errors="ignore", network=None, **options)
+    assert result.interrupted and result.status["a"] == "ok"
+    assert result.status["c"] == ("ok" if shared else "interrupted")
+    result.save(tmp_path / "groups.json")
+    assert sr.load(tmp_path / "groups.json").status.equals(result.status)
 
 
 def test_what_cannot_be(table):

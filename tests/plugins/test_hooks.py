@@ -1,15 +1,18 @@
 """Every hook: what a stranger registers is found by name and used; what fails is named and the fit goes on."""
 
+import json
 import textwrap
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 
 import sr_accessor as sr
 from sr_accessor.errors import OptionError, PluginConflictError, PluginError, SymRegWarning, UnknownNameError
 from sr_accessor.exports.exporter import Formula
+from sr_accessor.frontends.cli import main
 from sr_accessor.plugins import hookspecs, manager
 
 HEAD = "import sr_accessor as sr\nfrom sr_accessor import hookimpl\n"
@@ -205,6 +208,10 @@ def test_four_bad_plugins_are_named_and_the_fit_runs(lab, install, table):
         assert any(words in str(w.message) for w in caught), name
     with pytest.raises(PluginConflictError, match="write 'clash:spice' or 'lab:spice'"):
         manager.exporter("spice")
+    listed = json.loads(CliRunner().invoke(main, ["plugins", "--all", "--json"]).output)
+    assert {row["name"]: (row["status"], row["error"]) for row in listed} == {
+        name: (row["status"], row["error"]) for name, row in rows.iterrows()
+    }
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from sr_accessor.search.power_screens import regress, screen_log_pair, screen_po
 from sr_accessor.search.rows import linear_rows
 from sr_accessor.search.screens import (
     eliminate,
+    screen_fraction,
     screen_noisy_ratio,
     screen_one,
     screen_pair,
@@ -268,6 +269,23 @@ def test_a_ratio_under_noise_keeps_the_terms_of_the_law(formula, noise):
 def test_no_noisy_ratio_of_more_terms_than_rows_allow():
     rows = monomial_rows(4)
     assert not len(screen_noisy_ratio(target(values_of("a/(1 + b)", 0.01)), rows, rows))
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.01])
+@pytest.mark.parametrize(
+    "formula", ["(cos(a) - b)/(1 - b*cos(a))", "(exp(-c) + a)/(1 + a*exp(-c))", "a*sin(b)/(1 + a)"]
+)
+def test_a_fraction_with_a_feature(formula, noise, rows):
+    y = values_of(formula, noise)
+    features = rows[rows.expressions.free.any(1).nonzero()[:, 0]]
+    laws = screen_fraction(target(y, relative=True), monomial_rows(1)[1:], features)
+    assert fits(laws, formula, noise)
+
+
+def test_a_fraction_is_more_than_a_dependence_among_its_terms(rows):
+    """Of 1, g, u and g·u with a constant g·u any target has a ratio 0/0."""
+    one = Rows(monomial_rows(1).expressions[1:2], torch.ones(1, N, dtype=torch.float64))
+    assert not len(screen_fraction(target(values_of("a", 0.0)), one, rows[:5]))
 
 
 def test_no_ratio_for_noise():

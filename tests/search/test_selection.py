@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from sr_accessor.expressions.batch import Expressions, concatenate, constant, literal, variable
+from sr_accessor.expressions.description import constant_bits
 from sr_accessor.expressions.elementary import ELEMENTARY
 from sr_accessor.expressions.evaluate import evaluate
 from sr_accessor.expressions.parse import parse
@@ -14,7 +15,7 @@ from sr_accessor.expressions.vocabulary import Vocabulary
 from sr_accessor.noise.gaussian import GAUSSIAN
 from sr_accessor.refinement.levenberg_marquardt import levenberg_marquardt
 from sr_accessor.search.front import Front, merge
-from sr_accessor.search.selection import Data, best_front, score, snap, stack
+from sr_accessor.search.selection import Data, best_front, refit, score, snap, stack
 
 VOCABULARY = Vocabulary(ELEMENTARY)
 NAMES = ["x", "z"]
@@ -130,6 +131,32 @@ def test_error_bars_weigh():
     y = 1.5 * X[:, 0] + 0.2 * EPSILON
     one, two = scored(["1*x"], data(y, sigma=0.1)), scored(["1*x"], data(y, sigma=0.2))
     assert float(one.bits[0] - two.bits[0]) == pytest.approx(1.0, abs=0.02)
+
+
+def test_digits_of_correlated_numbers_are_paid():
+    """A line far from the origin: slope and offset have correlation r, and −½·log₂(1 − r²) more digits together."""
+    near, far = X.clone(), X.clone()
+    near[:, 0] -= near[:, 0].mean()
+    far[:, 0] += 30
+    noise = 0.2 * EPSILON
+    one, two = (
+        score(refit(law("2*x + 1"), rows, steps=8).expressions, rows, ("test",))
+        for rows in (Data(x, 2 * x[:, 0] + 1 + noise, None, GAUSSIAN) for x in (near, far))
+    )
+    assert float(one.loss[0]) == pytest.approx(float(two.loss[0]), abs=1e-6)
+    numbers = [float(constant_bits(s.expressions.constants, s.stderr).sum()) for s in (one, two)]
+    r = -float(far[:, 0].mean() / far[:, 0].square().mean().sqrt())
+    extra = float(two.bits[0] - one.bits[0]) - (numbers[1] - numbers[0])
+    assert extra == pytest.approx(-0.5 * math.log2(1 - r * r), abs=1e-3)
+
+
+def test_a_term_of_a_sum_is_no_multiple_of_pi():
+    """1/π = 0.3183 as a factor is one; a measured offset of 0.3183 ± 0.002 is a number of its own."""
+    rows = data(X[:, 0] ** 2 * X[:, 1] / math.pi + 0.01 * EPSILON)
+    assert not bool(snap(scored(["0.3*x**2*z"], rows), rows).expressions.free.any())
+    rows = data(X[:, 0] ** 2 * X[:, 1] + 1 / math.pi + 0.01 * EPSILON)
+    snapped = snap(scored(["x**2*z + 0.3*1"], rows), rows).expressions.constants
+    assert not bool(torch.isclose(snapped, torch.tensor(1 / math.pi).double(), rtol=1e-12).any())
 
 
 # -------------------------------------------------------------------------------------------- fronts
