@@ -21,6 +21,7 @@ from sr_accessor.expressions.batch import Expressions
 from sr_accessor.expressions.dimensions import Dimensions, constant_units
 from sr_accessor.expressions.evaluate import evaluate
 from sr_accessor.expressions.latex import label_latex, to_latex
+from sr_accessor.expressions.simplify import simplify as simplified
 from sr_accessor.expressions.symbolic import to_sympy
 from sr_accessor.expressions.text import to_text
 from sr_accessor.expressions.vocabulary import CONSTANT, LITERAL, VARIABLE
@@ -38,6 +39,7 @@ from sr_accessor.search.front import Front
 from sr_accessor.summary import Summary
 from sr_accessor.uncertainty.bands import band as limits_of
 from sr_accessor.uncertainty.laplace import Laplace
+from sr_accessor.uncertainty.laplace import covariance as errors_of
 from sr_accessor.uncertainty.profile import profile_limits
 
 if TYPE_CHECKING:
@@ -170,6 +172,32 @@ class Equation:
             record.front.expressions, record.observations, findings.laplace, float(record.front.loss[0]),
             record.front.origins[0], record.noise, record.parameters, findings.of(0, record.front.expressions),
         )  # fmt: skip
+
+    def simplify(self, *, seconds: float = 2.0) -> Equation:
+        """The same law in fewer symbols, its constants anew with their errors.
+
+        Parameters
+        ----------
+        seconds : after which the shortest form so far counts
+
+        Returns
+        -------
+        Equation : itself where sympy finds none shorter, and where its form is the user's own (`sr.refine`)
+
+        Raises
+        ------
+        InputError : not all rows that it was fitted to are here, so that errors cannot be computed.
+        """
+        if self.parameters is not None:
+            return self
+        seen = self.observations
+        if not isinstance(seen, Observations) or seen.count != seen.total:
+            raise InputError("the rows of this law are not all here; load a file saved with data=True, or fit again")
+        shorter = simplified(self.expression, seconds=seconds)
+        if shorter is self.expression:
+            return self
+        x, y, sigma = measured_for(shorter, seen)
+        return replace(self, expression=shorter, laplace=errors_of(shorter, x, y, sigma, noise=self.noise), known={})
 
     # ------------------------------------------------------------------ constants
     @property

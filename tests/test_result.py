@@ -123,6 +123,25 @@ def test_r2_val_is_computed_from_held_out_rows_only(line):
     assert result().front["r2_val"].isna().all()
 
 
+def test_a_law_is_simplified_with_its_errors():
+    """a·(a + b)/(a + b) + c·a is (1 + c)·a: one constant, whose error is that of a straight line's slope."""
+    frame = table()
+    laws = x(0) * (x(0) + x(1)) / (x(0) + x(1)) + c(1.0) * x(0)
+    eq = result(frame, laws=laws)[0]
+    shorter = eq.simplify()
+    assert shorter.complexity == 3 and eq.complexity > 3 and len(shorter.params) == 1
+    given = frame[list(eq.names)]
+    np.testing.assert_allclose(shorter.predict(given), eq.predict(given), rtol=1e-9)
+    assert shorter.params["stderr"].iloc[0] == pytest.approx(eq.params["stderr"].iloc[0], rel=1e-6)
+    assert shorter.simplify() is shorter
+
+
+def test_a_law_without_its_rows_is_not_simplified(tmp_path):
+    result().save(tmp_path / "law.json")
+    with pytest.raises(InputError, match="data=True"):
+        sr.load(tmp_path / "law.json").best.simplify()
+
+
 def test_chi2_with_sigma():
     frame = table()
     found = result(frame, sigma=0.1)

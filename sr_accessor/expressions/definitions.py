@@ -1,8 +1,8 @@
-"""Definitions: operators written out in others and recognised again, or given as columns to whoever knows them not.
+"""Definitions: operators written out in others, or given as columns to whoever knows them not.
 
 A definition such as "exp(-u**2)" stands in the operator's declaration. `expanded` puts it in the operator's place,
-so that whoever knows only the base operators (the network, a printer) can read the expression; `contracted` is the
-way back. A free constant in an argument that occurs twice becomes two constants.
+so that whoever knows only the base operators (the network, a printer) can read the expression. A free constant in an
+argument that occurs twice becomes two constants.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from sr_accessor.expressions.operator import Operator
 from sr_accessor.expressions.parse import parse
 from sr_accessor.expressions.vocabulary import CONSTANT, FIRST_OPERATOR, LITERAL, PAD, VARIABLE, Vocabulary
 
-__all__ = ["ARGUMENTS", "base_operators", "contracted", "definition", "expanded", "lifted", "replaced", "unlifted"]
+__all__ = ["ARGUMENTS", "base_operators", "definition", "expanded", "lifted", "replaced", "unlifted"]
 
 #: What a definition calls the operator's arguments.
 ARGUMENTS = ("u", "w")
@@ -145,94 +145,6 @@ def _between(e: Expressions, start: torch.Tensor, stop: torch.Tensor) -> Express
     held = torch.arange(slots, device=e.device) < count
     values = torch.where(held, e.constants[row, numbers.clamp(max=slots - 1)], 0.0)
     return Expressions(codes, values, e.vocabulary)
-
-
-def contracted(expressions: Expressions, names: Collection[str] | None = None) -> Expressions:
-    """The same laws with every part that is some operator's definition written as that operator.
-
-    Parameters
-    ----------
-    names : operators to recognise; None takes all active ones with a definition
-
-    Returns
-    -------
-    Expressions, B rows. Only the very form of the definition is recognised, numbers to 1e-12; longer definitions
-    first, from the left.
-    """
-    e, vocabulary = expressions, expressions.vocabulary
-    active = [o for o in vocabulary if o.definition is not None and (names is None or o.name in names)]
-    for operator in sorted(active, key=lambda o: -int(definition(o, vocabulary).lengths[0])):
-        found = _found(e, operator)
-        while bool(found.any()):
-            rows = found.any(1)
-            order = torch.cat([(~rows).nonzero()[:, 0], rows.nonzero()[:, 0]])
-            at = found[rows].long().argmax(1)
-            e = concatenate([e[~rows], _folded(e[rows], at, operator)])[order.argsort()]
-            found = _found(e, operator)
-    return e.trimmed()
-
-
-def _walk(e: Expressions, operator: Operator) -> tuple[torch.Tensor, list[torch.Tensor]]:
-    """Where the definition stands: matches (B, L), and for each argument the position (B, L) of its part."""
-    body = definition(operator, e.vocabulary)
-    rows, length = e.codes.shape
-    at = torch.arange(length, device=e.device).expand(rows, length).clone()
-    fits = e.present.clone()
-    numbers = body.constants[0].tolist()
-    arguments: list[torch.Tensor | None] = [None] * operator.arity
-    for code in body.codes[0, : int(body.lengths[0])].tolist():
-        fits &= at < length
-        here = at.clamp(max=length - 1)
-        if code >= VARIABLE:
-            seen = arguments[code - VARIABLE]
-            if seen is None:
-                arguments[code - VARIABLE] = here
-            else:
-                fits &= _equal_parts(e, seen, here)
-            at = e.ends.gather(1, here)
-        elif code in (CONSTANT, LITERAL):
-            value = numbers.pop(0)
-            held = e.constants.gather(1, e.number_slot.gather(1, here).clamp(max=max(e.constants.shape[1] - 1, 0)))
-            near = (held - value).abs() <= 1e-12 * max(1.0, abs(value))
-            fits &= (e.codes.gather(1, here) == LITERAL) & near
-            at = here + 1
-        else:
-            fits &= e.codes.gather(1, here) == code
-            at = here + 1
-    return fits, [torch.zeros_like(at) if a is None else a for a in arguments]
-
-
-def _found(e: Expressions, operator: Operator) -> torch.Tensor:
-    if not len(e) or (not e.constants.shape[1] and bool(definition(operator, e.vocabulary).number_counts[0])):
-        return torch.zeros_like(e.present)
-    return _walk(e, operator)[0]
-
-
-def _equal_parts(e: Expressions, one: torch.Tensor, two: torch.Tensor) -> torch.Tensor:
-    """(B, L) whether the parts at two positions are the same symbol for symbol, number for number."""
-    length = e.codes.shape[1]
-    size = e.ends.gather(1, one) - one
-    equal = size == e.ends.gather(1, two) - two
-    slots = max(e.constants.shape[1] - 1, 0)
-    for step in range(int(torch.where(equal, size, 0).max())):  # positions, all rows at once
-        a, b = ((p + step).clamp(max=length - 1) for p in (one, two))
-        same = e.codes.gather(1, a) == e.codes.gather(1, b)
-        if e.constants.shape[1]:
-            x, y = (e.constants.gather(1, e.number_slot.gather(1, p).clamp(max=slots)) for p in (a, b))
-            same &= ~e.is_number.gather(1, a) | (x == y)
-        equal &= same | (step >= size)
-    return equal
-
-
-def _folded(e: Expressions, at: torch.Tensor, operator: Operator) -> Expressions:
-    """Rows with the operator in the place of its definition at (row, at[row])."""
-    _, arguments = _walk(e, operator)
-    row = torch.arange(len(e), device=e.device)
-    head = Expressions(
-        torch.tensor([[e.vocabulary.id(operator.name)]], device=e.device), e.constants.new_zeros(1, 0), e.vocabulary
-    )
-    parts = [e.subexpression(row, a[row, at]) for a in arguments]
-    return replaced(e, at, [head, *parts])
 
 
 # ---------------------------------------------------------------------- operators as columns

@@ -234,8 +234,8 @@ ORDER = {
     3: (
         *_FIRST,
         *("power × feature, small library", "pairs of factors"),
-        *("reduced, first", "reduced, second"),
         *("pairs, y", "beside monomials"),
+        *("reduced, first", "reduced, second"),
         *("pairs of products", "chains"),
         *_LARGE[:2],
         *("products, y", "factors, y"),

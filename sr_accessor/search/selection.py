@@ -231,6 +231,8 @@ SNAP_SIGMAS, SNAP_RELATIVE = 3.0, 1e-9
 #: Bits that a short decimal or a multiple of π or √2 must save. They lie so dense that one is always near a number
 #: known to a percent, and a measured 0.701 ± 0.016 must not become 0.7, or √2/2, without an error bar.
 EVIDENCE = 4.0
+#: Rounds of snapping, and Levenberg–Marquardt steps of each.
+SNAP_ROUNDS, SNAP_STEPS = 3, 8
 #: Bits that the curvature must promise for a snap to be tried: it may be wrong by a few.
 LEAST_SAVED = -2.0
 
@@ -327,14 +329,14 @@ def snap_savings(scored: Scored) -> torch.Tensor:
     return saved.clamp(min=0).sum(1) + 20.0
 
 
-def snap(scored: Scored, data: Data, *, rounds: int = 3, steps: int = 8) -> Scored:
+def snap(scored: Scored, data: Data) -> Scored:
     """Numbers snapped and terms dropped as long as the description length falls.
 
     Every round tries, for each candidate, all the snaps that the curvature promises to pay, their first half, the
     first one, and all but the first; the rest of its constants are refined again, and the shortest stays.
     """
     current = scored
-    for _ in range(rounds):
+    for _ in range(SNAP_ROUNDS):
         numbers, turn = _snap_order(current, data)
         count = (turn < turn.shape[1]).sum(1)
         if not bool(count.any()):
@@ -350,7 +352,7 @@ def snap(scored: Scored, data: Data, *, rounds: int = 3, steps: int = 8) -> Scor
         variants = current.expressions[rows]
         numbers = torch.where(masks, numbers[rows], variants.constants)
         variants = simplify_batch(variants.with_constants(numbers).with_literals(masks))
-        refined = refit(variants, data, steps=steps)
+        refined = refit(variants, data, steps=SNAP_STEPS)
         again = score(refined.expressions, data, tuple(current.origins[i] for i in rows.tolist()))
         before = current.description_length
         gain = before[rows] - again.description_length

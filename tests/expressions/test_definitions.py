@@ -6,7 +6,7 @@ import torch
 
 from sr_accessor.errors import OperatorError
 from sr_accessor.expressions.batch import concatenate
-from sr_accessor.expressions.definitions import base_operators, contracted, definition, expanded, lifted, unlifted
+from sr_accessor.expressions.definitions import base_operators, definition, expanded, lifted, unlifted
 from sr_accessor.expressions.elementary import ELEMENTARY
 from sr_accessor.expressions.evaluate import evaluate
 from sr_accessor.expressions.operator import Operator
@@ -52,22 +52,10 @@ def test_written_out_is_the_same_function():
     assert to_text(only[[5]], NAMES) == to_text(laws[[5]], NAMES)
 
 
-def test_recognised_again():
-    assert to_text(contracted(expanded(batch())), NAMES) == to_text(batch(), NAMES)
-
-
-@pytest.mark.parametrize("text", ["exp(-x**3)", "exp(x**2)", "1/(2 + x**2)", "sqrt(x**2 - z**2)", "x*exp(-z**2) - 1"])
-def test_what_only_looks_alike_stays(text):
-    law = parse(text, VOCABULARY.restricted([o.name for o in VOCABULARY if o.name != "bump"]), NAMES)
-    assert to_text(contracted(law, ["hypot", "line", "twice"]), NAMES) == to_text(law, NAMES)
-
-
 def test_free_constants_keep_their_values():
     law = parse_model("A*bump(k*x) + B", VOCABULARY, NAMES, {"A": 2.0, "k": 0.5, "B": -1.0}).expressions
     written = expanded(law)
     assert written.constants[0, written.free[0]].tolist() == [2.0, 0.5, -1.0]
-    again = contracted(written)
-    assert torch.equal(again.codes, law.codes) and torch.equal(again.constants, law.constants)
 
 
 def test_definitions_that_cannot_be():
