@@ -329,7 +329,7 @@ def snap_savings(scored: Scored) -> torch.Tensor:
     return saved.clamp(min=0).sum(1) + 20.0
 
 
-def snap(scored: Scored, data: Data) -> Scored:
+def snap(scored: Scored, data: Data, *, steps: int = SNAP_STEPS) -> Scored:
     """Numbers snapped and terms dropped as long as the description length falls.
 
     Every round tries, for each candidate, all the snaps that the curvature promises to pay, their first half, the
@@ -352,7 +352,7 @@ def snap(scored: Scored, data: Data) -> Scored:
         variants = current.expressions[rows]
         numbers = torch.where(masks, numbers[rows], variants.constants)
         variants = simplify_batch(variants.with_constants(numbers).with_literals(masks))
-        refined = refit(variants, data, steps=SNAP_STEPS)
+        refined = refit(variants, data, steps=steps)
         again = score(refined.expressions, data, tuple(current.origins[i] for i in rows.tolist()))
         before = current.description_length
         gain = before[rows] - again.description_length
