@@ -1,22 +1,25 @@
 """Products: equal factors of one product or quotient are collected, and quotients within quotients become one.
 
-What is put together from parts says the same thing twice: t·(sin(t·u)/(t·u)²), or 1/(v/w)³ for (w/v)³.
+What is put together from parts says the same thing twice: t·(sin(t·u)/(t·u)²), or 1/(v/w)³ for (w/v)³; and a factor
+stands before a sum that is divided by it: r·√(1 + z²/r²) for √(r² + z²).
 """
 
 from __future__ import annotations
 
 import torch
 
-from sr_accessor.expressions.batch import Expressions, concatenate
+from sr_accessor.expressions.batch import Expressions, concatenate, variable
 from sr_accessor.expressions.build import NAMED_POWERS, monomials
 from sr_accessor.expressions.definitions import replaced, unlifted
-from sr_accessor.expressions.vocabulary import LITERAL, VARIABLE
+from sr_accessor.expressions.vocabulary import LITERAL, PAD, VARIABLE
 from sr_accessor.stopping import look
 
-__all__ = ["collected"]
+__all__ = ["collected", "distributed"]
 
 #: Products of one expression that are rewritten, one after the other, and factors of each.
 MOST_PRODUCTS, MOST_FACTORS = 8, 12
+#: Sums of one expression that variables are multiplied into, one after the other, and terms of each.
+MOST_SUMS, MOST_TERMS = 3, 6
 #: Exponents that an operator hands to its first argument; `div` hands the opposite to its second.
 HANDED = {"mul": 1, "div": 1, "inv": -1, "square": 2, "cube": 3}
 #: Multiplier of the hashes of sub-expressions, odd, so that it has an inverse modulo 2**64.
@@ -58,6 +61,102 @@ def collected(expressions: Expressions) -> Expressions:
         index[rows] = len(e) + torch.arange(len(rows), device=e.device)
         e = concatenate([e, new])[index].trimmed()
     return e
+
+
+def distributed(expressions: Expressions) -> Expressions:
+    """Variables multiplied into the first sum of the outermost product, plain or below a root, where that is shorter.
+
+    Parameters
+    ----------
+    expressions : Expressions, B well-formed rows over a vocabulary with mul and div
+
+    Returns
+    -------
+    Expressions, B rows, none longer; below a root they are equal where the variable is positive
+    """
+    e = expressions
+    if "mul" not in e.vocabulary or "div" not in e.vocabulary or not len(e):
+        return e
+    for _ in range(MOST_SUMS):
+        look()
+        tried, rows = _multiplied(e)
+        if not len(rows):
+            break
+        tried = collected(tried)
+        every, source = concatenate([e, tried]), torch.cat([torch.arange(len(e), device=e.device), rows])
+        order = torch.argsort(every.lengths, stable=True)
+        order = order[torch.argsort(source[order], stable=True)]  # by row, the shortest first, of equals the original
+        first = torch.ones_like(order, dtype=torch.bool)
+        first[1:] = source[order][1:] != source[order][:-1]
+        chosen = order[first]
+        if bool((chosen < len(e)).all()):
+            break
+        e = every[chosen].trimmed()
+    return e
+
+
+def _multiplied(e: Expressions) -> tuple[Expressions, torch.Tensor]:
+    """Each row with each of its variables v once and twice multiplied into its sum S^q and divided out of the whole,
+    f·S^q = v^(−k·q)·f·(Σ vᵏ·term)^q; and the rows they come from.
+    """
+    member, handed = _members(e)
+    exponent, root, factor = _walk(e, member, handed)
+    index = torch.arange(e.codes.shape[1], device=e.device)
+    total = _is(e, "add") | _is(e, "sub")
+    below = factor & (root == 0) & (exponent.abs() == 1)
+    rooted = below & _is(e, "sqrt") & total.gather(1, e.children[0])
+    site = (below & total) | rooted
+    row = site.any(1).nonzero()[:, 0]
+    at = site[row].long().argmax(1)
+    half, power = rooted[row, at], exponent[row, at]
+    start = torch.where(half, at + 1, at)
+    terms = _terms(e[row], start)
+    uses = torch.stack([(e.codes[row] == v).any(1) for v in range(VARIABLE, int(e.codes.max()) + 1)], 1)
+    which, v = uses.nonzero().T
+    which, v, k = which.repeat(2), v.repeat(2), torch.tensor([1, 2], device=e.device).repeat_interleave(len(which))
+    keep = ~(half[which] & (k == 1)) & (terms[which].sum(1) <= MOST_TERMS)
+    if "square" not in e.vocabulary:
+        keep &= k == 1
+    which, v, k = which[keep], v[keep], k[keep]
+    if not len(which):
+        return e[:0], row[:0]
+    inserted = torch.zeros(len(which), 3, dtype=torch.int64, device=e.device)
+    inserted[:, 0], inserted[:, 1] = e.vocabulary.id("mul"), v + VARIABLE
+    if "square" in e.vocabulary:
+        inserted[:, 1] = torch.where(k == 2, e.vocabulary.id("square"), v + VARIABLE)
+        inserted[:, 2] = torch.where(k == 2, v + VARIABLE, PAD)
+    here, own = terms[which], e.codes[row[which]]
+    shift = here.long().cumsum(1) * (k + 1)[:, None]
+    width = int(shift[:, -1].max()) + own.shape[1]
+    codes = torch.full((len(which), width + 1), PAD, device=e.device)
+    codes.scatter_(1, torch.where(own != PAD, index + shift, width), own)
+    for j in range(3):
+        place = index + shift - (k + 1)[:, None] + j
+        codes.scatter_(1, torch.where(here & (j < k + 1)[:, None], place, width), inserted[:, j : j + 1].expand_as(own))
+    inner = Expressions(codes[:, :width], e.constants[row[which]], e.vocabulary)
+    out = (k // torch.where(half[which], 2, 1) * power[which]).to(torch.float64)
+    one = variable(v, e.vocabulary, e.device)
+    shell = monomials(torch.stack([-out, torch.ones_like(out)], 1), e.vocabulary)  # v^(−k·q) · the rest, of two slots
+    d, line = int(e.codes.max()) - VARIABLE + 1, torch.arange(len(v), device=e.device)
+    slots = torch.where(shell.codes >= VARIABLE, shell.codes + d + 2 * line[:, None], shell.codes)
+    columns = concatenate([one, inner])[torch.stack([line, line + len(v)], 1).flatten()]
+    return unlifted(Expressions(slots, shell.constants, e.vocabulary), columns, d), row[which]
+
+
+def _terms(e: Expressions, start: torch.Tensor) -> torch.Tensor:
+    """(B, L) where the terms of the sum that begins at start[row] begin; one pass from the left."""
+    rows, length = e.codes.shape
+    total = _is(e, "add") | _is(e, "sub")
+    sums, terms = torch.zeros_like(total), torch.zeros_like(total)
+    sums[torch.arange(rows, device=e.device), start] = True
+    for i in range(length):
+        inside = sums[:, i] & total[:, i]
+        for child in e.children:
+            place = child[:, i : i + 1]
+            summed = inside[:, None] & total.gather(1, place)
+            sums.scatter_(1, place, sums.gather(1, place) | summed)
+            terms.scatter_(1, place, terms.gather(1, place) | (inside[:, None] & ~summed))
+    return terms
 
 
 def _shorter(e: Expressions) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:

@@ -18,9 +18,9 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from sr_accessor.expressions.batch import Expressions, constant, empty
+from sr_accessor.expressions.batch import Expressions, concatenate, constant, empty
 from sr_accessor.expressions.evaluate import evaluate
-from sr_accessor.expressions.products import collected
+from sr_accessor.expressions.products import collected, distributed
 from sr_accessor.expressions.rewrite import simplify_batch
 from sr_accessor.expressions.vocabulary import Vocabulary
 from sr_accessor.noise.gaussian import GAUSSIAN
@@ -345,6 +345,7 @@ def _searched(state: SearchState, reduction: Reduction, rounds: Sequence[Sequenc
             chosen = [ROUNDS[name] for name in names if curve or "kernels" not in name]
             inner = join(inner, find(inner, together(*chosen)))
     laws = collected(reduction.rejoined(shortest(inner, MOST_REJOINED).expressions))
+    laws = concatenate([laws, distributed(laws)])
     return laws[(laws.complexity <= LONG).nonzero()[:, 0]]
 
 

@@ -11,7 +11,7 @@ from sr_accessor.expressions.batch import Expressions, concatenate
 from sr_accessor.expressions.description import structure_bits
 from sr_accessor.expressions.evaluate import evaluate
 from sr_accessor.expressions.jacobian import jacobian
-from sr_accessor.expressions.products import collected
+from sr_accessor.expressions.products import collected, distributed
 from sr_accessor.expressions.rewrite import simplify_batch
 from sr_accessor.refinement.solution import Refined
 from sr_accessor.search.constants import name_numbers
@@ -105,7 +105,7 @@ def polish(proposals: Sequence[Proposal], work: Workspace, known: float) -> Scor
     if len(close) and given.template is None:
         short = close[scored.expressions[close].complexity <= LONG]  # each way costs milliseconds for every level
         ways = [simplify_batch(scored.expressions[short], scales=way) for way in ("outward", "inward")]
-        ways.append(simplify_batch(collected(scored.expressions[short])))
+        ways.append(simplify_batch(distributed(collected(scored.expressions[short]))))
         every = concatenate([scored.expressions[close], *ways])
         kept, rows = distinct(every), torch.cat([close, short, short, short])
         tried = score(every[kept], data, tuple(scored.origins[i] for i in rows[kept].tolist()))

@@ -7,7 +7,7 @@ from sr_accessor.expressions.batch import concatenate
 from sr_accessor.expressions.elementary import ELEMENTARY
 from sr_accessor.expressions.evaluate import evaluate
 from sr_accessor.expressions.parse import parse
-from sr_accessor.expressions.products import collected
+from sr_accessor.expressions.products import collected, distributed
 from sr_accessor.expressions.text import to_text
 from sr_accessor.expressions.vocabulary import Vocabulary
 from sr_accessor.prior.examples import sample_expressions
@@ -43,6 +43,25 @@ def test_what_is_collected_stays(formula):
     assert text(formula) == formula
 
 
+SUMS = {
+    "a*b*(sin(d)*c/b + 1)": "a*(sin(d)*c + b)",
+    "a*sqrt(b**2/a**2 + 1)": "sqrt(b**2 + a**2)",
+    "d/(c*sqrt(b**2/c**2 + 1))": "d/sqrt(b**2 + c**2)",
+    "a/(1 + b/a)": "a**2/(a + b)",
+    "a*(1 + b)": "a*(1 + b)",
+    "sin(a) + b": "sin(a) + b",
+}
+
+
+@pytest.mark.parametrize(("formula", "expected"), SUMS.items())
+def test_factors_are_multiplied_into_sums(formula, expected):
+    law = parse(formula, VOCABULARY, NAMES)
+    shorter = distributed(collected(law))
+    assert to_text(shorter, NAMES)[0] == expected
+    x = 0.5 + torch.rand(20, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(evaluate(shorter, x)[0], evaluate(law, x)[0], rtol=1e-12, atol=1e-12)
+
+
 def test_factors_with_free_constants_stay_apart():
     e = parse("exp(2*a)*exp(2*a)", VOCABULARY, NAMES, numbers="constant")
     assert int(collected(e).free.sum()) == 2
@@ -54,12 +73,13 @@ def test_random_expressions_keep_their_values():
     batch = concatenate(
         [drawn, drawn * drawn, drawn / (drawn[torch.randperm(len(drawn), generator=generator)] / drawn)]
     )
-    shorter = collected(batch)
-    assert bool((shorter.lengths <= batch.lengths).all())
-    assert bool((shorter.lengths < batch.lengths).any())
-    assert bool(shorter.well_formed.all())
     x = 0.3 + 2 * torch.rand(64, 3, dtype=torch.float64, generator=generator)
-    (before, valid), (after, still) = evaluate(batch, x), evaluate(shorter, x)
+    before, valid = evaluate(batch, x)
     held = valid & before.isfinite() & (before.abs() < 1e100)
-    assert bool(still[held].all())
-    torch.testing.assert_close(after[held], before[held], rtol=1e-8, atol=1e-8)
+    for rewritten in (collected, distributed):
+        shorter = rewritten(batch)
+        assert bool((shorter.lengths <= batch.lengths).all()) and bool((shorter.lengths < batch.lengths).any())
+        assert bool(shorter.well_formed.all())
+        after, still = evaluate(shorter, x)
+        assert bool(still[held].all())
+        torch.testing.assert_close(after[held], before[held], rtol=1e-7, atol=1e-7)
