@@ -704,7 +704,8 @@ class FitResult:
         given = self._given
         parts = [
             f"{self.status}: {self._observations.total} rows{self._dropped}",
-            f"{given['rounds']} rounds" + ("" if math.isnan(given["seconds"]) else f" in {given['seconds']:.1f} s"),
+            f"{given['rounds']} round{'' if given['rounds'] == 1 else 's'}"
+            + ("" if math.isnan(given["seconds"]) else f" in {given['seconds']:.1f} s"),
             *([str(given["provenance"]["device"])] if "device" in given["provenance"] else []),
             f"chosen by {'hand' if isinstance(self._rule, int) else repr(self._rule)} (.select(rule) changes it)",
         ]

@@ -154,7 +154,9 @@ def reductions(
         goal = y.abs().log()
         found = _chain(x, goal - goal.mean(), torch.ones_like(y), vocabulary, log=True)
     else:
-        weight = (sigma.median() / sigma).clamp(max=1.0) / (y.abs() + y.abs().median())
+        size = y.abs()
+        typical = size.median() if bool(size.median() > 0) else size.mean()  # of counts most may be zero
+        weight = (sigma.median() / sigma).clamp(max=1.0) / (size + typical)
         found = _chain(x, y, weight, vocabulary, log=False)
     return list({reduction.signature: reduction for reduction in found}.values())
 
@@ -212,7 +214,7 @@ def _following(stage: _Stage, goal: torch.Tensor, weight: torch.Tensor, *, log: 
         rough = [_errors(*_tried(part, every[rows]), goal[few], weight[few], CHOOSING[1]) for rows in batches]
         best = every[(torch.cat(rough) * _doubt(stage.form, every)).argsort(stable=True)[:JUDGED]]
         error = _errors(*_tried(stage, best), goal, weight, JUDGING[1])
-        standing = (error <= WORSE * stage.error + LEAST_ERROR).nonzero()
+        standing = (error.isfinite() & (error <= WORSE * stage.error + LEAST_ERROR)).nonzero()
         if len(standing):
             return [_taken(stage, best[i], float(error[i])) for i in standing]  # a handful
     return []

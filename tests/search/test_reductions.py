@@ -83,6 +83,17 @@ def test_too_few_rows_or_operators_yield_none():
     assert reductions(X, y - y.median(), y, VOCABULARY, log=True) == []  # a logarithm needs one sign
 
 
+def test_a_target_that_is_mostly_zero_and_columns_that_are_not_finite_together():
+    y = (X[:, 0] * X[:, 1] - 6).clamp(min=0)
+    assert float(y.median()) == 0
+    assert [
+        set(to_text(way.written()[1:], NAMES)) for way in reductions(X, y, torch.ones_like(y), VOCABULARY, log=False)
+    ]
+    huge = X.clone()
+    huge[:, 2:] = 10.0 ** (150 * (X[:, 2:] - 1))  # products of these overflow
+    assert isinstance(reductions(huge, values("a*b"), torch.ones_like(y), VOCABULARY, log=False), list)
+
+
 def test_no_sums_without_the_operators_for_them():
     products = Vocabulary([o for o in ELEMENTARY if o.name not in ("add", "sub")])
     for reduction in found("exp(-(a - b)**2/c)*d", vocabulary=products):
