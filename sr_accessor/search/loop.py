@@ -298,7 +298,7 @@ SUM_ROUNDS = ("linear and power laws", "pairs of products")
 PRODUCT_ROUNDS = ("linear and power laws", "products, y", "factors, y")
 
 
-def _separated(names: Sequence[str]):
+def _separated(names: Sequence[str]) -> Propose:
     """Some rounds of the plan for what is left when the separable variables are divided out."""
 
     def propose(state: SearchState, generator: torch.Generator) -> list[Proposal]:
