@@ -62,7 +62,7 @@ def test_sigma_and_weights_reach_the_search(seen):
     regression.fit(observations(sample_weight=np.r_[np.full(59, 4.0), 0.0]), options(validation=None))
     assert seen[0][0].sigma.tolist() == [0.1] * 60
     weight = seen[1][0].weight
-    assert weight[:59].tolist() == pytest.approx([4.0] * 59) and float(weight[59]) < 1e-300
+    assert weight.tolist() == pytest.approx([4.0] * 59)  # a row of weight 0 is no row
 
 
 def test_provenance_is_enough_to_do_it_again(seen):
