@@ -106,13 +106,14 @@ def _multiplied(e: Expressions) -> tuple[Expressions, torch.Tensor]:
     below = factor & (root == 0) & (exponent.abs() == 1)
     rooted = below & _is(e, "sqrt") & total.gather(1, e.children[0])
     site = (below & total) | rooted
-    row = site.any(1).nonzero()[:, 0]
+    row, d = site.any(1).nonzero()[:, 0], int(e.codes.max()) - VARIABLE + 1
+    if not len(row) or d < 1:
+        return e[:0], row[:0]
     at = site[row].long().argmax(1)
     half, power = rooted[row, at], exponent[row, at]
     start = torch.where(half, at + 1, at)
     terms = _terms(e[row], start)
-    uses = torch.stack([(e.codes[row] == v).any(1) for v in range(VARIABLE, int(e.codes.max()) + 1)], 1)
-    which, v = uses.nonzero().T
+    which, v = torch.stack([e[row].uses(i) for i in range(d)], 1).nonzero().T
     which, v, k = which.repeat(2), v.repeat(2), torch.tensor([1, 2], device=e.device).repeat_interleave(len(which))
     keep = ~(half[which] & (k == 1)) & (terms[which].sum(1) <= MOST_TERMS)
     if "square" not in e.vocabulary:
@@ -137,7 +138,7 @@ def _multiplied(e: Expressions) -> tuple[Expressions, torch.Tensor]:
     out = (k // torch.where(half[which], 2, 1) * power[which]).to(torch.float64)
     one = variable(v, e.vocabulary, e.device)
     shell = monomials(torch.stack([-out, torch.ones_like(out)], 1), e.vocabulary)  # v^(−k·q) · the rest, of two slots
-    d, line = int(e.codes.max()) - VARIABLE + 1, torch.arange(len(v), device=e.device)
+    line = torch.arange(len(v), device=e.device)
     slots = torch.where(shell.codes >= VARIABLE, shell.codes + d + 2 * line[:, None], shell.codes)
     columns = concatenate([one, inner])[torch.stack([line, line + len(v)], 1).flatten()]
     return unlifted(Expressions(slots, shell.constants, e.vocabulary), columns, d), row[which]

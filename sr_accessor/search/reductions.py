@@ -35,6 +35,8 @@ TOLD = 0.5
 POWERS = (0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5, 3.0, -3.0, 1.5, -1.5, 4.0, -4.0)
 PLAIN, RICH = (1.0, -1.0), (1.0, -1.0, 2.0, -2.0, 0.5, -0.5)
 BESIDE = (0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5, 3.0, -3.0)
+#: Up to so many variables the rich ones are tried: there are 54 of every pair.
+MOST_RICH = 6
 #: A hypothesis stands when its error is at most so many times that before it; smaller errors than the least are equal.
 WORSE, LEAST_ERROR = 1.1, 1e-4
 #: Stages kept at every step and hypotheses judged for each.
@@ -202,7 +204,8 @@ def _following(stage: _Stage, goal: torch.Tensor, weight: torch.Tensor, *, log: 
     if log:
         ways = [[_alone(k, (math.nan,)), _pairs(k, RICH, (math.nan,))]]
     else:
-        ways = [[_alone(k, POWERS), _pairs(k, PLAIN, (0.0,))], [_pairs(k, RICH, BESIDE)]]
+        ways = [[_alone(k, POWERS), _pairs(k, PLAIN, (0.0,))]]
+        ways += [[_pairs(k, RICH, BESIDE)]] if k <= MOST_RICH else []
     if "add" in vocabulary and "sub" in vocabulary:
         ways[0].append(_sums(k))
     few = slice(0, CHOOSING[0])
@@ -307,7 +310,7 @@ def _finished(stage: _Stage, goal: torch.Tensor) -> Reduction | None:
     form = stage.form
     if len(stage.beside):
         columns = torch.cat([_surfaces(stage.values[None], JUDGING[1])[0], stage.logs]).T
-        power = torch.linalg.lstsq(columns, goal[:, None], driver="gelsd").solution[-len(stage.beside) :, 0]
+        power = torch.linalg.lstsq(columns, goal[:, None]).solution[-len(stage.beside) :, 0]
         found = form.factor + power @ stage.beside
         if not bool(((found - halves(found)).abs() <= NEAR_HALF).all()):
             return None

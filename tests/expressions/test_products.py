@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from sr_accessor.expressions.batch import concatenate
+from sr_accessor.expressions.batch import concatenate, empty
 from sr_accessor.expressions.elementary import ELEMENTARY
 from sr_accessor.expressions.evaluate import evaluate
 from sr_accessor.expressions.parse import parse
@@ -60,6 +60,14 @@ def test_factors_are_multiplied_into_sums(formula, expected):
     assert to_text(shorter, NAMES)[0] == expected
     x = 0.5 + torch.rand(20, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(evaluate(shorter, x)[0], evaluate(law, x)[0], rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("texts", [[], ["3"], ["2*(3 + 1)", "7"], ["a"]])
+def test_nothing_to_do(texts):
+    laws = [parse(text, VOCABULARY, NAMES) for text in texts]
+    batch = concatenate(laws) if laws else empty(VOCABULARY)
+    for rewritten in (collected, distributed):
+        assert to_text(rewritten(batch), NAMES) == to_text(batch, NAMES)
 
 
 def test_factors_with_free_constants_stay_apart():
