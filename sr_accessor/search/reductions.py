@@ -113,6 +113,12 @@ class _Stage:
     carrier: torch.Tensor  # (N,) of the factor
     logs: torch.Tensor  # (m, N), logarithms of what stands beside
     error: float
+    doubt: float = 1.0
+
+    @property
+    def merit(self) -> float:
+        """What stages are ordered by: the less the better."""
+        return max(self.error, LEAST_ERROR) * self.doubt
 
 
 @dataclass(frozen=True)
@@ -180,7 +186,7 @@ def _chain(
         following = [after for stage in stages for after in _following(stage, goal, weight, log=log)]
         most = BEAM if len(stages[0].values) <= MANY else BEAM // 2
         stages = list({_rounded(stage.error): stage for stage in following}.values())
-        stages = sorted(stages, key=lambda stage: stage.error)[:most]
+        stages = sorted(stages, key=lambda stage: stage.merit)[:most]
         visited += stages
     if not visited:
         return []
@@ -215,11 +221,13 @@ def _following(stage: _Stage, goal: torch.Tensor, weight: torch.Tensor, *, log: 
         every = every[_simple(stage.form, every)]
         batches = torch.arange(len(every), device=device).split(TOGETHER)
         rough = [_errors(*_tried(part, every[rows]), goal[few], weight[few], CHOOSING[1]) for rows in batches]
-        best = every[(torch.cat(rough) * _doubt(stage.form, every)).argsort(stable=True)[:JUDGED]]
+        best = every[(torch.cat(rough) * _doubt(every)).argsort(stable=True)[:JUDGED]]
         error = _errors(*_tried(stage, best), goal, weight, JUDGING[1])
         standing = (error.isfinite() & (error <= WORSE * stage.error + LEAST_ERROR)).nonzero()
         if len(standing):
-            return [_taken(stage, best[i], float(error[i])) for i in standing]  # a handful
+            doubt = stage.doubt * _doubt(best)
+            taken = [(_taken(stage, best[i], float(error[i])), float(doubt[i])) for i in standing]  # a handful
+            return [replace(after, doubt=doubts) for after, doubts in taken]
     return []
 
 
@@ -230,10 +238,12 @@ def _simple(form: Reduction, h: _Hypotheses) -> torch.Tensor:
     return (exponents == halves(exponents)).all(1)
 
 
-def _doubt(form: Reduction, h: _Hypotheses) -> torch.Tensor:
-    """(H,) how many times better a hypothesis must be than one without exponents: large and broken ones are rare."""
+def _doubt(h: _Hypotheses) -> torch.Tensor:
+    """(H,) how many times better a hypothesis must be than that a variable does not matter: sums, large exponents and
+    broken ones are rare.
+    """
     group = torch.where(h.pair >= 0, h.exponent, 0.0)
-    size = sum(e.abs() + (e != e.round()) for e in (group, h.power.nan_to_num(0.0)))
+    size = sum(e.abs() + (e != e.round()) for e in (group, h.power.nan_to_num(0.0))) + 2 * (h.sign != 0)
     return (1 + DOUBT) ** size
 
 
