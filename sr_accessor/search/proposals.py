@@ -242,10 +242,16 @@ def _bases(work: Workspace) -> list[Rows]:
     return bases
 
 
+def _target(state: SearchState, view: str, relative: bool) -> Target | None:
+    """The view with errors relative to |y|, or around the best law so far."""
+    work = state.workspace
+    return work.target(view_of(view), True) if relative else target_around(state, view_of(view), work.screen)
+
+
 def propose_pairs(view: str, relative: bool):
     def propose(state: SearchState, generator: torch.Generator) -> list[Proposal]:
         work = state.workspace
-        target = work.target(view_of(view), True) if relative else target_around(state, view_of(view), work.screen)
+        target = _target(state, view, relative)
         if target is None:
             return []
         rows, found = join_rows(work.sharp(target, False), work.rows), []
@@ -355,7 +361,7 @@ def propose_pairs_of_kernels(state: SearchState, generator: torch.Generator) -> 
 def propose_products(view: str, relative: bool):
     def propose(state: SearchState, generator: torch.Generator) -> list[Proposal]:
         work = state.workspace
-        target = work.target(view_of(view), True) if relative else target_around(state, view_of(view), work.screen)
+        target = _target(state, view, relative)
         if target is None:
             return []
         law = screen_product(target, _bases(work), work.monomials, work.rows[:MOST_SECOND])
@@ -367,7 +373,7 @@ def propose_products(view: str, relative: bool):
 def propose_factors(view: str, relative: bool):
     def propose(state: SearchState, generator: torch.Generator) -> list[Proposal]:
         work = state.workspace
-        target = work.target(view_of(view), True) if relative else target_around(state, view_of(view), work.screen)
+        target = _target(state, view, relative)
         if target is None:
             return []
         found = [(f"screen factor, {view}", screen_factor(target, work.every, work.rows[: 2 * MOST_SECOND]))]
