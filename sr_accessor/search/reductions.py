@@ -226,8 +226,7 @@ def _following(stage: _Stage, goal: torch.Tensor, weight: torch.Tensor, *, log: 
         standing = (error.isfinite() & (error <= WORSE * stage.error + LEAST_ERROR)).nonzero()
         if len(standing):
             doubt = stage.doubt * _doubt(best)
-            taken = [(_taken(stage, best[i], float(error[i])), float(doubt[i])) for i in standing]  # a handful
-            return [replace(after, doubt=doubts) for after, doubts in taken]
+            return [_taken(stage, best[i], float(error[i]), float(doubt[i])) for i in standing]  # a handful
     return []
 
 
@@ -290,7 +289,7 @@ def _tried(stage: _Stage, h: _Hypotheses) -> tuple[torch.Tensor, torch.Tensor, t
     return values, carrier, logs
 
 
-def _taken(stage: _Stage, h: _Hypotheses, error: float) -> _Stage:
+def _taken(stage: _Stage, h: _Hypotheses, error: float, doubt: float) -> _Stage:
     """The stage after one hypothesis."""
     values, carrier, logs = _tried(stage, h)
     form, beside, pair = stage.form, stage.beside, int(h.pair)
@@ -312,7 +311,7 @@ def _taken(stage: _Stage, h: _Hypotheses, error: float) -> _Stage:
         beside = torch.cat([beside, own[None]])
     else:
         factor = factor + h.power * own
-    return _Stage(Reduction(factor, groups[rest], sums), beside, values[0], carrier[0], logs[0], error)
+    return _Stage(Reduction(factor, groups[rest], sums), beside, values[0], carrier[0], logs[0], error, doubt)
 
 
 def _finished(stage: _Stage, goal: torch.Tensor) -> Reduction | None:

@@ -455,16 +455,16 @@ def screen_fraction(target: Target, groups: Rows, rows: Rows, *, keep: int = 6) 
         nan=torch.inf, posinf=torch.inf
     )
     found = [empty(rows.expressions.vocabulary, t.device)]
-    for k in least.topk(min(keep, len(least)), largest=False).indices.tolist():  # a handful
+    best = least.topk(min(keep, len(least)), largest=False)
+    for k in best.indices[best.values.isfinite()].tolist():  # a handful
         g, u = groups[i[k] : i[k] + 1], rows[j[k] : j[k] + 1]
         some = Rows(
             concatenate([one.expressions, g.expressions, u.expressions, g.expressions * u.expressions]),
             torch.cat([one.values, g.values, u.values, g.values * u.values]),
         )
-        if bool(least[k].isfinite()):
-            exact = screen_ratio(target, some, some)
-            found += [] if exact is None else [exact]
-            found.append(screen_noisy_ratio(target, some, some))
+        exact = screen_ratio(target, some, some)
+        found += [] if exact is None else [exact]
+        found.append(screen_noisy_ratio(target, some, some))
     return concatenate(found)
 
 

@@ -45,10 +45,8 @@ SCREEN_POINTS = 200  # search_findings.md §8: 200-300 points rank as well as al
 PATIENCE = 12
 #: Simple rows that are paired with the sharpest kernels, and variables up to which kernels are sharpened.
 MOST_BESIDE_KERNELS, MOST_SHARPENED = 800, 3
-#: Inner constants of these features.
-SIMPLE_INNER = (1.0, 2.0, 0.5)
-#: Monomials and rows with a feature whose products stand beside monomials.
-MOST_LEFT, MOST_RIGHT = 20, 100
+#: Monomials and features of single variables whose products stand beside monomials, and inner constants of the latter.
+MOST_LEFT, MOST_RIGHT, SIMPLE_INNER = 20, 100, (1.0, 2.0, 0.5)
 #: Monomials and rows that are tried as factors, and rows that are tried beside them.
 MOST_FACTORS, MOST_SECOND = 1000, 2500
 #: Up to so many variables the grids of kernels are fine.
