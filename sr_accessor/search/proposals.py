@@ -91,6 +91,8 @@ ROUGH = 0.1
 DRAFTS, DRAFTED_GROUPS, IMPROVED = 64, 200, 6
 #: Monomials of one dictionary at most.
 MOST_MONOMIALS, MOST_RATIO = 90, 130
+#: Values of a monomial are less than this.
+MOST_SIZE = 1e150
 #: Terms of the spans; terms of a base.
 MOST_SPAN, MOST_BASE = 60, 30
 #: Children of one round of moves.
@@ -183,10 +185,11 @@ def propose_powers(library: str, around: bool, half: int | None = None):
 
 
 def _dictionary(x: torch.Tensor, vocabulary: Vocabulary, degree: int) -> Rows:
-    """Monomials of total degree 0 to `degree`."""
+    """Monomials of total degree 0 to `degree`, without those of values too large to be squared."""
     exponents = exponents_up_to(x.shape[1], degree).double().to(x.device)
     expressions = monomials(exponents[writable(exponents, vocabulary)], vocabulary)
-    return Rows(expressions, evaluate(expressions, x)[0])
+    rows = Rows(expressions, evaluate(expressions, x)[0])
+    return rows[(rows.values.abs().amax(1) < MOST_SIZE).nonzero()[:, 0]]
 
 
 def _terms(d: int, degree: int) -> int:
