@@ -44,6 +44,7 @@ __all__ = [
     "SCALES",
     "SCORES",
     "SIZES",
+    "Law",
     "PaperFunction",
     "Prepared",
     "budget",
@@ -53,6 +54,7 @@ __all__ = [
     "measure",
     "paper_functions",
     "product",
+    "product_name",
     "table_2",
 ]
 
@@ -124,15 +126,15 @@ def paper_functions(count: int, known: Vocabulary, *, seed: int, least_unaries: 
 
 # ---------------------------------------------------------------------- solving
 @dataclass(frozen=True)
-class Found:
+class Law:
     """A law as it is read, and its values (M,) at points (M, D)."""
 
     text: str
     predict: Callable[[torch.Tensor], np.ndarray]
 
 
-#: x (N, D), y (N,), seconds, seed -> Found, or None where no law was
-Way = Callable[[torch.Tensor, torch.Tensor, float, int], Found | None]
+#: x (N, D), y (N,), seconds, seed -> Law, or None where none was found
+Way = Callable[[torch.Tensor, torch.Tensor, float, int], Law | None]
 
 
 def ways(modes: Sequence[Mode], known: Vocabulary) -> dict[str, Way]:
@@ -141,7 +143,7 @@ def ways(modes: Sequence[Mode], known: Vocabulary) -> dict[str, Way]:
     def of(mode: Mode) -> Way:
         def find(x, y, seconds, seed):
             law = mode.law(x, y, known.restricted(mode.model.config.operators), generator(seed))
-            return None if law is None else Found(_text(law), lambda points: values_of(law, points))
+            return None if law is None else Law(_text(law), lambda points: values_of(law, points))
 
         return find
 
@@ -158,7 +160,7 @@ def product(rounds: int | None = None, **options: object) -> Way:
             warnings.simplefilter("ignore", SymRegWarning)
             best = sr.fit(frame, "y", random_state=seed, progress=False, **limits, **options).best
         predict = lambda points: np.broadcast_to(best.predict_array(points.numpy()), len(points))  # noqa: E731
-        return Found(best.to_text(_DIGITS), predict)
+        return Law(best.to_text(_DIGITS), predict)
 
     return find
 

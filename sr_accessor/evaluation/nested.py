@@ -7,7 +7,15 @@ from pathlib import Path
 import click
 import pandas as pd
 
-from sr_accessor.evaluation.in_domain import PRODUCT, SCORES, budget, fit_options, measure, paper_functions, product
+from sr_accessor.evaluation.in_domain import (
+    SCORES,
+    budget,
+    fit_options,
+    measure,
+    paper_functions,
+    product,
+    product_name,
+)
 from sr_accessor.evaluation.intervals import paired, share
 from sr_accessor.evaluation.machine import provenance
 from sr_accessor.plugins.manager import vocabulary
@@ -16,25 +24,23 @@ from sr_accessor.transformer.checkpoint import find, load
 
 __all__ = ["nested", "nested_table"]
 
-WITH, WITHOUT = f"{PRODUCT} with network", f"{PRODUCT} without"
 
-
-def nested_table(rows: pd.DataFrame) -> pd.DataFrame:
-    """Lines are scores, columns both fits and whether they differ, on the functions that both have fitted.
+def nested_table(rows: pd.DataFrame, first: str, second: str) -> pd.DataFrame:
+    """Lines are scores, columns two methods and whether they differ, on the functions that both have fitted.
 
     Accuracies are counted shares with Wilson's 95 % intervals; R² is a mean.
     """
-    both = rows.pivot(index="problem", columns="method", values=list(SCORES)).dropna()
+    cells = pd.MultiIndex.from_product([SCORES, (first, second)])
+    both = rows.pivot(index="problem", columns="method", values=list(SCORES)).reindex(columns=cells).dropna()
     lines = {}
     for score in SCORES:
-        one, other = both[score, WITH], both[score, WITHOUT]
+        one, other = both[score, first], both[score, second]
         if score == "R2":
-            lines[score] = {name: f"{both[score, name].astype(float).mean():.3f}" for name in (WITH, WITHOUT)}
-            lines[score]["the same functions"] = ""
+            lines[score] = {first: f"{one.astype(float).mean():.3f}", second: f"{other.astype(float).mean():.3f}"}
         else:
             one, other = (column.astype(str) == "True" for column in (one, other))
-            lines[score] = {WITH: share(one), WITHOUT: share(other), "the same functions": paired(one, other)}
-    return pd.DataFrame.from_dict(lines, orient="index")
+            lines[score] = {first: share(one), second: share(other), "the same functions": paired(one, other)}
+    return pd.DataFrame.from_dict(lines, orient="index").fillna("")
 
 
 @click.command()
@@ -48,9 +54,10 @@ def nested(functions, unaries, network, points, seconds, rounds, minutes, seed, 
     """Fit functions of the paper's prior with many unaries with a network and without; print who finds more."""
     known = vocabulary().restricted(load(find(network)).model.config.operators)
     some = paper_functions(functions, known, seed=seed, least_unaries=unaries)
-    both = {WITH: product(rounds, network=network), WITHOUT: product(rounds, network=None)}
+    first, second = f"{product_name(rounds)}, network", f"{product_name(rounds)}, none"
+    both = {first: product(rounds, network=network), second: product(rounds, network=None)}
     rows = measure(some, both, out, sizes=(points,), seconds=seconds, seed=seed, minutes=minutes)
-    click.echo(nested_table(rows).rename_axis("score").reset_index().to_string(index=False))
+    click.echo(nested_table(rows, first, second).rename_axis("score").reset_index().to_string(index=False))
     click.echo(
         f"functions of the prior 'paper' with {unaries} unaries or more, the first {points} of their {POINTS} points "
         "given, judged at fresh ones;\nR2: mean of max(0, R²); Acc t: error at most t·|y| at 95 % of the points "

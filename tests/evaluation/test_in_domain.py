@@ -58,7 +58,7 @@ def knows(some):
 
     def way(x, y, seconds, seed):
         law = next(f.law for f in some if torch.equal(f.x[: len(x)], x))
-        return in_domain.Found("the truth", lambda points: evaluate(law, points)[0][0].numpy())
+        return in_domain.Law("the truth", lambda points: evaluate(law, points)[0][0].numpy())
 
     return way
 
@@ -68,7 +68,7 @@ def test_rows_of_the_truth_of_nothing_and_of_noise(some, tmp_path):
 
     def listens(x, y, seconds, seed):
         seen.append((len(x), y, seed))
-        return in_domain.Found("nothing", lambda points: np.full(len(points), np.nan))
+        return in_domain.Law("nothing", lambda points: np.full(len(points), np.nan))
 
     ways = {"truth": knows(some), "nothing": lambda *given: None, "listens": listens}
     measured = partial(in_domain.measure, some[:2], ways, tmp_path / "r.csv", sizes=(50, 200), seconds=1.0, seed=0)

@@ -24,12 +24,12 @@ def rows_of(hits):
 
 
 def test_the_table_counts_functions_that_both_have_fitted():
-    table = nested.nested_table(rows_of({nested.WITH: [True, True, False, True], nested.WITHOUT: [False, True, False]}))
-    assert list(table.index) == list(in_domain.SCORES) and table.loc["R2", nested.WITH] == "0.500"
-    assert table.loc["Acc 0.01", nested.WITH].startswith("2/3") and table.loc["Acc 0.01", nested.WITHOUT].startswith(
-        "1/3"
-    )
+    rows = rows_of({"with": [True, True, False, True], "without": [False, True, False]})
+    table = nested.nested_table(rows, "with", "without")
+    assert list(table.index) == list(in_domain.SCORES) and table.loc["R2", "with"] == "0.500"
+    assert table.loc["Acc 0.01", "with"].startswith("2/3") and table.loc["Acc 0.01", "without"].startswith("1/3")
     assert table.loc["Acc 0.01", "the same functions"].startswith("won 1, lost 0")
+    assert nested.nested_table(rows_of({"with": [True]}), "with", "without").loc["Acc 0.1", "with"] == "-"
 
 
 def test_the_command_asks_for_the_network_and_for_none(tmp_path, monkeypatch):
@@ -38,7 +38,7 @@ def test_the_command_asks_for_the_network_and_for_none(tmp_path, monkeypatch):
     def product(rounds, network):
         def find(x, y, seconds, seed):
             asked.append((rounds, network, len(x), seconds, seed))
-            return in_domain.Found("0", lambda points: 0 * points[:, 0].numpy())
+            return in_domain.Law("0", lambda points: 0 * points[:, 0].numpy())
 
         return find
 
