@@ -423,7 +423,7 @@ def propose_beside_monomials(state: SearchState, generator: torch.Generator) -> 
     work, found = state.workspace, []
     base, rows = work.monomials[:MOST_BASE], join_rows(work.products, work.rows[:MOST_SECOND])
     for name in BESIDE_VIEWS:
-        target = work.target(view_of(name), True, work.screen)
+        target = _target(state, name, not work.noisy)
         if target is not None:
             found.append((f"screen beside monomials, {name}", screen_one(target, base, rows, keep=MOST_BESIDE)))
     return found
@@ -436,7 +436,7 @@ def propose_fractions(state: SearchState, generator: torch.Generator) -> list[Pr
     if "mul" not in work.vocabulary or "div" not in work.vocabulary:
         return []
     for name in FRACTION_VIEWS:
-        target = work.target(view_of(name), True)
+        target = _target(state, name, not work.noisy)
         if target is not None:
             found.append((f"screen fraction, {name}", screen_fraction(target, groups, work.dressed)))
     return found
