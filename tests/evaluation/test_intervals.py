@@ -1,3 +1,5 @@
+"""Wilson's intervals and the sign test beside published values, and what only one of two methods solves."""
+
 import pytest
 
 from sr_accessor.evaluation.intervals import paired, sign_test, wilson
