@@ -78,8 +78,8 @@ COLUMNS = (
 )  # fmt: skip
 #: Of a law in the results: names of its variables, and digits of its numbers.
 _NAMES, _DIGITS = tuple(f"x{i}" for i in range(PAPER_DIMENSIONS)), 5
-#: Draws of points before a law is given up: one that is rarely valid has no fresh points either.
-_DRAWS = 8
+#: Draws of points before a law is given up: one that is rarely valid has no fresh points either. Laws drawn at once.
+_DRAWS, _BLOCK = 8, 64
 
 
 @dataclass(frozen=True)
@@ -106,11 +106,11 @@ class PaperFunction:
 
 
 def paper_functions(count: int, known: Vocabulary, *, seed: int, least_unaries: int = 0) -> list[PaperFunction]:
-    """`count` functions, the same for the same arguments, from a seed that no training uses."""
+    """`count` functions, the first of which are those of a smaller `count`, from a seed that no training uses."""
     random, found = generator(HELD_OUT_SEED + 1_000_003 + seed), []
     unary = torch.tensor([known.id(o.name) for o in known if o.arity == 1])
     while len(found) < count:
-        examples = sample_examples("paper", min(64, count), random, known)
+        examples = sample_examples("paper", _BLOCK, random, known)
         for row, dimensions in enumerate(examples.dimensions.tolist()):
             law = examples.expressions[row]
             x = paper_clusters(torch.full((_DRAWS,), POINTS), torch.full((_DRAWS,), dimensions), random).double()
@@ -121,7 +121,9 @@ def paper_functions(count: int, known: Vocabulary, *, seed: int, least_unaries: 
             if len(sound) >= 2 and unaries >= least_unaries:
                 first, fresh = sound[0], sound[1]
                 found.append(PaperFunction(law.trimmed(), x[first], y[first], x[fresh], unaries, binaries))
-    return found[:count]
+            if len(found) == count:
+                break
+    return found
 
 
 # ---------------------------------------------------------------------- solving

@@ -51,6 +51,7 @@ def test_functions_are_the_same_again_and_fresh_points_are_others(some):
         assert bool(valid.all()) and torch.equal(values[0, :200], f.y)
         assert not torch.isin(f.fresh_x, f.x).any()
     assert not torch.equal(in_domain.paper_functions(1, VOCABULARY, seed=2)[0].y, some[0].y)
+    assert torch.equal(in_domain.paper_functions(1, VOCABULARY, seed=1)[0].y, some[0].y)  # more begin with fewer
 
 
 def knows(some):
