@@ -91,6 +91,8 @@ ROUGH = 0.1
 DRAFTS, DRAFTED_GROUPS, IMPROVED = 64, 200, 6
 #: Monomials of one dictionary at most.
 MOST_MONOMIALS, MOST_RATIO = 90, 130
+#: Values of a monomial are less than this.
+MOST_SIZE = 1e150
 #: Terms of the spans; terms of a base.
 MOST_SPAN, MOST_BASE = 60, 30
 #: Children of one round of moves.
@@ -183,10 +185,11 @@ def propose_powers(library: str, around: bool, half: int | None = None):
 
 
 def _dictionary(x: torch.Tensor, vocabulary: Vocabulary, degree: int) -> Rows:
-    """Monomials of total degree 0 to `degree`."""
+    """Monomials of total degree 0 to `degree`, without those of values too large to be squared."""
     exponents = exponents_up_to(x.shape[1], degree).double().to(x.device)
     expressions = monomials(exponents[writable(exponents, vocabulary)], vocabulary)
-    return Rows(expressions, evaluate(expressions, x)[0])
+    rows = Rows(expressions, evaluate(expressions, x)[0])
+    return rows[(rows.values.abs().amax(1) < MOST_SIZE).nonzero()[:, 0]]
 
 
 def _terms(d: int, degree: int) -> int:
@@ -420,7 +423,7 @@ def propose_beside_monomials(state: SearchState, generator: torch.Generator) -> 
     work, found = state.workspace, []
     base, rows = work.monomials[:MOST_BASE], join_rows(work.products, work.rows[:MOST_SECOND])
     for name in BESIDE_VIEWS:
-        target = work.target(view_of(name), True, work.screen)
+        target = _target(state, name, not work.noisy)
         if target is not None:
             found.append((f"screen beside monomials, {name}", screen_one(target, base, rows, keep=MOST_BESIDE)))
     return found
@@ -433,7 +436,7 @@ def propose_fractions(state: SearchState, generator: torch.Generator) -> list[Pr
     if "mul" not in work.vocabulary or "div" not in work.vocabulary:
         return []
     for name in FRACTION_VIEWS:
-        target = work.target(view_of(name), True)
+        target = _target(state, name, not work.noisy)
         if target is not None:
             found.append((f"screen fraction, {name}", screen_fraction(target, groups, work.dressed)))
     return found
