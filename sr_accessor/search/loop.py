@@ -36,6 +36,7 @@ from sr_accessor.search.proposals import (
     MOST_RATIO,
     propose_beside_monomials,
     propose_chains,
+    propose_common,
     propose_dictionaries,
     propose_drafts,
     propose_drafts_of_residuals,
@@ -379,7 +380,9 @@ def _rest(state: SearchState, reduction: Reduction) -> Data | None:
 ROUNDS: Mapping[str, Propose] = {
     "linear and power laws": propose_simple,
     "dictionaries and ratios": together(
-        propose_dictionaries(("y", "1/y", "y²", "log y", "log(1/y−1)")), propose_ratios(("y", "y²"), MOST_RATIO // 4)
+        propose_dictionaries(("y", "1/y", "y²", "log y", "log(1/y−1)")),
+        propose_common,
+        propose_ratios(("y", "y²"), MOST_RATIO // 4),
     ),
     "power × feature, small library": propose_powers("small", False),
     "power × feature, small library, around the best fit": propose_powers("small", True),
