@@ -19,6 +19,7 @@ from sr_accessor.expressions.evaluate import evaluate
 from sr_accessor.expressions.vocabulary import Vocabulary
 
 __all__ = [
+    "FEWEST_POINTS",
     *("Library", "build_library", "effective_points", "extend", "extend_by_monomials", "least_points"),
     "monomial_exponents",
 ]
