@@ -116,6 +116,7 @@ ON_FRAMES = {
     "an equation's": ("Equation.predict", lambda f, law, _: law.best.predict(f, "confidence")),
     "residuals": ("FitResult.residuals", lambda f, law, _: f.assign(r=law.residuals)),
     "an equation's residuals": ("Equation.residuals", lambda f, law, _: law.best.residuals(f)),
+    "refit": ("Equation.refit", lambda f, law, _: law.best.refit(f, sigma="dy", sigma_x={"m": "dm"})),
     "spread": ("FitResult.spread", lambda f, law, _: law.spread(f)),
     "resume": ("FitResult.resume", lambda f, law, _: law.resume(f, max_rounds=1, timeout=60.0)),
     "a prediction of groups": ("GroupedResult.predict", lambda f, _, groups: f.assign(p=groups.predict)),

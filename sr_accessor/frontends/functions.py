@@ -216,7 +216,8 @@ def refine(
         }  # fmt: skip
         return _each_node(table, target, lambda node: refine(node, target, formula, **given))
 
-    from sr_accessor import known_law  # loads torch
+    from sr_accessor.known_law import read_law  # loads torch
+    from sr_accessor.refining import refine_law
     from sr_accessor.scatter import noises_of
 
     lazy = is_lazy(table, _labels_of(table))
@@ -226,7 +227,7 @@ def refine(
             f"cannot refine on a {kind_of(table)}; give a pandas DataFrame, or an xarray Dataset or DataArray{own}"
         )
     labels = list(variables_of(table)) if is_xarray(table) else list(table.columns)
-    law = known_law.read_law(formula, labels, target, start=start, bounds=bounds, fix=fix)
+    law = read_law(formula, labels, target, start=start, bounds=bounds, fix=fix)
     _check_parameters(table, law.numbers.names)
     about = {
         "features": list(law.names), "sigma": sigma, "sigma_x": sigma_x, "absolute_sigma": absolute_sigma,
@@ -250,7 +251,7 @@ def refine(
     for remark in observations.remarks:
         warnings.warn(remark, stacklevel=3)
     chosen = noises_of(noise, observations)
-    return known_law.refine_law(observations, law, chosen, **seed)
+    return refine_law(observations, law, chosen, **seed)
 
 
 def _check_parameters(table: Any, names: Sequence[str]) -> None:
@@ -452,11 +453,4 @@ def _target_of(table: Any, target: Hashable | None) -> Hashable:
 
 
 def _observe(table: Any, target: Hashable | None, about: dict[str, Any]) -> Observations:
-    target = _target_of(table, target)
-    if is_xarray(table):
-        return Observations.from_xarray(table, target, **about)
-    if isinstance(table, pd.DataFrame):
-        return Observations.from_frame(table, target, **about)
-    raise OptionError(
-        f"cannot fit a {kind_of(table)}; give a pandas DataFrame or GroupBy, or an xarray Dataset or DataArray"
-    )
+    return Observations.of(table, _target_of(table, target), **about)
