@@ -213,6 +213,7 @@ class Equation:
         Raises
         ------
         UnknownNameError : no constant of that name; `params` has them.
+        OptionError : no number, or nothing named.
         InputError : a value outside of its bounds; the law has no likelihood there; the rows are not all here.
         """
         law = held(self._law, values)
@@ -224,6 +225,7 @@ class Equation:
         Raises
         ------
         UnknownNameError : no constant of that name; `params` has them.
+        OptionError : no pair of numbers, or nothing named.
         InputError : bounds without inside, or without the value of a held constant; as `fix`.
 
         Warns

@@ -599,7 +599,7 @@ def _unit_or_none(text: str | None) -> Unit | None:
 def _one(target: Any) -> Hashable:
     if not is_label(target):
         given = repr(target) if isinstance(target, list | tuple | set) else f"a {kind_of(target)}"
-        raise OptionError(f"target must be one label, not {given}; fit several targets one after the other")
+        raise OptionError(f"target must be one label, not {given}; a list of labels is several targets")
     return target
 
 
