@@ -77,6 +77,12 @@ def numbers_of(expression: Expressions, parameters: Parameters | None) -> Parame
     return Parameters(torch.arange(count), -infinite, infinite, free, names)
 
 
+def _known_law(expression: Expressions, names: tuple[Hashable, ...], parameters: Parameters | None) -> KnownLaw:
+    """A law over these labels, whose constants begin where they are."""
+    numbers = numbers_of(expression, parameters)
+    return KnownLaw(expression, names, numbers, numbers.values(expression.constants)[0])
+
+
 def with_named_inputs(expression: Expressions, numbers: Parameters, inputs: int) -> Expressions:
     """One law with those of its numbers that have a name as further inputs, in their order, after the first ones."""
     e, index = expression.trimmed(), numbers.index.tolist()
@@ -191,7 +197,8 @@ class Equation:
 
         Returns
         -------
-        Equation : itself where sympy finds none shorter, and where its form is the user's own (`sr.refine`)
+        Equation : itself where sympy finds none shorter, and where its form is the user's own (`sr.refine`) or its
+            constants are fixed or bounded
 
         Raises
         ------
@@ -301,8 +308,8 @@ class Equation:
         moved = (before.numbers.free & ~law.numbers.free)[0].nonzero()[:, 0].tolist()
         told = [f"{before.numbers.names[i]} {before.start[i]:.6g} → {law.start[i]:.6g}" for i in moved]
         if self.parameters is None:  # a law of a search says simple numbers as such: x**1 is x
-            shorter = simplify_batch(law.expression).trimmed()
-            found = self._refined(replace(self, expression=shorter)._law, seen, self.noise, None)
+            shorter = _known_law(simplify_batch(law.expression).trimmed(), law.names, None)
+            found = self._refined(shorter, seen, self.noise, None)
         else:
             found = self._refined(law, seen, self.noise, law.numbers)
         lost = f"{', '.join(told)}: the likelihood lost {found.loss - self.loss:.3g} nats"
@@ -324,8 +331,7 @@ class Equation:
     @property
     def _law(self) -> KnownLaw:
         """The law as one whose constants can be refined, beginning where they are."""
-        at = self._numbers.values(self.expression.constants)[0]
-        return KnownLaw(self.expression, self.observations.names, self._numbers, at)
+        return _known_law(self.expression, self.observations.names, self.parameters)
 
     def _refined(self, law: KnownLaw, seen: Observations, noise: NoiseModel, parameters: Parameters | None) -> Equation:
         """The likeliest constants of a law on these rows, from where they are and from restarts, with their errors."""
