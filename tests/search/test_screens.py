@@ -365,5 +365,5 @@ def test_a_few_monomials_of_many_variables_behind_a_common_factor(noise):
     rows = (Rows(e, evaluate(e, x)[0]) for e in (factors, terms))
     laws = screen_common(Target.of(view("y"), seen, torch.ones_like(y)), *rows)
     found = levenberg_marquardt(laws, x, seen, torch.ones_like(y), steps=5)
-    values, _ = evaluate(found.expressions[found.loss.argmin()], x)
+    values, _ = evaluate(found.expressions[int(found.loss.argmin())], x)
     assert float((values[0] - y).square().mean().sqrt() / y.std()) < max(1e-12, noise)
