@@ -172,10 +172,7 @@ def laplace_each(
     names = ("covariance", "stderr", "identifiable", "variance", "degrees", "root", "null")
     for stack in stacks:
         e = _placed(form, numbers, stack)
-        own = None
-        if parameters is not None:  # a parameter at its bound has no curvature to speak of
-            at = parameters.values(e.constants)
-            own = replace(parameters, free=parameters.free & (at > parameters.lower) & (at < parameters.upper))
+        own = None if parameters is None else parameters.off_bounds(e.constants)
         found = covariance(e, stack.x, stack.y, _spread(e, stack), noise=noise, parameters=own)
         for name in names:
             getattr(whole, name)[stack.groups] = getattr(found, name)

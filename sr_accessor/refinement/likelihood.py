@@ -62,6 +62,11 @@ class Parameters:
         values = constants.new_zeros(len(constants), len(self.lower))
         return values.index_copy_(1, self.index, constants)
 
+    def off_bounds(self, constants: torch.Tensor) -> Parameters:
+        """The same, but for those that the numbers (B, K) put at a bound held: there is no curvature to speak of."""
+        at = self.values(constants)
+        return replace(self, free=self.free & (at > self.lower) & (at < self.upper))
+
 
 @dataclass(frozen=True)
 class LawErrors:
