@@ -167,12 +167,12 @@ class Explorer:
         """The front's picture, and over each of its dots a button: all lie in the one cell of a grid."""
         frame, error = Frame(self._plot(), FRONT), self.laws.front["rmse"].to_numpy()
         x, y = frame.x(self.laws.front["complexity"].to_numpy()), frame.y(error)
-        unseen = widgets.ButtonStyle(button_color="transparent")
+        unseen = widgets.ButtonStyle(button_color="transparent", font_size="0")  # its text is read aloud
         self.dots = []
         for (label, row), left, top in zip(self.front.options, x, np.nan_to_num(y), strict=True):
             place = {"margin": f"{top - DOT / 2:.0f}px 0 0 {left - DOT / 2:.0f}px", "grid_area": "1 / 1"}
             layout = widgets.Layout(width=f"{DOT}px", height=f"{DOT}px", padding="0", **place)
-            dot = widgets.Button(tooltip=label, style=unseen, layout=layout)
+            dot = widgets.Button(description=label, tooltip=label, style=unseen, layout=layout)
             dot.on_click(partial(self._go_to, row))
             self.dots.append(dot)
         self.picture.layout = widgets.Layout(grid_area="1 / 1", margin="0")

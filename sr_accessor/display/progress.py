@@ -17,6 +17,7 @@ from typing import Any
 
 from sr_accessor.display import plots
 from sr_accessor.display.html import escape
+from sr_accessor.display.notebook import NOTHING, notebook, show_panel, shows_panels
 from sr_accessor.display.svg import svg
 
 __all__ = ["Snapshot", "Watcher", "close", "watch"]
@@ -25,9 +26,6 @@ __all__ = ["Snapshot", "Watcher", "close", "watch"]
 RATE, LOG_EVERY = 4.0, 10.0
 #: Width and height of the growing front, in pixels.
 FRONT = (450, 170)
-
-#: An output that shows nothing: front ends know no way to take one back.
-NOTHING = {"text/html": "", "text/plain": ""}
 
 _log = logging.getLogger("sr_accessor")
 
@@ -179,7 +177,7 @@ class Panel(Watcher):
         self._output = display(self.box, display_id=True)
         if self.waiting:
             Panel._cell = (self.shell.execution_count, self._output, None)
-            self.shell.events.register("post_run_cell", _not_twice)
+            self.shell.events.register("post_run_cell", _after_cell)
 
     def _stopped(self, stop: Callable[[], None]) -> None:
         stop()
@@ -206,14 +204,20 @@ class Panel(Watcher):
         elif not self.shown:
             self._output.update(NOTHING, raw=True)
         else:
-            self._output.update(outcome)
+            self._show(outcome)
             if self.waiting:
                 Panel._cell = (*Panel._cell[:2], outcome)
+            elif shows_panels():
+                show_panel(outcome)
         close(self.box)
 
     def collected(self, outcome: Any) -> None:
         if not self.waiting and not isinstance(outcome, BaseException):
-            self._output.update(outcome)  # programs that run notebooks ignore what a cell sends after its end
+            self._show(outcome)  # programs that run notebooks ignore what a cell sends after its end
+
+    def _show(self, outcome: Any) -> None:
+        """The static display, in place, also where IPython was told to show more."""
+        self._output.update(outcome._repr_mimebundle_(), raw=True)
 
 
 def close(widget: Any) -> None:
@@ -225,13 +229,15 @@ def close(widget: Any) -> None:
             part.close()
 
 
-def _not_twice(cell: Any) -> None:
-    """After the cell's run: clear the output if the same result is the cell's value."""
+def _after_cell(cell: Any) -> None:
+    """After the cell's run: clear the output if the same result is the cell's value; else its panel may follow."""
     _, output, shown = Panel._cell
-    _notebook().events.unregister("post_run_cell", _not_twice)
+    notebook().events.unregister("post_run_cell", _after_cell)
     Panel._cell = (-1, None, None)
     if shown is not None and cell.result is shown:
         output.update(NOTHING, raw=True)
+    elif shown is not None and shows_panels():
+        show_panel(shown)
 
 
 def watch(progress: bool | str, title: str, timeout: float, *, waiting: bool, shown: bool = True) -> Watcher:
@@ -244,19 +250,12 @@ def watch(progress: bool | str, title: str, timeout: float, *, waiting: bool, sh
     """
     if progress is False:
         return Watcher()
-    shell = _notebook()
+    shell = notebook()
     if shell is not None and (progress is True or threading.current_thread() is threading.main_thread()):
         return Panel(title, timeout, shell, waiting, shown)
     if progress is True or sys.stderr.isatty():
         return Bar(title, timeout)
     return Log(title, timeout)
-
-
-def _notebook() -> Any:
-    """The shell of the kernel that we run in, or None."""
-    ipython = sys.modules.get("IPython")  # whoever runs in a notebook has loaded it
-    shell = None if ipython is None else ipython.get_ipython()
-    return shell if getattr(shell, "kernel", None) is not None else None
 
 
 def _line(outcome: Any) -> str:

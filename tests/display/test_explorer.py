@@ -10,6 +10,7 @@ import pytest
 
 import sr_accessor as sr
 from sr_accessor.display import explorer as module
+from sr_accessor.display.notebook import shows_panels
 from sr_accessor.display.svg import Frame
 
 LABELS = ["T [K]", "<b>$z$</b>"]
@@ -180,3 +181,10 @@ def test_a_law_without_constants_or_inputs_can_be_explored():
     for tab in range(len(panel.TABS)):
         panel.tabs.selected_index = tab
         assert panel.message.value == ""
+
+
+def test_outside_of_notebooks_a_display_can_be_chosen_and_changes_nothing():
+    with sr.set_options(display="widget"):
+        assert not shows_panels()
+    with pytest.raises(sr.errors.OptionError, match="'widgets' is not known; did you mean 'widget'"):
+        sr.set_options(display="widgets")
