@@ -35,7 +35,7 @@ from sr_accessor.files import envelope
 from sr_accessor.files.pause import Pause
 from sr_accessor.files.record import Findings, Record, from_document, to_document
 from sr_accessor.lazy import in_parts, is_dask_frame
-from sr_accessor.live import COPIES, ROWS, copied, moved, over_one_input, pulls, what_if
+from sr_accessor.live import COPIES, ROWS, copied, load_ahead, moved, over_one_input, pulls, what_if
 from sr_accessor.noise.model import NoiseModel
 from sr_accessor.observations import Observations, inputs_of
 from sr_accessor.plugins.manager import vocabulary
@@ -378,7 +378,7 @@ class FitResult:
         seen, laws = self._observations, list(self)
         rows = slice(None, None, math.ceil(seen.count / ROWS))  # more could not be told apart in a picture
         x = seen.x[rows]
-        copied(laws[-1], "sympy")  # sympy loads parts of itself when they are used first; no click should wait for that
+        load_ahead(laws[-1])
         explored = Laws(
             headline=self._headline,
             front=self._table,

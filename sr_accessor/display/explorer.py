@@ -1,7 +1,8 @@
 """Explorer: the laws of a front to be clicked, moved, drawn and copied, in ipywidgets; it knows functions, not fits.
 
 The drawn front is clickable without any script: over the dots of its picture lie buttons that cannot be seen, each
-named by its law. Pictures are svg: matplotlib takes ten times as long, and a panel is not there after saving anyway.
+named by its law. A slider goes along the front by the arrow keys left and right: up and down, which a list takes,
+JupyterLab keeps for its cells. Pictures are svg: matplotlib takes ten times as long, and saving keeps no panel anyway.
 Every part is kept under a name, so that a program can press and move what a hand would: `explorer.front.value = 2`.
 What a callback raises is told in the panel.
 """
@@ -28,7 +29,7 @@ from sr_accessor.errors import SymRegError
 __all__ = ["Explorer", "Laws"]
 
 #: What a callback may meet: our own errors, and numbers that the law or a drawing cannot take.
-TOLD = (SymRegError, ArithmeticError, ValueError, LookupError, RuntimeError, TypeError)
+TOLD = (SymRegError, ArithmeticError, AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError)
 #: What residuals are shown against, beside the inputs' numbers: the law's values, no more than how many there are of
 #: each size, and measured values with their predictions in place of residuals.
 LAW, COUNTED, PARITY = -1, -2, -3
@@ -103,9 +104,9 @@ def _told(callback: Callable[..., None]) -> Callable[..., None]:
 class Explorer:
     """The panel; `.result` is the result with the law that was chosen last with "Use this one".
 
-    Parts: front, dots, simpler, richer, use, written, law, remarks, message, tabs; and of each tab, once it has been
-    shown for a law: sliders {constant: slider}, reset, moved; over, held {label: slider}, level, profile; against,
-    residuals; given {label: field}, answer; form, code, copy.
+    Parts: front, dots, along, simpler, richer, use, written, law, remarks, message, tabs; and of each tab, once it has
+    been shown for a law: sliders {constant: slider}, reset, moved; over, held {label: slider}, level, profile;
+    against, residuals; given {label: field}, answer; form, code, copy.
     """
 
     TABS = ("Constants", "Profile", "Residuals", "What if", "Export")
@@ -127,6 +128,11 @@ class Explorer:
         )  # fmt: skip
         self.simpler = widgets.Button(description="◀ Simpler", tooltip="The next simpler law")
         self.richer = widgets.Button(description="Closer ▶", tooltip="The next more complex law, closer to the data")
+        self.along = widgets.SelectionSlider(
+            options=[(str(complexity), i) for i, complexity in enumerate(table["complexity"])], value=start,
+            description="Complexity", layout={"width": "390px"},
+        )  # fmt: skip
+        widgets.link((self.front, "value"), (self.along, "value"))
         self.use = widgets.Button(description="Use this one", button_style="primary", tooltip="Sets .result")
         self.written = widgets.ToggleButtons(
             options=["Values", "Names"], description="Constants", tooltips=["Numbers in the law", "Names in the law"]
@@ -140,7 +146,8 @@ class Explorer:
         self.written.observe(self._write_law, "value")
         self.tabs.observe(self._draw, "selected_index")
         head = widgets.HTML(f"<div>{escape(laws.headline)}</div>")
-        row = widgets.HBox([self.simpler, self.richer, self.use])
+        steps = [self.along] if len(labels) > 1 else []  # browsers cannot draw a slider with one place
+        row = widgets.HBox([self.simpler, self.richer, self.use, *steps])
         law = [self.written, self.law, self.remarks, self.message]
         self.box = widgets.VBox([head, self._clickable(), self.front, row, *law, self.tabs])
         self._choose()

@@ -83,7 +83,10 @@ def test_another_law_is_chosen_by_list_and_by_buttons(panel, result):
     panel.front.value = 0
     assert list(panel.sliders) == list(result[0].params.index)
     panel.simpler.click()
-    assert panel.row == 0
+    assert panel.row == 0 and panel.along.value == 0
+    panel.along.value = 2
+    assert panel.row == 2 and str(result.front["complexity"][2]) == panel.along.label
+    panel.front.value = 0
     panel.richer.click()
     assert panel.row == 1 and list(panel.sliders) == list(result[1].params.index)
     panel.use.click()
