@@ -30,9 +30,9 @@ FLOORS = [
     ("training", "*"),
     (
         "search",
-        "columns front rules units features unit_forms library views targets inner pursuit power_screens reductions "
-        "separation kernels ridges rows screens moves selection constants constraints guesses template given "
-        "all_rows state polishing proposals loop rounds",
+        "columns surfaces front rules units features unit_forms library views targets inner pursuit power_screens "
+        "reductions separation kernels ridges rows screens moves selection constants constraints guesses template "
+        "given all_rows state polishing proposals loop rounds",
     ),
     ("uncertainty", "*"),
     ("files", "envelope values pause record"),

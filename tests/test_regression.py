@@ -176,3 +176,23 @@ def test_no_time_at_all_is_told():
             pd.DataFrame({"a": np.arange(9.0), "y": np.arange(9.0) ** 2}), "y", timeout=1e-9, progress=False
         )
     assert result.status == "no_model" and result.best.names == () and result.provenance["rounds"] == 0
+
+
+@pytest.mark.filterwarnings("ignore::sr_accessor.errors.SymRegWarning")
+@pytest.mark.parametrize(
+    "decades, law, wanted",
+    [((-30, 30), lambda x: 3 * x**0.1, "3*x**0.1"), ((-200, 100), np.log, "log(x)")],
+    ids=["60 decades", "300 decades"],
+)
+def test_columns_over_many_decades(decades, law, wanted):
+    x = 10 ** np.random.default_rng(0).uniform(*decades, 200)
+    result = sr.fit(pd.DataFrame({"x": x, "y": law(x)}), "y", max_rounds=6, random_state=0, progress=False)
+    assert str(result.best) == f"y = {wanted}"
+
+
+@pytest.mark.filterwarnings("ignore::sr_accessor.errors.SymRegWarning")
+def test_one_value_far_from_all_others_ends_no_search():
+    x = np.random.default_rng(0).normal(size=200)
+    x[3] = 1e9
+    result = sr.fit(pd.DataFrame({"x": x, "y": np.sin(x)}), "y", max_rounds=12, random_state=0, progress=False)
+    assert np.allclose(result.predict(pd.DataFrame({"x": x}))[x < 10], np.sin(x)[x < 10])

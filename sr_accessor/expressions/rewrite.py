@@ -408,7 +408,11 @@ class _Forms:
         self._set_number(at[same], s[same], free[same])
         flipped = self._is(right, "inv") & ~same & ("mul" in self.active)
         self._product(at[flipped], left[flipped], self.left[self.core[right[flipped]]], s[flipped], free[flipped])
-        rest = ~same & ~flipped
+        power, exponent = self._number_power(right)
+        turned = power & (self.b[exponent] < 0) & ~same & ("mul" in self.active)
+        self._other_power(right[turned], right[turned])
+        self._product(at[turned], left[turned], right[turned], s[turned], free[turned])
+        rest = ~same & ~flipped & ~turned
         self._scaled(at[rest], self.known["div"], left[rest], right[rest], s[rest], free[rest])
 
     def _scaled(self, at, code, left, right, s, free) -> None:
@@ -551,6 +555,13 @@ class _Forms:
         for name in POSITIVE_ONLY:
             p = EXPONENT_OF[name]
             settle(is_log & self._of(inner, name), lambda i, j, p=p: self._log_of_power(i, self._argument(j), p))
+        # log(u^p) where p is broken, since only then u is positive wherever u^p is
+        power, exponent = self._number_power(child)
+        p, p_free = self.b[exponent], self.b_free[exponent]
+        broken = is_log & power & (p != p.round()) & todo
+        s, free = torch.where(broken, s * p, s), free | (broken & p_free)
+        settle(broken, lambda i, j: self._unary(i, self.known["log"], self._argument(j)))
+        settle(self._of(code, "inv") & power & (p < 0), self._other_power)
         if "pow" in self.active:
             for outer, below in (("cube", "sqrt"), ("sqrt", "cube")):
                 settle(self._of(code, outer) & self._of(inner, below), self._three_halves)
@@ -561,6 +572,17 @@ class _Forms:
 
     def _of(self, code, name: str) -> torch.Tensor:
         return code == self.known.get(name, -1)
+
+    def _number_power(self, j) -> tuple[torch.Tensor, torch.Tensor]:
+        """Whether the forms j are u^p for a number p, and the forms of p."""
+        exponent = self.right[self.core[j].clamp(min=0)]
+        return self._is(j, "pow") & (self.core[exponent] == NUMBER), exponent
+
+    def _other_power(self, at, j) -> None:
+        """u^(−p) for the forms j = u^p."""
+        base, exponent = self._argument(j), self.right[self.core[j]]
+        self._set_number(exponent, -self.b[exponent], self.b_free[exponent])  # nothing else needs the form j any more
+        self.make(at, self.known.get("pow", 0), base, exponent)
 
     def _power_of_exp(self, at, j, p: float) -> None:
         """exp(p·u) for the forms j = exp(u)."""

@@ -174,8 +174,10 @@ def build_library(x: torch.Tensor, vocabulary: Vocabulary, *, count: int = 2500)
         exponents = torch.cat([exponents, few[few.abs().sum(1) <= 3] / 2, mixed / 2])
     exponents = torch.cat([exponents, monomial_exponents(dimensions, count // 2, largest=1)])
     exponents = exponents[writable(exponents, vocabulary)]
-    library = _monomial_rows(exponents, x, vocabulary)
-    library, seen = keep_sound(library)
+    every = _monomial_rows(exponents, x, vocabulary)
+    library, seen = keep_sound(every)
+    if not len(library):  # where one value outweighs all others the variables themselves are all there is
+        library = every[:dimensions]
     parts = [library]
     total = len(library)
     for make in (_sums, _squares_of_sums, _sums_of_squares, _squares_of_quotients, _sums_times_monomials, _exponents):

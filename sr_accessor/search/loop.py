@@ -36,6 +36,7 @@ from sr_accessor.search.proposals import (
     MOST_RATIO,
     propose_beside_monomials,
     propose_chains,
+    propose_common,
     propose_dictionaries,
     propose_drafts,
     propose_drafts_of_residuals,
@@ -184,7 +185,7 @@ def _plan(work: Workspace) -> list[tuple[str, Propose]]:
     usable = {v.name for v in VIEWS if v.usable(work.screen.y, work.vocabulary)}
     sums = [v for v in ("y", "y²", "1/y") if v in usable]
     order = SEPARABLE if work.dimensions > 2 and work.separable else ORDER[min(work.dimensions, len(ORDER))]
-    plan = [(name, ROUNDS[name]) for name in order]
+    plan = [(name, ROUNDS[name]) for name in _under_noise(order, work)]
     plan += [(f"products, {v}", propose_products(v, False)) for v in sums[1:2]]
     plan += [(f"factors, {v}", propose_factors(v, False)) for v in sums[1:]]
     plan += [(f"pairs, {v}", propose_pairs(v, False)) for v in LINEAR_VIEWS[2:]]
@@ -195,6 +196,15 @@ def _plan(work: Workspace) -> list[tuple[str, Propose]]:
     return plan
 
 
+def _under_noise(names: Sequence[str], work: Workspace) -> list[str]:
+    """The same rounds; where y is noisy those around the best fit in the places of those with relative errors."""
+    return [AROUND.get(name, name) for name in names] if work.noisy else list(names)
+
+
+#: Rounds with errors relative to y, which find exact laws at once, and the same around the best fit; and the other way.
+_PLAIN = ("power × feature, small library", "pairs of factors")
+AROUND = {name: f"{name}, around the best fit" for name in _PLAIN}
+AROUND |= {around: name for name, around in AROUND.items()}
 #: The first rounds by the number of variables, the last entry for as many and more; two and two of them run beside each
 #: other. Of curves, ratios, peaks, waves and decays are what laboratories measure; of many variables groups come first.
 _LARGE = tuple(
@@ -308,7 +318,7 @@ def _separated(names: Sequence[str]) -> Propose:
         if not fits:
             return []
         separation = separate(min(fits, key=lambda fit: float(fit.rest.norm())), work.vocabulary)
-        return [] if separation is None else [("separated", _searched(state, separation, [names]))]
+        return [] if separation is None else [("separated", _searched(state, separation, [_under_noise(names, work)]))]
 
     return propose
 
@@ -326,7 +336,7 @@ def _reduced(number: int) -> Propose:
         if number >= len(tasks):
             return []
         way, first = tasks[number]
-        rounds = REDUCED[min(len(way.groups), len(REDUCED))]
+        rounds = [_under_noise(names, state.workspace) for names in REDUCED[min(len(way.groups), len(REDUCED))]]
         return [("reduced", _searched(state, way, rounds[:2] if first else rounds[2:]))]
 
     return propose
@@ -370,7 +380,9 @@ def _rest(state: SearchState, reduction: Reduction) -> Data | None:
 ROUNDS: Mapping[str, Propose] = {
     "linear and power laws": propose_simple,
     "dictionaries and ratios": together(
-        propose_dictionaries(("y", "1/y", "y²", "log y", "log(1/y−1)")), propose_ratios(("y", "y²"), MOST_RATIO // 4)
+        propose_dictionaries(("y", "1/y", "y²", "log y", "log(1/y−1)")),
+        propose_common,
+        propose_ratios(("y", "y²"), MOST_RATIO // 4),
     ),
     "power × feature, small library": propose_powers("small", False),
     "power × feature, small library, around the best fit": propose_powers("small", True),

@@ -18,6 +18,7 @@ from sr_accessor.search.constants import name_numbers
 from sr_accessor.search.front import Front
 from sr_accessor.search.selection import Data, Scored, refit, rough_bits, score, snap, snap_savings, stack
 from sr_accessor.search.state import MOST_SECOND, Proposal, Workspace
+from sr_accessor.search.surfaces import NOISE_SIGMAS, neighbours_alike
 from sr_accessor.search.targets import Target
 from sr_accessor.search.views import view_of
 
@@ -41,8 +42,6 @@ EXACT, MOST_FREE, MOST_UNSNAPPED = 1e-12, 3, 6
 SPARE_ROWS = 3
 #: Above 2·ln M this much (χ² units) is left to chance: M rows are not independent, so the true excess is smaller.
 NOISE_MARGIN = 4.0
-#: Correlations of neighbours above this many standard errors are structure.
-NOISE_SIGMAS = 2.5
 
 
 def polish(proposals: Sequence[Proposal], work: Workspace, known: float) -> Scored:
@@ -220,19 +219,4 @@ def passes_as_noise(front: Front, work: Workspace) -> bool:
         explained = 1 - kernels.shares(rest, base[:, some]).min()
         if float(explained) * left * len(work.screen) / len(data) > 2 * math.log(len(kernels)) + NOISE_MARGIN:
             return False
-    return float(_neighbours_alike(data.x, unit)) < NOISE_SIGMAS
-
-
-def _neighbours_alike(x: torch.Tensor, unit: torch.Tensor) -> torch.Tensor:
-    """Largest correlation, in standard errors, of neighbouring residuals: along each variable, and in all of them."""
-    n = len(unit)
-    order = torch.argsort(x, dim=0)
-    along = unit[order]  # (N, D)
-    serial = (along[1:] * along[:-1]).sum(0) / n**0.5
-    scaled = (x - x.mean(0)) / x.std(0).clamp(min=1e-300)
-    distance = torch.cdist(scaled, scaled)
-    distance.fill_diagonal_(torch.inf)
-    nearest = distance.argmin(1)
-    # Mutual nearest neighbours count twice: the variance of the sum is up to twice that of independent pairs.
-    together = (unit * unit[nearest]).sum() / (1.5 * n) ** 0.5
-    return torch.cat([serial, together[None]]).max()
+    return float(neighbours_alike(data.x, unit)) < NOISE_SIGMAS

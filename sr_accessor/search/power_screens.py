@@ -10,6 +10,7 @@ valley, so several p are held fixed in turn, each with the c that suits it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -53,6 +54,9 @@ FREE_PAIRS = 120
 LEAST_SHARE = 1e-12
 #: An exponent is known when it lies this close to a half.
 KNOWN = 1e-6
+#: A variable is a factor where the logarithm of its least value is within so much of the largest, or lies at most so
+#: many times further below the median than the first decile does.
+FAR, SPREADS = 9 * math.log(10), 6.0
 #: What a symbol costs roughly, to order proposals that fit equally well.
 SYMBOL_BITS = 4.0
 
@@ -113,7 +117,11 @@ class Regression:
 def regress(targets: Sequence[Target], x: torch.Tensor) -> Regression:
     """The logarithms of the targets over the power-law base."""
     weight = torch.stack([target.log_weight for target in targets])
-    usable = (x.abs().amin(0) > 1e-9 * x.abs().amax(0)) & (x.abs().log().std(0) > 1e-9)
+    size = x.abs().log()
+    low, middle = torch.quantile(size, torch.tensor([0.1, 0.5], dtype=size.dtype, device=size.device), dim=0)
+    # A zero of a variable has no logarithm, and one that is a rounding error outweighs all other values.
+    least = torch.minimum(middle - SPREADS * (middle - low), size.amax(0) - FAR)
+    usable = (size.amin(0) > least) & (size.std(0) > 1e-9)
     columns = usable.nonzero()[:, 0]
     logs = x.T[columns].abs().log()
     q, r = basis(torch.cat([torch.ones_like(weight[:1]), logs])[None], weight[:, None])

@@ -31,6 +31,7 @@ from sr_accessor.search.power_screens import (
 )
 from sr_accessor.search.screens import (
     screen_chain,
+    screen_common,
     screen_factor,
     screen_fraction,
     screen_noisy_ratio,
@@ -63,6 +64,7 @@ __all__ = [
     "drafted",
     "propose_beside_monomials",
     "propose_chains",
+    "propose_common",
     "propose_dictionaries",
     "propose_drafts",
     "propose_drafts_of_residuals",
@@ -91,6 +93,10 @@ ROUGH = 0.1
 DRAFTS, DRAFTED_GROUPS, IMPROVED = 64, 200, 6
 #: Monomials of one dictionary at most.
 MOST_MONOMIALS, MOST_RATIO = 90, 130
+#: Values of a monomial are less than this.
+MOST_SIZE = 1e150
+#: Monomials beside a common factor, and their degree at most.
+MOST_COMMON_TERMS, MOST_COMMON_DEGREE = 500, 5
 #: Terms of the spans; terms of a base.
 MOST_SPAN, MOST_BASE = 60, 30
 #: Children of one round of moves.
@@ -183,10 +189,11 @@ def propose_powers(library: str, around: bool, half: int | None = None):
 
 
 def _dictionary(x: torch.Tensor, vocabulary: Vocabulary, degree: int) -> Rows:
-    """Monomials of total degree 0 to `degree`."""
+    """Monomials of total degree 0 to `degree`, without those of values too large to be squared."""
     exponents = exponents_up_to(x.shape[1], degree).double().to(x.device)
     expressions = monomials(exponents[writable(exponents, vocabulary)], vocabulary)
-    return Rows(expressions, evaluate(expressions, x)[0])
+    rows = Rows(expressions, evaluate(expressions, x)[0])
+    return rows[(rows.values.abs().amax(1) < MOST_SIZE).nonzero()[:, 0]]
 
 
 def _terms(d: int, degree: int) -> int:
@@ -208,6 +215,24 @@ def propose_dictionaries(views: Sequence[str]):
         return found
 
     return propose
+
+
+def propose_common(state: SearchState, generator: torch.Generator) -> list[Proposal]:
+    """A common factor times a few monomials of as many as a thousand."""
+    work = state.workspace
+    data, d, device = work.middle, work.dimensions, work.middle.x.device
+    if d < 2 or "mul" not in work.vocabulary:
+        return []
+    degree = max(g for g in range(1, MOST_COMMON_DEGREE + 1) if g == 1 or _terms(d, g) <= MOST_COMMON_TERMS)
+    every = _dictionary(data.x, work.vocabulary, degree)
+    shared = torch.eye(d, dtype=torch.float64, device=device)
+    i, j = torch.triu_indices(d, d, 1, device=device)
+    exponents = torch.cat([torch.zeros_like(shared[:1]), shared, shared[i] + shared[j], -shared])
+    expressions = monomials(exponents[writable(exponents, work.vocabulary)], work.vocabulary)
+    factors = Rows(expressions, evaluate(expressions, data.x)[0])
+    factors = factors[(factors.values.abs().amax(1) < MOST_SIZE).nonzero()[:, 0]]
+    target = work.target(view_of("y"), False, data)
+    return [("screen common factor", screen_common(target, factors, every))] if target is not None else []
 
 
 def propose_ratios(views: Sequence[str], most: int):
@@ -420,7 +445,7 @@ def propose_beside_monomials(state: SearchState, generator: torch.Generator) -> 
     work, found = state.workspace, []
     base, rows = work.monomials[:MOST_BASE], join_rows(work.products, work.rows[:MOST_SECOND])
     for name in BESIDE_VIEWS:
-        target = work.target(view_of(name), True, work.screen)
+        target = _target(state, name, not work.noisy)
         if target is not None:
             found.append((f"screen beside monomials, {name}", screen_one(target, base, rows, keep=MOST_BESIDE)))
     return found
@@ -433,7 +458,7 @@ def propose_fractions(state: SearchState, generator: torch.Generator) -> list[Pr
     if "mul" not in work.vocabulary or "div" not in work.vocabulary:
         return []
     for name in FRACTION_VIEWS:
-        target = work.target(view_of(name), True)
+        target = _target(state, name, not work.noisy)
         if target is not None:
             found.append((f"screen fraction, {name}", screen_fraction(target, groups, work.dressed)))
     return found

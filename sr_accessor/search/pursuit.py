@@ -2,16 +2,17 @@
 
 pairs   all of them, from the Gram matrix in closed form
 chains  orthogonal matching pursuit from each of the best first rows
+greedy  orthogonal least squares in many dictionaries at once [Chen, Billings & Luo 1989, Int. J. Control 50, 1873]
 """
 
 from __future__ import annotations
 
 import torch
 
-from sr_accessor.search.targets import unexplained
+from sr_accessor.search.targets import LEAST_LEFT, unexplained
 from sr_accessor.stopping import look
 
-__all__ = ["best_pairs", "chains", "pair_share"]
+__all__ = ["best_pairs", "chains", "greedy", "pair_share"]
 
 #: Pairs closer than this (1 − correlation²) drown in float32 rounding [search_findings.md §5].
 LEAST_ANGLE = 3e-4
@@ -39,6 +40,33 @@ def chains(
             chain.append(share.argmin())
             found[length].append(torch.stack(chain))
     return [torch.stack(chains) for chains in found if chains]
+
+
+def greedy(columns: torch.Tensor, goal: torch.Tensor, steps: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """In each dictionary the column that leaves least of the goal, then the next beside it, and so on.
+
+    Parameters
+    ----------
+    columns : (B, T, N); goal : (N,)
+    steps : columns taken from each
+
+    Returns
+    -------
+    (B, steps) the columns taken, in their order; (B,) share of the goal that they leave
+    """
+    unit = columns / columns.norm(dim=2, keepdim=True).clamp(min=1e-300)
+    rest, every = goal.expand(len(columns), -1), torch.arange(len(columns), device=columns.device)
+    taken = []
+    for _ in range(steps):
+        look()
+        left = unit.square().sum(2)
+        gain = (unit @ rest[:, :, None])[:, :, 0].square() / left
+        taken.append(torch.where((left > LEAST_LEFT) & gain.isfinite(), gain, -1.0).argmax(1))
+        q = unit[every, taken[-1]]
+        q = q / q.norm(dim=1, keepdim=True).clamp(min=1e-300)
+        unit = unit - (unit @ q[:, :, None]) * q[:, None]
+        rest = rest - torch.linalg.vecdot(rest, q)[:, None] * q
+    return torch.stack(taken, 1), rest.square().sum(1) / goal.square().sum().clamp(min=1e-300)
 
 
 def best_pairs(

@@ -15,19 +15,20 @@ from dataclasses import dataclass, replace
 import torch
 
 from sr_accessor.expressions.batch import Expressions, concatenate, empty
-from sr_accessor.expressions.build import exponents_up_to, monomials, writable
+from sr_accessor.expressions.build import monomials, writable
 from sr_accessor.expressions.definitions import unlifted
 from sr_accessor.expressions.evaluate import evaluate
 from sr_accessor.expressions.vocabulary import VARIABLE, Vocabulary
 from sr_accessor.search.power_screens import halves
+from sr_accessor.search.surfaces import POINTS_EACH, surfaces
 from sr_accessor.stopping import look
 
 __all__ = ["Reduction", "reductions"]
 
 #: Points and terms of the surfaces: to choose hypotheses by, and to judge those chosen.
 CHOOSING, JUDGING = (300, 60), (700, 100)
-#: Points for each term at least, and the least and the largest degree of a surface.
-POINTS_EACH, LEAST_DEGREE, MOST_DEGREE = 6, 2, 24
+#: The least degree of a surface.
+LEAST_DEGREE = 2
 #: Surfaces are compared by this share of the points, those told best: near a pole of y no surface says anything.
 TOLD = 0.5
 #: Powers of a variable that only multiplies (0: it does not matter); exponents r of a group u·vʳ, at first and if these
@@ -47,8 +48,6 @@ MANY = 5
 ALIKE = 1.3
 #: An exponent is so much less likely than one smaller by 1, relative, and a half so much less than an integer.
 DOUBT = 0.05
-#: A variable is read in its logarithm where nine tenths of its values span more than this factor.
-WIDE = 8.0
 #: An exponent that the regression of log y finds must be so close to a half.
 NEAR_HALF = 0.12
 #: Added to the diagonal of the normal equations, relative to it.
@@ -318,7 +317,7 @@ def _finished(stage: _Stage, goal: torch.Tensor) -> Reduction | None:
     """The reduction with what stands beside it as part of the factor; None where that has no simple exponents."""
     form = stage.form
     if len(stage.beside):
-        columns = torch.cat([_surfaces(stage.values[None], JUDGING[1])[0], stage.logs]).T
+        columns = torch.cat([surfaces(stage.values[None], JUDGING[1])[0], stage.logs]).T
         power = torch.linalg.lstsq(columns, goal[:, None]).solution[-len(stage.beside) :, 0]
         found = form.factor + power @ stage.beside
         if not bool(((found - halves(found)).abs() <= NEAR_HALF).all()):
@@ -326,33 +325,6 @@ def _finished(stage: _Stage, goal: torch.Tensor) -> Reduction | None:
         form = replace(form, factor=halves(found))
     exponents = torch.cat([form.factor[None], form.groups])
     return form if bool(writable(exponents, form.sums.vocabulary).all()) else None
-
-
-def _surfaces(values: torch.Tensor, terms: int) -> torch.Tensor:
-    """(H, T, N) Chebyshev polynomials of k variables (H, k, N), as many degrees as terms and points allow."""
-    k, n = values.shape[1:]
-    most = min(terms, n // POINTS_EACH)
-    degree = max(g for g in range(1, MOST_DEGREE + 1) if g == 1 or math.comb(k + g, g) <= most)
-    exponents = exponents_up_to(k, degree).to(values.device)
-    u = _spread(values)
-    ladder = [torch.ones_like(u), u]
-    for _ in range(degree - 1):
-        ladder.append(2 * u * ladder[-1] - ladder[-2])
-    rows = torch.stack(ladder, 2)  # (H, k, degree + 1, N)
-    out = rows[:, 0, exponents[:, 0]]
-    for d in range(1, k):  # variables
-        out = out * rows[:, d, exponents[:, d]]
-    return out
-
-
-def _spread(values: torch.Tensor) -> torch.Tensor:
-    """Each variable (..., N) from −1 to 1, linearly or by its logarithm."""
-    size = values.abs().sort(-1).values
-    low, high = (size[..., int(q * size.shape[-1])] for q in (0.05, 0.95))
-    wide = (values > 0).all(-1) & (high > WIDE * low)
-    u = torch.where(wide[..., None], values.abs().clamp(min=1e-300).log(), values)
-    least, most = u.amin(-1, keepdim=True), u.amax(-1, keepdim=True)
-    return (2 * u - least - most) / (most - least).clamp(min=1e-300)
 
 
 def _errors(
@@ -368,7 +340,7 @@ def _errors(
     scale = scale / scale.square().mean(-1, keepdim=True).sqrt().clamp(min=1e-300)
     centred = logs - logs.mean(-1, keepdim=True)
     centred = centred / centred.square().mean(-1, keepdim=True).sqrt().clamp(min=1e-300)
-    columns = torch.cat([_surfaces(values, terms) * scale[:, None], centred * weight], 1)
+    columns = torch.cat([surfaces(values, terms) * scale[:, None], centred * weight], 1)
     sound = columns.isfinite().all(-1).all(-1)
     columns = torch.where(sound[:, None, None], columns, 0.0)
     normal = columns @ columns.mT

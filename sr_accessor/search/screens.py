@@ -6,6 +6,7 @@
     span    T ≈ u·Σ over a small dictionary, for every u
     chain   T ≈ B·β + Σ aₖ·uₖ, joined greedily
     sparse  T ≈ Σ over a dictionary of monomials, eliminated backwards to the terms that matter
+    common  T ≈ a + u·Σ over a dictionary too large to begin with all of it, joined greedily
     ratio   p(x) − T·q(x) = 0: numerator and denominator over a dictionary of monomials
 
 A screen proposes structures with start values; refinement and description length decide. Ranks are computed on
@@ -19,16 +20,17 @@ from collections.abc import Sequence
 
 import torch
 
-from sr_accessor.expressions.batch import Expressions, concatenate, constant, empty, literal
-from sr_accessor.expressions.build import linear_combination
+from sr_accessor.expressions.batch import Expressions, concatenate, constant, empty, join, literal
+from sr_accessor.expressions.build import heads, is_one, linear_combination, present
 from sr_accessor.refinement.levenberg_marquardt import solve_normal
 from sr_accessor.search.library import least_points
-from sr_accessor.search.pursuit import best_pairs, chains, pair_share
+from sr_accessor.search.pursuit import best_pairs, chains, greedy, pair_share
 from sr_accessor.search.targets import LEAST_LEFT, Rows, Target, basis, unexplained
 from sr_accessor.stopping import look
 
 __all__ = [
     "screen_chain",
+    "screen_common",
     "screen_factor",
     "screen_fraction",
     "screen_noisy_ratio",
@@ -43,6 +45,9 @@ __all__ = [
 
 #: Sums of more terms than this follow anything and are not proposed.
 MOST_TERMS = 16
+#: Common factors: points and terms by which they are chosen, how many are, and terms joined beyond `MOST_TERMS`, since
+#: the first ones may be wrong.
+COMMON_POINTS, FIRST_TERMS, MOST_COMMON, SPARE_TERMS = 200, 6, 8, 8
 #: What a symbol costs roughly, to order proposals that fit equally well.
 SYMBOL_BITS = 4.0
 #: Rows u that a factor screen tries.
@@ -312,6 +317,55 @@ def screen_sparse(target: Target, dictionaries: Sequence[Rows]) -> Expressions:
     if chosen is None:
         return empty(dictionaries[0].expressions.vocabulary, goal.device)
     return target.view.undo(_sum_of(*chosen))
+
+
+def screen_common(target: Target, factors: Rows, dictionary: Rows) -> Expressions:
+    """T ≈ a + u·Σ cⱼ·mⱼ for the best of several common factors u: terms joined greedily, and then eliminated.
+
+    Of ten variables there are too many monomials to begin with all of them; and a law is short where what all its terms
+    share stands before them. Nothing is divided by u, which may be zero.
+
+    Parameters
+    ----------
+    factors : rows u; the literal 1 among them
+    dictionary : rows m
+    """
+    weight, rows, along = target.weight, dictionary.values, target.weight / target.weight.norm()
+    few = slice(0, COMMON_POINTS)
+
+    def without_constant(part: torch.Tensor, points: slice) -> torch.Tensor:
+        q = along[points] / along[points].norm()
+        return part - (part @ q)[..., None] * q
+
+    goal = target.values * weight
+    columns = without_constant(factors.values[:, None, few] * rows[:, few] * weight[few], few)
+    columns = columns / columns.norm(dim=2, keepdim=True).clamp(min=1e-300)
+    first = without_constant(goal[few], few)
+    _, share = greedy(columns.float(), (first / first.norm().clamp(min=1e-300)).float(), FIRST_TERMS)
+    best = share.topk(min(MOST_COMMON, len(share)), largest=False).indices
+    u = factors[best]
+    columns = u.values[:, None] * rows * weight
+    steps = max(1, min(MOST_TERMS + SPARE_TERMS, rows.shape[1] // 6, len(rows)))
+    taken, _ = greedy(without_constant(columns, slice(None)), without_constant(goal, slice(None)), steps)
+    chosen = columns.gather(1, taken[:, :, None].expand(-1, -1, columns.shape[2]))
+    price = math.log(len(goal)) + math.log(len(rows))  # each was the best of all rows
+    coefficients, used = eliminate(torch.cat([weight.expand(len(u), 1, -1), chosen], 1), goal, price=price)
+    fine = used[:, 1:].any(1) & (used.sum(1) <= MOST_TERMS)
+    coefficients, used, taken, u = coefficients[fine], used[fine], taken[fine], u[fine]
+    vocabulary = dictionary.expressions.vocabulary
+    if not len(u):
+        return empty(vocabulary, goal.device)
+    terms = [dictionary.expressions[taken[:, k]] for k in range(taken.shape[1])]
+    total = linear_combination(terms, coefficients[:, 1:], used[:, 1:])
+    plain = is_one(u.expressions)
+    law = join(
+        heads("add", used[:, 0].long(), vocabulary),
+        present(constant(coefficients[:, 0], vocabulary, goal.device), used[:, 0]),
+        heads("mul", (~plain).long(), vocabulary),
+        present(u.expressions, ~plain),
+        total,
+    )
+    return target.view.undo(law.trimmed())
 
 
 def _sum_of(dictionary: Rows, coefficients: torch.Tensor, used: torch.Tensor) -> Expressions:

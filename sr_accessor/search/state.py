@@ -23,6 +23,7 @@ from sr_accessor.search.ridges import ridges
 from sr_accessor.search.rows import linear_rows, sharp_rows
 from sr_accessor.search.selection import Data, Scored, score
 from sr_accessor.search.separation import separate
+from sr_accessor.search.surfaces import noise_above_surface
 from sr_accessor.search.targets import Rows, Target, join_rows
 from sr_accessor.search.views import View, view_of
 from sr_accessor.transformer.model import Transformer
@@ -165,6 +166,11 @@ class Workspace:
         """Whether variables seem to do nothing but multiply, as far as y alone tells."""
         target = self.target(view_of("y"), True, self.wide)
         return target is not None and separate(regress([target], self.wide.x), self.vocabulary) is not None
+
+    @cached_property
+    def noisy(self) -> bool:
+        """Whether y scatters more than it bends: then logarithms and inverses of small values say little."""
+        return noise_above_surface(self.wide.x, self.wide.y)
 
     @cached_property
     def reductions(self) -> list[Reduction]:

@@ -124,6 +124,14 @@ RULES = {
         ("div x0 inv x1", "mul x0 x1"),
         ("inv div x0 x1", "div x1 x0"),
         ("mul x0 inv x0", "1"),
+        ("inv pow x0 -1.5", "pow x0 1.5"),
+        ("div x1 pow x0 c-0.7", "mul x1 pow x0 c0.7"),
+        ("div c2 pow x0 c-0.7", "mul c2 pow x0 c0.7"),
+    ],
+    "logarithms of broken powers": [
+        ("log pow x0 1.5", "mul 1.5 log x0"),
+        ("mul c2 log pow x0 c0.3", "mul c0.6 log x0"),
+        ("log pow x0 4", "log pow x0 4"),
     ],
     "signs": [
         ("sin mul -2 x0", "neg sin mul 2 x0"),

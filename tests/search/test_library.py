@@ -9,6 +9,7 @@ from sr_accessor.expressions.batch import concatenate, literal, variable
 from sr_accessor.expressions.build import linear_combination, monomials, power, writable
 from sr_accessor.expressions.elementary import ELEMENTARY
 from sr_accessor.expressions.evaluate import evaluate
+from sr_accessor.expressions.text import to_text
 from sr_accessor.expressions.vocabulary import Vocabulary
 from sr_accessor.search.library import (
     build_library,
@@ -165,3 +166,9 @@ def test_equal_up_to_rounding_and_factor_is_equal():
     )
     kept, _ = keep_sound(twice)
     assert len(kept) <= len(library) + 1  # one in a million falls on another side of a rounding boundary
+
+
+def test_where_every_row_rests_on_one_point_the_variables_stay():
+    x = points(80, 1)
+    x[3], x[4] = 1e9, 1e-9
+    assert to_text(build_library(x, VOCABULARY, count=100).expressions, ["x"]) == ["x"]

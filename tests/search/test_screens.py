@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sr_accessor.expressions.batch import Expressions, concatenate, literal
-from sr_accessor.expressions.build import monomials
+from sr_accessor.expressions.build import exponents_up_to, monomials
 from sr_accessor.expressions.elementary import ELEMENTARY
 from sr_accessor.expressions.evaluate import evaluate
 from sr_accessor.expressions.parse import parse
@@ -22,6 +22,7 @@ from sr_accessor.search.power_screens import regress, screen_log_pair, screen_po
 from sr_accessor.search.rows import linear_rows
 from sr_accessor.search.screens import (
     eliminate,
+    screen_common,
     screen_fraction,
     screen_noisy_ratio,
     screen_one,
@@ -348,3 +349,21 @@ def test_no_point_weighs_more_than_six_times_the_median():
     y = torch.linspace(1, 1e3, 101, dtype=torch.float64)
     found = Target.of(view("exp y"), y / 100, torch.ones_like(y))
     assert found.sound and float(found.weight.max() / found.weight.median()) == pytest.approx(6.0)
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.01])
+def test_a_few_monomials_of_many_variables_behind_a_common_factor(noise):
+    """Of 286 monomials and 66 factors; x crosses zero, and so does the factor."""
+    x = torch.randn(300, 10, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    y = 2 + x[:, 3] * x[:, 8] * (x[:, 0] * x[:, 1] * x[:, 2] - 3 * x[:, 4] * x[:, 9] + 0.5 * x[:, 7] ** 2)
+    seen = y + noise * y.std() * torch.randn(300, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    exponents = exponents_up_to(10, 3).double()
+    terms = monomials(exponents, VOCABULARY)
+    shared = torch.eye(10, dtype=torch.float64)
+    i, j = torch.triu_indices(10, 10, 1)
+    factors = monomials(torch.cat([torch.zeros_like(shared[:1]), shared, shared[i] + shared[j]]), VOCABULARY)
+    rows = (Rows(e, evaluate(e, x)[0]) for e in (factors, terms))
+    laws = screen_common(Target.of(view("y"), seen, torch.ones_like(y)), *rows)
+    found = levenberg_marquardt(laws, x, seen, torch.ones_like(y), steps=5)
+    values, _ = evaluate(found.expressions[int(found.loss.argmin())], x)
+    assert float((values[0] - y).square().mean().sqrt() / y.std()) < max(1e-12, noise)
