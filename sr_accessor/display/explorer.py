@@ -92,9 +92,9 @@ def _told(callback: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(callback)
     def guarded(self: Explorer, *arguments: Any) -> None:
+        self.message.value = ""  # before, not after: a callback may call others, which may tell something
         try:
             callback(self, *arguments)
-            self.message.value = ""
         except TOLD as error:
             self.message.value = f'<div role="alert">⚠ <b>{type(error).__name__}</b>: {escape(error)}</div>'
 
@@ -144,7 +144,7 @@ class Explorer:
         self.richer.on_click(lambda button: self._step(1))
         self.use.on_click(self._use)
         self.written.observe(self._write_law, "value")
-        self.tabs.observe(self._draw, "selected_index")
+        self.tabs.observe(self._turn, "selected_index")
         head = widgets.HTML(f"<div>{escape(laws.headline)}</div>")
         steps = [self.along] if len(labels) > 1 else []  # browsers cannot draw a slider with one place
         row = widgets.HBox([self.simpler, self.richer, self.use, *steps])
@@ -211,17 +211,24 @@ class Explorer:
             before, view.children = view.children, ()
             for part in before:
                 close(part)
-        self._typeset({})
+        self._typeset()
         self._draw()
 
-    def _typeset(self, values: Mapping[str, float]) -> None:
-        named = self.written.value == "Names"
+    def _typeset(self) -> None:
+        """The law, with moved constants where their sliders are in sight: the other views are about the fit."""
+        named, values = self.written.value == "Names", {} if self.tabs.selected_index else self.constants
         latex = self.laws.symbols(self.row) if named else self.laws.latex(self.row, values)
         self.law.value = f"<div>$${html.escape(latex, quote=False)}$$</div>"
 
     @_told
     def _write_law(self, change: Any = None) -> None:
-        self._typeset(self.constants)
+        self._typeset()
+
+    @_told
+    def _turn(self, change: Any = None) -> None:
+        """Another view."""
+        self._typeset()
+        self._draw()
 
     @_told
     def _draw(self, change: Any = None) -> None:
@@ -302,7 +309,7 @@ class Explorer:
 
     @_told
     def _move(self, change: Any = None) -> None:
-        self._typeset(self.constants)
+        self._typeset()
         self._draw_moved()
 
     @_told

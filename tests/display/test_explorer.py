@@ -116,6 +116,10 @@ def test_moving_a_constant_moves_law_and_plot(panel, result):
     assert slider.min < fitted["value"] - fitted["stderr"] and fitted["value"] + fitted["stderr"] < slider.max
     slider.value = slider.max
     assert panel.law.value != law and picture(panel.moved) != before and list(panel.constants) == [name]
+    panel.tabs.selected_index = 1  # the profile is of the fit, and so is the law that stands above it
+    assert panel.law.value == law
+    panel.tabs.selected_index = 0
+    assert panel.law.value != law and "rms error" in picture(panel.moved)
     panel.reset.click()
     assert panel.law.value == law and picture(panel.moved) == before and panel.constants == {}
 
@@ -173,6 +177,10 @@ def test_errors_are_told_in_the_panel_until_the_next_answer(panel, monkeypatch):
         patched.setattr(module, "svg", broken)
         panel.tabs.selected_index = 2
         assert "ValueError" in panel.message.value and "no &lt;such&gt; plot" in panel.message.value
+        panel.written.value = "Names"
+        assert panel.message.value == ""
+        panel.simpler.click()
+        assert "ValueError" in panel.message.value
     panel.tabs.selected_index = 1
     assert panel.message.value == "" and picture(panel.profile)
 
