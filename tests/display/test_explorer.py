@@ -21,7 +21,7 @@ def result():
     random = np.random.default_rng(0)
     frame = pd.DataFrame(random.uniform(0.5, 3, (80, 2)), columns=LABELS)
     frame["y"] = 2.5 * frame["T [K]"] + 1.3 * frame["<b>$z$</b>"] ** 2 + 0.1 * random.normal(size=80)
-    return sr.fit(frame, "y", max_rounds=2, random_state=0, progress=False)
+    return sr.fit(frame, "y", timeout=300, max_rounds=2, random_state=0, progress=False)
 
 
 @pytest.fixture
