@@ -371,11 +371,20 @@ def _chunk_sums(
     for start in range(0, max(1, len(chunk.y)), together):  # rows of which all laws' error bars fit the memory
         rows = slice(start, start + together)
         x, y = chunk.x[rows], chunk.y[rows]
-        parts.append(_summed(expressions, x, y, chunk.errors[rows].sigma(reference, x, y), noise))
+        sigma, lacking = chunk.errors[rows].measure(reference, x, y)
+        parts.append(_summed(expressions, x, y, sigma, noise, lacking))
     return Sums.of(parts)
 
 
-def _summed(e: Expressions, x: torch.Tensor, y: torch.Tensor, sigma: torch.Tensor | None, noise: NoiseModel) -> Sums:
+def _summed(
+    e: Expressions,
+    x: torch.Tensor,
+    y: torch.Tensor,
+    sigma: torch.Tensor | None,
+    noise: NoiseModel,
+    lacking: torch.Tensor | float = 0.0,
+) -> Sums:
+    """The sums of some rows; `lacking` as `LawErrors.measure` says."""
     log_sigma = 0.0 if sigma is None else sigma.log().sum(-1)
     if isinstance(noise, Gaussian):  # one scale of all chunks, not one of each: χ² adds up
         known = torch.ones_like(y) if sigma is None else sigma
@@ -383,8 +392,8 @@ def _summed(e: Expressions, x: torch.Tensor, y: torch.Tensor, sigma: torch.Tenso
         loss = found.loss - log_sigma - len(y) / 2 * math.log(2 * math.pi)
     else:
         found = curvature(e, x, y, sigma, noise)
-        loss = found.loss
-    return Sums(len(y), log_sigma, torch.where(found.valid, loss, torch.inf), found.normal, found.gradient)
+        loss = found.loss + lacking
+    return Sums(len(y), log_sigma + lacking, torch.where(found.valid, loss, torch.inf), found.normal, found.gradient)
 
 
 def _on_all_chunks(

@@ -22,7 +22,7 @@ from sr_accessor.expressions.parse import parse_model
 from sr_accessor.expressions.vocabulary import VARIABLE
 from sr_accessor.plugins.manager import vocabulary
 from sr_accessor.refinement.exchange import exchanges
-from sr_accessor.refinement.likelihood import Parameters, most_likely
+from sr_accessor.refinement.likelihood import MANY_PASSES, Parameters, most_likely
 from sr_accessor.refinement.solution import Reason, Refined
 from sr_accessor.search.front import Front
 from sr_accessor.search.guesses import unknown_names
@@ -37,8 +37,6 @@ START, DECADES, NEAR = 1.0, (-3.0, 3.0), 0.7
 STEPS, FINAL_STEPS, TOLERANCE, FINAL_TOLERANCE = 100, 500, 1e-6, 1e-16
 #: Best starts that are refined to the end, and nats within which two of them are at the same optimum.
 FINALISTS, SAME = 5, 1e-3
-#: Times at most that error bars which depend on the law are computed anew, and nats of change that end this.
-ERROR_PASSES, SETTLED = 20, 1e-8
 #: Nats within which refined optima are equally likely.
 EQUAL = 1e-6
 #: Squared logarithm of a factor that a change of sign counts as.
@@ -231,37 +229,17 @@ def optimum(law: KnownLaw, starts: Expressions, data: Data) -> Optimum:
             "the law has no finite value or no likelihood on some row, from the start and all restarts; give start= "
             "or bounds= that keep it in its domain, e.g. bounds={'a': (0, None)}"
         )
-    options = {"errors": data.errors, "steps": FINAL_STEPS, "tolerance": FINAL_TOLERANCE}
+    options |= {"steps": FINAL_STEPS, "tolerance": FINAL_TOLERANCE, "passes": MANY_PASSES}
     # Equally likely optima, such as a frequency and its alias: the nearest to the start is meant.
     alike = found.loss < found.loss[order[0]] + SAME
     away = torch.where(alike, _distance(law, law.numbers.values(found.expressions.constants)), torch.inf)
     best = torch.cat([order[:FINALISTS], away.argsort(stable=True)[: min(FINALISTS, int(alike.sum()))]])
-    final = _settled_errors(
-        most_likely(found.expressions[best], *given, parameters=numbers[best], **options), data, numbers[best]
-    )
+    final = most_likely(found.expressions[best], *given, parameters=numbers[best], **options)
     away = _distance(law, law.numbers.values(final.expressions.constants))
     winner = int(torch.where(final.loss < final.loss.min() + EQUAL, away, torch.inf).argmin())
     reached = int((found.loss < final.loss[winner] + SAME).sum())
     front = score(_as_started(law, final.expressions[winner], data.x), data, ("formula",)).front()
     return Optimum(front, _settled(final, winner), reached)
-
-
-def _settled_errors(found: Refined, data: Data, numbers: Parameters) -> Refined:
-    """Laws whose error bars depend on them, refined with the bars computed anew until these no longer change."""
-    if data.errors is None:
-        return found
-    for _ in range(ERROR_PASSES):
-        sigma, before = data.errors.sigma(found.expressions, data.x, data.y), found.loss
-        found = most_likely(
-            found.expressions, data.x, data.y, data.noise, sigma, parameters=numbers,
-            steps=FINAL_STEPS, tolerance=FINAL_TOLERANCE,
-        )  # fmt: skip
-        spread = data.errors.sigma(found.expressions, data.x, data.y)
-        loss = data.noise.negative_log_likelihood(data.y, evaluate(found.expressions, data.x)[0], spread)
-        found = dataclasses.replace(found, loss=loss)
-        if not bool(((loss - before).abs() > SETTLED).any()):
-            break
-    return found
 
 
 def _distance(law: KnownLaw, values: torch.Tensor) -> torch.Tensor:

@@ -287,6 +287,8 @@ class Observations:
         for role, values in errors.items():
             check_sigma(values, frame.index[rows], role, problems)
         raise_all(problems)
+        _check_precision(y, errors, frame.index[rows], problems)
+        raise_all(problems)
         sides = [errors[role] for role in SIDES if role in errors]
         spread = errors.get("sigma") if not sides else np.mean(sides, axis=0)
         kept = tuple(name for name, values in columns.items() if keep_constant or values.min() < values.max())
@@ -756,6 +758,22 @@ def check_sigma(sigma: np.ndarray, index: pd.Index, role: str, problems: list[Sy
             f"{_shown(index[first])}; it is {means}: correct it, or drop these rows"
         )
     )
+
+
+def _check_precision(
+    y: np.ndarray, errors: Mapping[str, np.ndarray], index: pd.Index, problems: list[SymRegError]
+) -> None:
+    """Errors of y that are so small that no sum of squares of residuals in their units exists."""
+    for role, sigma in errors.items():
+        if role.startswith("sigma_x") or not (fine := sigma * LARGEST < np.maximum(np.abs(y), 1)).any():
+            continue
+        first = fine.argmax()
+        problems.append(
+            SigmaError(
+                f"{role} is as small as {sigma[first]:.3g} in row {_shown(index[first])}: the square of y/sigma "
+                "overflows double precision; it is the standard error of y, in y's unit: correct it, or drop these rows"
+            )
+        )
 
 
 def _that_count(

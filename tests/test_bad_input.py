@@ -18,6 +18,7 @@ from sr_accessor.errors import (
     SymRegError,
     SymRegWarning,
     UnitError,
+    UnknownNameError,
 )
 from sr_accessor.observations import Observations, inputs_of
 
@@ -221,6 +222,34 @@ CASES = {
         {"sigma": "dF"},
         SigmaError,
         ["in 2 rows, first nan in row 20.0"],
+    ),
+    "sigma beyond double precision": (
+        with_value("dF", 1e-170, 2),
+        ("force",),
+        {"sigma": "dF"},
+        SigmaError,
+        ["sigma is as small as 1e-170 in row 30.0", "overflows", "correct it"],
+    ),
+    "noise as others call it": (
+        table(),
+        ("force", ["mass"]),
+        {"noise": "normal"},
+        UnknownNameError,
+        ["it is called 'gaussian'"],
+    ),
+    "operators in a dictionary": (
+        table(),
+        ("force", ["mass"]),
+        {"operators": {"add": 1}},
+        OptionError,
+        ["operators={'add': 1}; give a list of names: operators=['add']"],
+    ),
+    "errors as matplotlib calls them": (
+        table(),
+        ("force",),
+        {"yerr": 1},
+        OptionError,
+        ["no keyword yerr=1; write sigma="],
     ),
     "sigma of another length": (table(), ("force",), {"sigma": [1, 2]}, SigmaError, ["2 values for 5 rows"]),
     "sigma of another index": (
