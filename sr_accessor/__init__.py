@@ -12,6 +12,7 @@ from typing import Any
 
 from sr_accessor import errors
 from sr_accessor.constraints import Constraints, limit, monotone, positive, shape
+from sr_accessor.display.notebook import set_options
 from sr_accessor.frontends.functions import fit, load, predict, refine
 from sr_accessor.frontends.register import register_accessors
 from sr_accessor.version import __version__
@@ -60,6 +61,7 @@ __all__ = [
     "predict",
     "refine",
     "register_operator",
+    "set_options",
     "shape",
     "vocabularies",
 ]

@@ -16,14 +16,14 @@ from sr_accessor.errors import InputError, OperatorError, SymRegWarning
 from sr_accessor.expressions.evaluate import evaluate
 from sr_accessor.scatter import measured_for
 
-__all__ = ["COPIES", "copied", "moved", "over_one_input", "pulls", "what_if"]
+__all__ = ["COPIES", "ROWS", "copied", "load_ahead", "moved", "over_one_input", "pulls", "what_if"]
 
 #: Forms of a law that are held ready to be pasted: how they are called, and the exporter.
 COPIES = {
     "LaTeX": "latex", "sympy": "sympy", "Python": "python", "NumPy": "numpy", "pandas eval": "pandas",
     "Excel": "excel", "C": "c",
 }  # fmt: skip
-#: Points of a curve; sets of measurements that are drawn from a noise model, and rows of each at most.
+#: Points of a curve; sets of measurements that are drawn from a noise model, and rows that are shown at most.
 POINTS, SETS, ROWS = 200, 200, 5000
 
 
@@ -38,6 +38,12 @@ def copied(law: Equation, name: str) -> str:
     import sympy
 
     return sympy.srepr(written)  # code that makes the expression, whatever the labels
+
+
+def load_ahead(law: Equation) -> None:
+    """Use once what loads a library on first use, sympy and for some noise scipy.stats: no click waits for it then."""
+    copied(law, "sympy")
+    what_if(law, dict(zip(law.observations.names, np.median(law.observations.x, axis=0).tolist(), strict=True)))
 
 
 def moved(law: Equation, values: Mapping[str, float]) -> Equation:

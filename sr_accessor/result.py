@@ -19,7 +19,7 @@ import torch
 from sr_accessor.datasets import curvefit_layout
 from sr_accessor.decoding.maps import draw_maps, maps_of
 from sr_accessor.device import DTYPE
-from sr_accessor.display import figure, html, tex, text
+from sr_accessor.display import figure, html, plots, tex, text
 from sr_accessor.equation import Equation
 from sr_accessor.errors import (
     ColumnError,
@@ -35,7 +35,7 @@ from sr_accessor.files import envelope
 from sr_accessor.files.pause import Pause
 from sr_accessor.files.record import Findings, Record, from_document, to_document
 from sr_accessor.lazy import in_parts, is_dask_frame
-from sr_accessor.live import COPIES, copied, moved, over_one_input, pulls, what_if
+from sr_accessor.live import COPIES, ROWS, copied, load_ahead, moved, over_one_input, pulls, what_if
 from sr_accessor.noise.model import NoiseModel
 from sr_accessor.observations import Observations, inputs_of
 from sr_accessor.plugins.manager import vocabulary
@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from sr_accessor.display.explorer import Explorer
+    from sr_accessor.display.plots import Plot
 
 __all__ = ["DEFINITIONS", "FitResult"]
 
@@ -149,6 +150,7 @@ class FitResult:
                 *(findings.laplace, findings.squares, findings.held_out_squares),
             )
             self._own_errors, self._form_spread = findings.own_errors, findings.form_spread
+        self._made: dict[int, Equation] = {}  # a law remembers what it has computed of itself
         self._rule = rule
         by_hand = isinstance(rule, int)
         self._chosen = rule if by_hand else choose(self._front, rule, observations.total, self._held_out_mse)
@@ -247,6 +249,11 @@ class FitResult:
         if not -len(self) <= row < len(self):
             raise IndexError(f"no law {row}; the front has {len(self)}, numbered from 0")
         row %= len(self)
+        if row not in self._made:
+            self._made[row] = self._law(row)
+        return self._made[row]
+
+    def _law(self, row: int) -> Equation:
         findings, parameters = self._given["findings"], self._given["parameters"]
         expression, laplace = self._front.expressions[row].trimmed(), self._laplace[row]
         return Equation(
@@ -364,27 +371,30 @@ class FitResult:
 
         Raises
         ------
-        MissingDependencyError : matplotlib is not installed.
         InputError : the rows are not here: a file without data.
         """
-        figure.require("the explorer's plots")
         from sr_accessor.display.explorer import Explorer, Laws
 
         seen, laws = self._observations, list(self)
+        rows = slice(None, None, math.ceil(seen.count / ROWS))  # more could not be told apart in a picture
+        x = seen.x[rows]
+        load_ahead(laws[-1])
         explored = Laws(
             headline=self._headline,
             front=self._table,
             held_out=self._held_out_errors,
-            inputs=dict(zip(self.names, seen.x.T, strict=True)),
+            inputs=dict(zip(self.names, x.T, strict=True)),
+            ranges=dict(zip(self.names, zip(seen.low.tolist(), seen.high.tolist(), strict=True), strict=True)),
             target=self.target,
-            y=seen.y,
+            y=seen.y[rows],
             inputs_of=lambda row: laws[row].names,
             params=lambda row: laws[row].params,
             correlation=lambda row: laws[row].correlation,
             warnings=lambda row: [str(remark) for remark in self._warnings_of(row)],
             latex=lambda row, at: moved(laws[row], at).to_latex(4) if at else laws[row].to_latex(),
             symbols=lambda row: laws[row].to_latex("names"),
-            predict=lambda row, at: moved(laws[row], at).predict_array(seen.x),
+            predict=lambda row, at: moved(laws[row], at).predict_array(x),
+            line=lambda row, at: over_one_input(moved(laws[row], at), laws[row].names[0])[0][:2],
             pulls=lambda row: pulls(laws[row]),
             curve=lambda row, *how: over_one_input(laws[row], *how),
             what_if=lambda row, *how: what_if(laws[row], *how),
@@ -418,13 +428,13 @@ class FitResult:
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         """The static display: it looks the same in a saved notebook, without a kernel, untrusted."""
         best, images, plot, left = self.best, {}, self.plot, MOST_PICTURES
-        drawings = {"Pareto front": plot.pareto}
+        drawings = {"Pareto front": plot._pareto}
         if isinstance(self._observations, Observations):
-            drawings |= {"Parity": plot.parity, "Histogram of residuals": plot.histogram}
+            drawings |= {"Parity": plot._parity, "Histogram of residuals": plot._histogram}
             over = (best.names or self.names)[:MOST_RESIDUALS]
-            drawings |= {f"Residuals over {name}": partial(plot.residuals, name) for name in over}
-        for title, draw in drawings.items() if figure.available() else ():
-            picture = figure.png(draw)
+            drawings |= {f"Residuals over {name}": partial(plot._residuals, name) for name in over}
+        for title, made in drawings.items() if figure.available() else ():
+            picture = figure.png(made())
             if not images or len(picture.png) < left:
                 images[title], left = picture, left - len(picture.png)
         latex, copies = best.to_latex(), {name: copied(best, name) for name in COPIES}
@@ -719,37 +729,45 @@ class Plots:
 
     def pareto(self, ax: Axes | None = None) -> Axes:
         """Root mean squared error over complexity."""
+        return figure.draw(self._pareto(), ax)
+
+    def _pareto(self) -> Plot:
         r, table = self._result, self._result._table
-        drawn = (table["complexity"].values, table["rmse"].values, r._chosen, r._held_out_errors)
-        return figure.pareto(figure.axes(ax), *drawn)
+        return plots.pareto(table["complexity"].values, table["rmse"].values, r._chosen, r._held_out_errors)
 
     def parity(self, ax: Axes | None = None) -> Axes:
         """Predicted over measured target."""
+        return figure.draw(self._parity(), ax)
+
+    def _parity(self) -> Plot:
         seen = self._result._observations
-        return figure.parity(figure.axes(ax), seen.y, self._result.best.predict_array(seen.x), seen.target)
+        return plots.parity(seen.y, self._result.best.predict_array(seen.x), seen.target)
 
     def residuals(self, label: Any, ax: Axes | None = None) -> Axes:
         """Residuals over the input `label`."""
+        return figure.draw(self._residuals(label), ax)
+
+    def _residuals(self, label: Any) -> Plot:
         seen = self._result._observations
         x = seen.x[:, self._column(label)]
-        residual = seen.y - self._result.best.predict_array(seen.x)
-        return figure.residuals(figure.axes(ax), x, residual, label, seen.target)
+        return plots.residuals(x, seen.y - self._result.best.predict_array(seen.x), label, seen.target)
 
     def histogram(self, ax: Axes | None = None) -> Axes:
         """How many residuals are how large, in standard deviations of the noise model, beside what it expects."""
-        return figure.histogram(figure.axes(ax), *pulls(self._result.best), self._result.target)
+        return figure.draw(self._histogram(), ax)
+
+    def _histogram(self) -> Plot:
+        return plots.histogram(*pulls(self._result.best), self._result.target)
 
     def fit(self, label: Any, ax: Axes | None = None) -> Axes:
         """Measurements and law over the input `label`: a curve with its band if the law reads no other input."""
         seen, best, at = self._result._observations, self._result.best, self._column(label)
         x = seen.x[:, at]
         if set(best.names) <= {label}:
-            grid = np.full((200, len(seen.names)), np.nan)
-            grid[:, at] = np.linspace(x.min(), x.max(), len(grid))
-            curve = (grid[:, at], *best.band_array(grid))
+            law = plots.curve(*over_one_input(best, label)[0])
         else:
-            curve = (x, best.predict_array(seen.x))
-        return figure.fit(figure.axes(ax), x, seen.y, seen.sigma, curve, label, seen.target)
+            law = plots.at_rows(x, best.predict_array(seen.x))
+        return figure.draw(plots.fit(law, label, seen.target, points=(x, seen.y), sigma=seen.sigma), ax)
 
     def profile(
         self, label: Any, ax: Axes | None = None, *, at: Mapping[Any, float] | None = None, level: float = 0.95
@@ -758,11 +776,11 @@ class Plots:
         result = self._result
         for name in (label, *(at or {})):
             self._column(name)
-        curve, held = over_one_input(result.best, label, at, level)
+        over, held = over_one_input(result.best, label, at, level)
         words = ", ".join(f"{name} = {text.number(float(value))}" for name, value in held.items())
         points = None if held else (result._observations.x[:, self._column(label)], result._observations.y)
-        how = {"held": words, "points": points, "level": f"{100 * level:.3g} %"}
-        return figure.profile(figure.axes(ax), curve, label, result.target, **how)
+        law = plots.curve(*over, f"{100 * level:.3g} %")
+        return figure.draw(plots.fit(law, label, result.target, points=points, title=words), ax)
 
     def attention(self, label: Any = None, network: Any = None) -> Figure:
         """What each row looks at in the encoder of the network, by layer and head, rows in the order of an input.

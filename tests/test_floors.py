@@ -22,7 +22,7 @@ FLOORS = [
     ("exports", "exporter code *"),
     ("", "testing"),
     ("plugins", "hookspecs scaffold builtin contributions catalogue manager"),
-    ("display", "text figure html progress *"),
+    ("display", "text plots svg figure html notebook progress *"),
     ("prior", "*"),
     ("transformer", "config tokenizer attention embedder encoder decoder model checkpoint store"),
     ("refinement", "solution levenberg_marquardt likelihood exchange pieces bfgs refine"),

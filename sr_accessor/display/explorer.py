@@ -1,5 +1,8 @@
 """Explorer: the laws of a front to be clicked, moved, drawn and copied, in ipywidgets; it knows functions, not fits.
 
+The drawn front is clickable without any script: over the dots of its picture lie buttons that cannot be seen, each
+named by its law. A slider goes along the front by the arrow keys left and right: up and down, which a list takes,
+JupyterLab keeps for its cells. Pictures are svg: matplotlib takes ten times as long, and saving keeps no panel anyway.
 Every part is kept under a name, so that a program can press and move what a hand would: `explorer.front.value = 2`.
 What a callback raises is told in the panel.
 """
@@ -16,19 +19,22 @@ import ipywidgets as widgets
 import numpy as np
 import pandas as pd
 
-from sr_accessor.display import figure
-from sr_accessor.display.html import escape, image, listed
-from sr_accessor.display.progress import close, front_svg
+from sr_accessor.display import plots
+from sr_accessor.display.html import escape, listed
+from sr_accessor.display.progress import close
+from sr_accessor.display.svg import Frame, svg
 from sr_accessor.display.text import measured, number, share, unit_of
 from sr_accessor.errors import SymRegError
 
 __all__ = ["Explorer", "Laws"]
 
 #: What a callback may meet: our own errors, and numbers that the law or a drawing cannot take.
-TOLD = (SymRegError, ArithmeticError, ValueError, LookupError, RuntimeError, TypeError)
+TOLD = (SymRegError, ArithmeticError, AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError)
 #: What residuals are shown against, beside the inputs' numbers: the law's values, no more than how many there are of
 #: each size, and measured values with their predictions in place of residuals.
 LAW, COUNTED, PARITY = -1, -2, -3
+#: Width and height of the front's picture, and of the buttons over its dots, in pixels.
+FRONT, DOT = (700, 200), 22
 #: A slider reaches so many standard errors to both sides; without one, so large a share of the value.
 REACH, SHARE = 8.0, 1.0
 
@@ -42,14 +48,16 @@ class Laws:
     headline : what was fitted, and how it went
     front : columns complexity, rmse, selected, equation; a row for each law; held_out : (F,) rms error of rows kept
         away, NaN where there are none
-    inputs : label -> (N,) its values; target : label; y : (N,)
+    inputs : label -> (N,) its values at the rows that are shown; ranges : label -> the least and the greatest of all
+    target : label; y : (N,)
     inputs_of : row -> labels of the inputs that its law reads
     params : row -> columns value, stderr, unit, index names; correlation : row -> of these names
     warnings : row -> texts
     latex : (row, {constant: value}) -> text
     symbols : row -> the same text with names of constants
-    predict : (row, {constant: value}) -> (N,) at the rows of the data
-    pulls : row -> what `figure.histogram` draws
+    predict : (row, {constant: value}) -> (N,) at these rows
+    line : (row, {constant: value}) -> (grid, mean) over the only input of a law that has no more
+    pulls : row -> what `plots.histogram` draws
     curve : (row, label, {label: value}, level) -> (grid, mean, lower, upper) and where the others are held
     what_if : (row, {label: value}, level) -> rows confidence and prediction, columns mean, lower, upper; and remarks
     forms : names of forms in which a law can be copied; copied : (row, form) -> text
@@ -60,6 +68,7 @@ class Laws:
     front: pd.DataFrame
     held_out: np.ndarray
     inputs: Mapping[Hashable, np.ndarray]
+    ranges: Mapping[Hashable, tuple[float, float]]
     target: Hashable
     y: np.ndarray
     inputs_of: Callable[[int], Sequence[Hashable]]
@@ -69,6 +78,7 @@ class Laws:
     latex: Callable[[int, Mapping[str, float]], str]
     symbols: Callable[[int], str]
     predict: Callable[[int, Mapping[str, float]], np.ndarray]
+    line: Callable[[int, Mapping[str, float]], tuple[np.ndarray, np.ndarray]]
     pulls: Callable[[int], tuple[np.ndarray, np.ndarray]]
     curve: Callable[[int, Hashable, Mapping[Hashable, float], float], tuple]
     what_if: Callable[[int, Mapping[Hashable, float], float], tuple[pd.DataFrame, list[str]]]
@@ -82,9 +92,9 @@ def _told(callback: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(callback)
     def guarded(self: Explorer, *arguments: Any) -> None:
+        self.message.value = ""  # before, not after: a callback may call others, which may tell something
         try:
             callback(self, *arguments)
-            self.message.value = ""
         except TOLD as error:
             self.message.value = f'<div role="alert">⚠ <b>{type(error).__name__}</b>: {escape(error)}</div>'
 
@@ -94,9 +104,9 @@ def _told(callback: Callable[..., None]) -> Callable[..., None]:
 class Explorer:
     """The panel; `.result` is the result with the law that was chosen last with "Use this one".
 
-    Parts: front, simpler, richer, use, written, law, picture, remarks, message, tabs; and of each tab, once it has been
-    shown for a law: sliders {constant: slider}, reset, moved; over, held {label: slider}, level, profile; against,
-    residuals; given {label: field}, answer; form, code, copy.
+    Parts: front, dots, along, simpler, richer, use, written, law, remarks, message, tabs; and of each tab, once it has
+    been shown for a law: sliders {constant: slider}, reset, moved; over, held {label: slider}, level, profile;
+    against, residuals; given {label: field}, answer; form, code, copy.
     """
 
     TABS = ("Constants", "Profile", "Residuals", "What if", "Export")
@@ -118,6 +128,11 @@ class Explorer:
         )  # fmt: skip
         self.simpler = widgets.Button(description="◀ Simpler", tooltip="The next simpler law")
         self.richer = widgets.Button(description="Closer ▶", tooltip="The next more complex law, closer to the data")
+        self.along = widgets.SelectionSlider(
+            options=[(str(complexity), i) for i, complexity in enumerate(table["complexity"])], value=start,
+            description="Complexity", layout={"width": "390px"},
+        )  # fmt: skip
+        widgets.link((self.front, "value"), (self.along, "value"))
         self.use = widgets.Button(description="Use this one", button_style="primary", tooltip="Sets .result")
         self.written = widgets.ToggleButtons(
             options=["Values", "Names"], description="Constants", tooltips=["Numbers in the law", "Names in the law"]
@@ -129,11 +144,12 @@ class Explorer:
         self.richer.on_click(lambda button: self._step(1))
         self.use.on_click(self._use)
         self.written.observe(self._write_law, "value")
-        self.tabs.observe(self._draw, "selected_index")
+        self.tabs.observe(self._turn, "selected_index")
         head = widgets.HTML(f"<div>{escape(laws.headline)}</div>")
-        row = widgets.HBox([self.simpler, self.richer, self.use])
+        steps = [self.along] if len(labels) > 1 else []  # browsers cannot draw a slider with one place
+        row = widgets.HBox([self.simpler, self.richer, self.use, *steps])
         law = [self.written, self.law, self.remarks, self.message]
-        self.box = widgets.VBox([head, self.front, row, *law, self.picture, self.tabs])
+        self.box = widgets.VBox([head, self._clickable(), self.front, row, *law, self.tabs])
         self._choose()
 
     def _repr_mimebundle_(self, **keywords: Any) -> dict[str, Any]:
@@ -150,6 +166,29 @@ class Explorer:
         return self.front.value
 
     # ------------------------------------------------------------------ choosing
+    def _plot(self) -> plots.Plot:
+        front = self.laws.front
+        return plots.pareto(front["complexity"].values, front["rmse"].values, self.row, self.laws.held_out)
+
+    def _clickable(self) -> widgets.GridBox:
+        """The front's picture, and over each of its dots a button: all lie in the one cell of a grid."""
+        frame, error = Frame(self._plot(), FRONT), self.laws.front["rmse"].to_numpy()
+        x, y = frame.x(self.laws.front["complexity"].to_numpy()), frame.y(error)
+        unseen = widgets.ButtonStyle(button_color="transparent", font_size="0")  # its text is read aloud
+        self.dots = []
+        for (label, row), left, top in zip(self.front.options, x, np.nan_to_num(y), strict=True):
+            place = {"margin": f"{top - DOT / 2:.0f}px 0 0 {left - DOT / 2:.0f}px", "grid_area": "1 / 1"}
+            layout = widgets.Layout(width=f"{DOT}px", height=f"{DOT}px", padding="0", **place)
+            dot = widgets.Button(description=label, tooltip=label, style=unseen, layout=layout)
+            dot.on_click(partial(self._go_to, row))
+            self.dots.append(dot)
+        self.picture.layout = widgets.Layout(grid_area="1 / 1", margin="0")
+        cell = {"grid_template_columns": f"{FRONT[0]}px", "grid_template_rows": f"{FRONT[1]}px"}
+        return widgets.GridBox([self.picture, *self.dots], layout=widgets.Layout(**cell))
+
+    def _go_to(self, row: int, button: Any = None) -> None:
+        self.front.value = row
+
     def _step(self, by: int) -> None:
         self.front.value = min(max(self.row + by, 0), len(self.laws.front) - 1)
 
@@ -162,8 +201,7 @@ class Explorer:
     def _choose(self, change: Any = None) -> None:
         """Another law: the views are emptied, and the visible one is made and drawn."""
         laws = self.laws
-        complexity, errors = (laws.front[name].tolist() for name in ("complexity", "rmse"))
-        self.picture.value = front_svg(complexity, errors, self.row, "rms error", laws.held_out.tolist(), log=True)
+        self.picture.value = svg(self._plot(), FRONT)
         self.remarks.value = listed(laws.warnings(self.row))
         self.use.description = "Use this one"
         self.params = laws.params(self.row)
@@ -173,17 +211,24 @@ class Explorer:
             before, view.children = view.children, ()
             for part in before:
                 close(part)
-        self._typeset({})
+        self._typeset()
         self._draw()
 
-    def _typeset(self, values: Mapping[str, float]) -> None:
-        named = self.written.value == "Names"
+    def _typeset(self) -> None:
+        """The law, with moved constants where their sliders are in sight: the other views are about the fit."""
+        named, values = self.written.value == "Names", {} if self.tabs.selected_index else self.constants
         latex = self.laws.symbols(self.row) if named else self.laws.latex(self.row, values)
         self.law.value = f"<div>$${html.escape(latex, quote=False)}$$</div>"
 
     @_told
     def _write_law(self, change: Any = None) -> None:
-        self._typeset(self.constants)
+        self._typeset()
+
+    @_told
+    def _turn(self, change: Any = None) -> None:
+        """Another view."""
+        self._typeset()
+        self._draw()
 
     @_told
     def _draw(self, change: Any = None) -> None:
@@ -222,8 +267,7 @@ class Explorer:
         self.over = widgets.Dropdown(options=_options(self.used), description="Over")
         self.level = widgets.ToggleButtons(options=[("68 %", 0.68), ("95 %", 0.95)], value=0.95, description="Band")
         for label in self.used:
-            values = self.laws.inputs[label]
-            low, high = float(values.min()), float(values.max())
+            values, (low, high) = self.laws.inputs[label], self.laws.ranges[label]
             self.held[label] = widgets.FloatSlider(
                 value=float(np.median(values)), min=low, max=high if high > low else low + 1, description=_line(label),
                 step=(high - low) / 200 or 1, readout_format=".4g", layout={"width": "440px"},
@@ -265,7 +309,7 @@ class Explorer:
 
     @_told
     def _move(self, change: Any = None) -> None:
-        self._typeset(self.constants)
+        self._typeset()
         self._draw_moved()
 
     @_told
@@ -277,11 +321,17 @@ class Explorer:
         self._move()
 
     def _draw_moved(self) -> None:
-        label = next(iter(self.laws.inputs_of(self.row)), next(iter(self.laws.inputs)))
-        x = self.laws.inputs[label]
-        order = np.argsort(x)
-        curve = (x[order], self.laws.predict(self.row, self.constants)[order])
-        self.moved.value = _drawn(figure.fit, x, self.laws.y, None, curve, label, self.laws.target)
+        laws, used = self.laws, self.laws.inputs_of(self.row)
+        predicted = laws.predict(self.row, self.constants)
+        label = next(iter(used), next(iter(laws.inputs)))
+        x = laws.inputs[label]
+        if len(used) == 1:
+            law = [plots.Layer("line", *laws.line(self.row, self.constants), plots.ORANGE, "law")]
+        else:
+            law = plots.at_rows(x, predicted)
+        rmse = number(float(np.sqrt(np.mean((laws.y - predicted) ** 2))))
+        told = f"rms error {rmse}, of the fit {number(float(laws.front['rmse'].iloc[self.row]))}"
+        self.moved.value = svg(plots.fit(law, label, laws.target, points=(x, laws.y), title=told))
 
     def _draw_profile(self) -> None:
         label = list(self.held)[self.over.value]
@@ -290,20 +340,20 @@ class Explorer:
         at = {name: slider.value for name, slider in self.held.items() if name != label}
         curve, others = self.laws.curve(self.row, label, at, self.level.value)
         points = None if others else (self.laws.inputs[label], self.laws.y)
-        draw = partial(figure.profile, points=points, level=self.level.label)
-        self.profile.value = _drawn(draw, curve, label, self.laws.target)
+        law = plots.curve(*curve, self.level.label)
+        self.profile.value = svg(plots.fit(law, label, self.laws.target, points=points))
 
     def _draw_residuals(self) -> None:
         laws, against = self.laws, self.against.value
         law = laws.predict(self.row, {})
         if against == COUNTED:
-            drawn = _drawn(figure.histogram, *laws.pulls(self.row), laws.target)
+            drawn = plots.histogram(*laws.pulls(self.row), laws.target)
         elif against == PARITY:
-            drawn = _drawn(figure.parity, laws.y, law, laws.target)
+            drawn = plots.parity(laws.y, law, laws.target)
         else:
             label, x = ("law", law) if against == LAW else list(laws.inputs.items())[against]
-            drawn = _drawn(figure.residuals, x, laws.y - law, label, laws.target)
-        self.residuals.value = drawn
+            drawn = plots.residuals(x, laws.y - law, label, laws.target)
+        self.residuals.value = svg(drawn)
 
     def _answer(self) -> None:
         at = {label: field.value for label, field in self.given.items()}
@@ -326,10 +376,6 @@ class Explorer:
 def _place() -> widgets.HTML:
     """Where a picture will stand; as high as one, so that nothing jumps while another is drawn."""
     return widgets.HTML(layout={"min_height": "280px"})
-
-
-def _drawn(draw: Callable[..., Any], *arguments: Any) -> str:
-    return image(figure.png(lambda ax: draw(ax, *arguments)))
 
 
 def _line(text: Any, most: int = 90) -> str:
@@ -362,7 +408,7 @@ def _strips(correlation: pd.DataFrame) -> str:
 
     def cell(r: float) -> str:
         strength = f"{round(153 * abs(r)):02x}" if np.isfinite(r) else "00"
-        colour = (figure.BLUE if r > 0 else figure.ORANGE) + strength
+        colour = (plots.BLUE if r > 0 else plots.ORANGE) + strength
         return f'<td style="{style};background:{colour}">{f"{r:+.2f}" if np.isfinite(r) else "–"}</td>'
 
     style = "width:4em;padding:2px 4px;text-align:center"
@@ -378,8 +424,8 @@ def _mark(value: float, stderr: float) -> str:
     """A strip as long as the slider's way: a line at the fitted value, a bar over ± one standard error."""
     low, high = _reach(value, stderr)
     half = 100 * stderr / (high - low) if np.isfinite(stderr) and stderr > 0 else 0.0
-    bar = f"position:absolute;top:4px;height:6px;left:{50 - half:.1f}%;width:{2 * half:.1f}%;background:{figure.BLUE}"
-    line = f"position:absolute;top:0;height:14px;left:50%;width:2px;background:{figure.ORANGE}"
+    bar = f"position:absolute;top:4px;height:6px;left:{50 - half:.1f}%;width:{2 * half:.1f}%;background:{plots.BLUE}"
+    line = f"position:absolute;top:0;height:14px;left:50%;width:2px;background:{plots.ORANGE}"
     return (
         f'<span role="img" aria-label="fitted value and one standard error" style="display:inline-block;width:200px;'
         f'height:14px;position:relative;border-bottom:1px solid #808080"><span style="{bar}"></span>'

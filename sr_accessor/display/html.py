@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import html
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate
 from typing import Any
 
 import pandas as pd
@@ -18,8 +19,10 @@ from sr_accessor.display.text import front_columns, measured, number, share, spl
 
 __all__ = ["CELL", "escape", "folded", "image", "listed", "page"]
 
-#: Rows and characters shown, so that a page stays below 150 kB whatever the front.
-_MOST_ROWS, _MOST_CHARACTERS, _MOST_CODE, _MOST_JSON = 40, 240, 2000, 20_000
+#: Rows of the front and the characters of their cells; characters of a text, of code and of JSON that are shown.
+_MOST_ROWS, _MOST_FRONT, _MOST_CHARACTERS, _MOST_CODE, _MOST_JSON = 40, 30_000, 240, 2000, 20_000
+#: Bytes of a page, beyond which copies and further pictures give way to a word of how to get them.
+_MOST_BYTES = 140_000
 #: Style of a cell with a number.
 CELL = 'style="text-align:right;padding:2px 8px"'
 _LEFT = 'style="text-align:left;padding:2px 8px"'
@@ -62,7 +65,8 @@ def _front(front: pd.DataFrame) -> str:
     ):
         cells = ["▸" if selected else "", *(escape(number(v)) for v in values), f"<code>{_short(law)}</code>"]
         rows.append([f"<b>{cell}</b>" if selected and cell else cell for cell in cells])
-    more = f"<p>… and {len(front) - _MOST_ROWS} more rows in .front</p>" if len(front) > _MOST_ROWS else ""
+    rows = rows[: max(1, sum(total < _MOST_FRONT for total in accumulate(sum(map(len, cells)) for cells in rows)))]
+    more = f"<p>… and {len(front) - len(rows)} more rows in .front</p>" if len(front) > len(rows) else ""
     return _table(head, rows) + more
 
 
@@ -78,11 +82,23 @@ def _constants(params: pd.DataFrame) -> str:
     return _table(["constant", "value", "± error", "% error", "95 %", "unit"], rows)
 
 
-def _pre(code: str, most: int, otherwise: str) -> str:
-    """Code to be copied: whole, or, where nobody could read it, a word of how to get it."""
-    if len(code) > most:
-        code = f"{len(code):,} characters are too many to show here; {otherwise} gives them"
-    return f'<pre style="white-space:pre-wrap;user-select:all">{escape(code)}</pre>'
+def _copy(name: str, code: str, most: int, otherwise: str) -> tuple[str, str]:
+    """Code to be copied: whole where it can be read, and a word of how to get it."""
+
+    def shown(text: str) -> str:
+        return folded(f"Copy as {name}", f'<pre style="white-space:pre-wrap;user-select:all">{escape(text)}</pre>')
+
+    word = shown(f"{len(code):,} characters are too many to show here; {otherwise} gives them")
+    return (shown(code) if len(code) <= most else word), word
+
+
+def _within(room: int, parts: Iterable[tuple[str, str]]) -> list[str]:
+    """Of each part and its short form the part, as long as there is room for so many bytes."""
+    shown = []
+    for part, short in parts:
+        shown.append(part if len(part.encode()) <= room else short)
+        room -= len(shown[-1].encode())
+    return shown
 
 
 def _pairs(items: Mapping[str, Any]) -> str:
@@ -136,6 +152,10 @@ def page(
     if not drawn:
         drawn = [f"<p>plots need matplotlib: <code>{escape(INSTALL)}</code></p>"]
     sources, facts = split_sources(front, provenance)
+    copying = [_copy(name, code, _MOST_CODE, ".best.to(...)") for name, code in (copies or {}).items()]
+    copying += [_copy("JSON", document, _MOST_JSON, ".to_json()")] if document else []
+    pictures = ", ".join([*images][1:])
+    further = [(folded(pictures, "".join(drawn[1:])), folded(pictures, "<p>.plot draws them</p>"))] if drawn[1:] else []
     parts = [
         f"<div>$${html.escape(latex, quote=False)}$$</div>",
         f"<p>{escape(headline)}</p>",
@@ -143,11 +163,13 @@ def page(
         folded(f"Front ({len(front)} laws)", drawn[0] + _front(front), is_open=True),
         folded(f"Constants ({len(params)})", _constants(params) + correlations, is_open=True),
         folded("Statistics", _pairs(statistics)),
-        folded(", ".join([*images][1:]), "".join(drawn[1:])) if drawn[1:] else "",
+    ]
+    last = [
         folded("Law as text", f"<pre>{_short(law)}</pre>"),
-        *(folded(f"Copy as {name}", _pre(code, _MOST_CODE, ".best.to(...)")) for name, code in (copies or {}).items()),
-        folded("Copy as JSON", _pre(document, _MOST_JSON, ".to_json()")) if document else "",
         folded("Sources", _pairs(sources)) if sources else "",
         folded("Provenance", _pairs(facts)),
     ]
+    room = _MOST_BYTES - len("".join([*parts, *last]).encode())
+    optional = _within(room, [*further, *copying])
+    parts += [*optional[: len(further)], last[0], *optional[len(further) :], *last[1:]]
     return f"<div>{''.join(part for part in parts if part)}</div>"

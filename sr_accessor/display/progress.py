@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import html
 import logging
-import math
 import sys
 import threading
 import time
@@ -16,17 +15,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sr_accessor.display.figure import BLUE, ORANGE
+from sr_accessor.display import plots
 from sr_accessor.display.html import escape
-from sr_accessor.display.text import number
+from sr_accessor.display.notebook import NOTHING, notebook, show_panel, shows_panels
+from sr_accessor.display.svg import svg
 
-__all__ = ["Snapshot", "Watcher", "close", "front_svg", "watch"]
+__all__ = ["Snapshot", "Watcher", "close", "watch"]
 
 #: Drawings a second at most, and seconds after which a log line comes although no law was found that is better.
 RATE, LOG_EVERY = 4.0, 10.0
-
-#: An output that shows nothing: front ends know no way to take one back.
-NOTHING = {"text/html": "", "text/plain": ""}
+#: Width and height of the growing front, in pixels.
+FRONT = (450, 170)
 
 _log = logging.getLogger("sr_accessor")
 
@@ -162,7 +161,7 @@ class Panel(Watcher):
         self.stop.on_click(lambda button: self._stopped(stop))
         self.time = widgets.FloatProgress(
             min=0.0, max=self.timeout if self.timeout < 1e9 else 1.0, layout=widgets.Layout(width="160px"),
-            style={"bar_color": BLUE},
+            style={"bar_color": plots.BLUE},
         )  # fmt: skip
         self.status = widgets.HTML(self._status("reading the table", 0, 0.0))
         self.law = widgets.HTMLMath("", layout=widgets.Layout(min_height="3.5em", overflow="auto"))
@@ -178,7 +177,7 @@ class Panel(Watcher):
         self._output = display(self.box, display_id=True)
         if self.waiting:
             Panel._cell = (self.shell.execution_count, self._output, None)
-            self.shell.events.register("post_run_cell", _not_twice)
+            self.shell.events.register("post_run_cell", _after_cell)
 
     def _stopped(self, stop: Callable[[], None]) -> None:
         stop()
@@ -196,7 +195,8 @@ class Panel(Watcher):
             return
         self.status.value = self._status(snapshot.phase, snapshot.candidates, elapsed)
         self.law.value = f"<div>$${html.escape(snapshot.latex, quote=False)}$$</div>"
-        self.front.value = front_svg(snapshot.complexity, snapshot.loss, snapshot.best)
+        front = plots.pareto(snapshot.complexity, snapshot.loss, snapshot.best, what="loss", log=False)
+        self.front.value = svg(front, FRONT)
 
     def end(self, outcome: Any) -> None:
         if isinstance(outcome, BaseException):
@@ -204,14 +204,20 @@ class Panel(Watcher):
         elif not self.shown:
             self._output.update(NOTHING, raw=True)
         else:
-            self._output.update(outcome)
+            self._show(outcome)
             if self.waiting:
                 Panel._cell = (*Panel._cell[:2], outcome)
+            elif shows_panels():
+                show_panel(outcome)
         close(self.box)
 
     def collected(self, outcome: Any) -> None:
         if not self.waiting and not isinstance(outcome, BaseException):
-            self._output.update(outcome)  # programs that run notebooks ignore what a cell sends after its end
+            self._show(outcome)  # programs that run notebooks ignore what a cell sends after its end
+
+    def _show(self, outcome: Any) -> None:
+        """The static display, in place, also where IPython was told to show more."""
+        self._output.update(outcome._repr_mimebundle_(), raw=True)
 
 
 def close(widget: Any) -> None:
@@ -223,68 +229,15 @@ def close(widget: Any) -> None:
             part.close()
 
 
-def _not_twice(cell: Any) -> None:
-    """After the cell's run: clear the output if the same result is the cell's value."""
+def _after_cell(cell: Any) -> None:
+    """After the cell's run: clear the output if the same result is the cell's value; else its panel may follow."""
     _, output, shown = Panel._cell
-    _notebook().events.unregister("post_run_cell", _not_twice)
+    notebook().events.unregister("post_run_cell", _after_cell)
     Panel._cell = (-1, None, None)
     if shown is not None and cell.result is shown:
         output.update(NOTHING, raw=True)
-
-
-def front_svg(
-    complexity: Sequence[int],
-    error: Sequence[float],
-    best: int,
-    what: str = "loss",
-    held_out: Sequence[float] = (),
-    *,
-    log: bool = False,
-) -> str:
-    """The front as a little picture: an error over complexity, the best row ringed; a pointer over a law reads it.
-
-    For live output only: svg is dropped from saved notebooks that are not trusted.
-
-    Parameters
-    ----------
-    what : the error's name
-    held_out : the same of rows kept away, drawn as crosses; NaN where there are none
-    log : whether equal ratios are equally high, where no error is 0
-    """
-    width, height, edge = 360, 130, 14
-    seen = [value for value in (*error, *held_out) if math.isfinite(value)]
-    low, high, most = min(seen), max(seen), max(max(complexity), 2)
-    scale = math.log if log and low > 0 else float
-
-    def place(c: int, value: float) -> tuple[float, float]:
-        share = (scale(value) - scale(low)) / ((scale(high) - scale(low)) or 1.0)
-        return edge + (width - 2 * edge) * c / most, height - edge - (height - 2 * edge) * share
-
-    def told(x: float, y: float, mark: str, words: str) -> str:
-        return f'<g transform="translate({x:.0f},{y:.0f})">{mark}<title>{escape(words)}</title></g>'
-
-    points = [place(c, value) for c, value in zip(complexity, error, strict=True)]
-    path = " ".join(f"{x:.0f},{y:.0f}" for x, y in points)
-    dot = f'<circle r="4" fill="{BLUE}"/>'
-    cross = f'<path d="M-4,-4L4,4M-4,4L4,-4" stroke="{ORANGE}" stroke-width="2"/>'
-    marks = [
-        told(x, y, dot, f"complexity {c}: {what} {number(value)}")
-        for (x, y), c, value in zip(points, complexity, error, strict=True)
-    ]
-    marks += [
-        told(*place(c, value), cross, f"complexity {c}: {what} {number(value)} on held-out rows")
-        for c, value in zip(complexity, held_out, strict=False)
-        if math.isfinite(value)
-    ]
-    x, y = points[best]
-    kept_away = ", held-out rows as crosses" if len(marks) > len(points) else ""
-    words = f"{len(points)} laws, {what} ({number(low)} to {number(high)}) over complexity (to {most}){kept_away}"
-    return (
-        f'<svg role="img" aria-label="front of {words}" width="{width}" height="{height}">'
-        f'<polyline points="{path}" fill="none" stroke="{BLUE}"/>'
-        f'<circle cx="{x:.0f}" cy="{y:.0f}" r="8" fill="none" stroke="{ORANGE}" stroke-width="2"/>{"".join(marks)}'
-        f"</svg><div>{words}</div>"
-    )
+    elif shown is not None and shows_panels():
+        show_panel(shown)
 
 
 def watch(progress: bool | str, title: str, timeout: float, *, waiting: bool, shown: bool = True) -> Watcher:
@@ -297,19 +250,12 @@ def watch(progress: bool | str, title: str, timeout: float, *, waiting: bool, sh
     """
     if progress is False:
         return Watcher()
-    shell = _notebook()
+    shell = notebook()
     if shell is not None and (progress is True or threading.current_thread() is threading.main_thread()):
         return Panel(title, timeout, shell, waiting, shown)
     if progress is True or sys.stderr.isatty():
         return Bar(title, timeout)
     return Log(title, timeout)
-
-
-def _notebook() -> Any:
-    """The shell of the kernel that we run in, or None."""
-    ipython = sys.modules.get("IPython")  # whoever runs in a notebook has loaded it
-    shell = None if ipython is None else ipython.get_ipython()
-    return shell if getattr(shell, "kernel", None) is not None else None
 
 
 def _line(outcome: Any) -> str:

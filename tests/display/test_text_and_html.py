@@ -1,6 +1,7 @@
 """Pure display functions on literal tables: no fit, no torch."""
 
 import math
+import re
 
 import pandas as pd
 import pytest
@@ -89,7 +90,6 @@ def test_report_without_constants_or_correlations():
 @pytest.mark.parametrize("label", ["<script>alert(1)</script>", "$x$", r"\(x\)", "a&b", '"quoted"', "100%"])
 def test_escaped_text_reads_as_it_was_and_is_never_typeset(label):
     import html as standard
-    import re
 
     safe = html.escape(label)
     assert standard.unescape(re.sub(r"</?span>", "", safe)) == label
@@ -126,14 +126,16 @@ def test_copies_are_folded_whole_and_escaped():
     assert "<summary>Copy as JSON</summary>" in made and "{&quot;target&quot;: &quot;&lt;x&gt;&quot;}" in made
 
 
-def test_page_stays_small_whatever_the_front():
-    long = pd.concat([FRONT] * 500, ignore_index=True).assign(equation="x*y + " * 50)
-    pictures = {"Pareto front": Picture(b"." * 55_000, "rms error")}
+@pytest.mark.parametrize(("law", "shown"), [("x*y + ", 40), (r"$\$", 10)])  # a dollar takes 18 characters in html
+def test_page_stays_small_whatever_the_front(law, shown):
+    long = pd.concat([FRONT] * 500, ignore_index=True).assign(equation=law * 90)
+    pictures = {"Pareto front": Picture(b"." * 20_000, "rms error"), "Parity": Picture(b"." * 30_000, "y")}
     made = html.page(
         "y = x", "y = x", "", long, PARAMS, pd.DataFrame(), {"rows": 3}, ["W: " + "long " * 1000] * 1000, {"seed": 1},
-        pictures, {f"form {i}": "x" * 2000 for i in range(7)}, "{" * 20_000,
+        pictures, {f"form {i}": law * 300 for i in range(7)}, law * 3000,
     )  # fmt: skip
-    assert len(made.encode()) < 150_000 and "and 960 more rows" in made
+    assert len(made.encode()) < 150_000 and shown / 2 < 1000 - int(re.search(r"and (\d+) more rows", made)[1]) <= shown
+    assert made.count("Copy as form") == 7 and made.count("Copy as JSON") == 1 and "data:image" in made
 
 
 def test_pages_balance():

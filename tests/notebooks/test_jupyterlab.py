@@ -118,7 +118,7 @@ def test_a_session(lab, page):
 
     # the background fit: a law grows in its panel until Stop is pressed, then the result stands there
     cells.nth(2).locator(".jupyter-widgets svg").first.wait_for()
-    assert "laws, loss" in cells.nth(2).get_by_role("img").first.get_attribute("aria-label")
+    assert "loss over complexity" in cells.nth(2).get_by_role("img").first.get_attribute("aria-label")
     assert "laws/s" in cells.nth(2).inner_text()
     cells.nth(2).get_by_role("button", name="Stop").click()
     cells.nth(2).locator("summary", has_text="Front (").wait_for()
@@ -127,7 +127,7 @@ def test_a_session(lab, page):
     # the explorer: another law, a moved constant, another view; every picture has a name that says what it shows
     panel = cells.nth(3)
     panel.locator("select option").first.wait_for()
-    panel.get_by_role("img", name="laws, rms error").wait_for()
+    panel.get_by_role("img", name="rms error over complexity").wait_for()
     law = panel.locator("mjx-container").first
     before, began = law.inner_html(), time.monotonic()
     panel.get_by_role("button", name="Simpler").click()
@@ -135,14 +135,26 @@ def test_a_session(lab, page):
     print(f"another law stood in the explorer {time.monotonic() - began:.2f} s after the click")
     panel.get_by_role("button", name="Closer").click()
     until(lambda: law.inner_html() == before)
+    panel.get_by_role("button", name=re.compile("^1: ")).click()  # the dot of the simplest law in the drawn front
+    until(lambda: law.inner_html() != before)
+    simplest = law.inner_html()
     slider = panel.locator(".noUi-handle").first
+    slider.focus()
+    slider.press("ArrowRight")
+    until(lambda: law.inner_html() != simplest)
+    panel.get_by_role("button", name=re.compile("^▸ ")).click()  # the one that the rule chose
+    until(lambda: law.inner_html() == before)
+    slider = panel.locator(".noUi-handle").nth(1)
     picture = panel.get_by_role("img", name=re.compile("^y over .*measured, law"))
-    old = picture.get_attribute("src")
+    old = picture.inner_html()
     slider.focus()
     for _ in range(5):
         slider.press("ArrowRight")
-    until(lambda: picture.get_attribute("src") != old)
+    until(lambda: picture.inner_html() != old)
     panel.screenshot(path=folder / "constants.png")
+    panel.get_by_role("tab", name="Profile").click()
+    panel.get_by_role("img", name="95 % band").wait_for()
+    panel.screenshot(path=folder / "profile.png")
     panel.get_by_role("tab", name="Residuals").click()
     panel.locator("select", has_text="how many").select_option("how many")
     panel.get_by_role("img", name="rows over (y − law)").wait_for()
