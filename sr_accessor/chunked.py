@@ -22,7 +22,7 @@ from sr_accessor.device import DTYPE, seed_of
 from sr_accessor.errors import InputError, MissingDataError, OptionError, SymRegWarning
 from sr_accessor.expressions.batch import Expressions, concatenate
 from sr_accessor.expressions.description import constant_bits, literal_bits, structure_bits
-from sr_accessor.known_law import KnownLaw, refine_law
+from sr_accessor.known_law import KnownLaw
 from sr_accessor.noise.gaussian import FLOOR, Gaussian
 from sr_accessor.noise.model import NoiseModel
 from sr_accessor.observations import (
@@ -39,6 +39,7 @@ from sr_accessor.options import FitOptions
 from sr_accessor.refinement.levenberg_marquardt import solve_normal
 from sr_accessor.refinement.likelihood import LawErrors, Parameters
 from sr_accessor.refinement.pieces import CELLS, curvature
+from sr_accessor.refining import refine_law
 from sr_accessor.result import FitResult
 from sr_accessor.scatter import noise_of, noises_of
 from sr_accessor.search.front import Front
@@ -101,7 +102,7 @@ def refine_chunks(
     """The parameters of a known law from all rows of a chunked table: `sr_accessor.refine`.
 
     The sample tells where the likeliest parameters are, sums over all rows what they are. Parameters, result and
-    errors are as in `fit_chunks` and in `known_law.refine_law`.
+    errors are as in `fit_chunks` and in `refining.refine_law`.
     """
     seed = seed_of(random_state)
     drawn = _drawn(table, target, about, seed)
@@ -370,11 +371,20 @@ def _chunk_sums(
     for start in range(0, max(1, len(chunk.y)), together):  # rows of which all laws' error bars fit the memory
         rows = slice(start, start + together)
         x, y = chunk.x[rows], chunk.y[rows]
-        parts.append(_summed(expressions, x, y, chunk.errors[rows].sigma(reference, x, y), noise))
+        sigma, lacking = chunk.errors[rows].measure(reference, x, y)
+        parts.append(_summed(expressions, x, y, sigma, noise, lacking))
     return Sums.of(parts)
 
 
-def _summed(e: Expressions, x: torch.Tensor, y: torch.Tensor, sigma: torch.Tensor | None, noise: NoiseModel) -> Sums:
+def _summed(
+    e: Expressions,
+    x: torch.Tensor,
+    y: torch.Tensor,
+    sigma: torch.Tensor | None,
+    noise: NoiseModel,
+    lacking: torch.Tensor | float = 0.0,
+) -> Sums:
+    """The sums of some rows; `lacking` as `LawErrors.measure` says."""
     log_sigma = 0.0 if sigma is None else sigma.log().sum(-1)
     if isinstance(noise, Gaussian):  # one scale of all chunks, not one of each: χ² adds up
         known = torch.ones_like(y) if sigma is None else sigma
@@ -382,8 +392,8 @@ def _summed(e: Expressions, x: torch.Tensor, y: torch.Tensor, sigma: torch.Tenso
         loss = found.loss - log_sigma - len(y) / 2 * math.log(2 * math.pi)
     else:
         found = curvature(e, x, y, sigma, noise)
-        loss = found.loss
-    return Sums(len(y), log_sigma, torch.where(found.valid, loss, torch.inf), found.normal, found.gradient)
+        loss = found.loss + lacking
+    return Sums(len(y), log_sigma + lacking, torch.where(found.valid, loss, torch.inf), found.normal, found.gradient)
 
 
 def _on_all_chunks(
@@ -515,9 +525,8 @@ def _likelihood(now: Sums, noise: NoiseModel, observations: Observations) -> tup
 def _laplace(
     e: Expressions, p: Parameters, now: Sums, scale: torch.Tensor, noise: NoiseModel, observations: Observations
 ) -> Laplace:
-    """Covariance of the parameters from the sums of all rows; one at its bound has no curvature to speak of."""
-    at = p.values(e.constants)
-    free = p.free & (at > p.lower) & (at < p.upper)
+    """Covariance of the parameters from the sums of all rows."""
+    free = p.off_bounds(e.constants).free
     normal = torch.where(free[:, :, None] & free[:, None, :], now.normal, 0.0)
     diagonal = normal.diagonal(dim1=1, dim2=2)
     size = torch.where(diagonal > 0, diagonal, 1.0).rsqrt()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -14,13 +14,15 @@ import numpy as np
 import pandas as pd
 import torch
 
-from sr_accessor.device import DTYPE
+from sr_accessor.adjusted import KINDS, bounded, held, snapped
+from sr_accessor.device import DTYPE, generator
 from sr_accessor.errors import InputError, MissingDependencyError, OptionError, SymRegWarning, nearest
 from sr_accessor.exports.exporter import Formula
 from sr_accessor.expressions.batch import Expressions
 from sr_accessor.expressions.dimensions import Dimensions, constant_units
 from sr_accessor.expressions.evaluate import evaluate
 from sr_accessor.expressions.latex import label_latex, to_latex
+from sr_accessor.expressions.rewrite import simplify_batch
 from sr_accessor.expressions.simplify import simplify as simplified
 from sr_accessor.expressions.symbolic import to_sympy
 from sr_accessor.expressions.text import to_text
@@ -28,14 +30,16 @@ from sr_accessor.expressions.vocabulary import CONSTANT, LITERAL, VARIABLE
 from sr_accessor.files.envelope import from_text
 from sr_accessor.files.envelope import to_text as to_text_of_file
 from sr_accessor.files.record import Findings, Record, from_document, to_document
+from sr_accessor.known_law import KnownLaw, optimum, starts_of
 from sr_accessor.lazy import in_parts, is_dask_frame, is_lazy, lazily
 from sr_accessor.noise.gaussian import GAUSSIAN
 from sr_accessor.noise.model import NoiseModel
 from sr_accessor.observations import Inputs, Observations, inputs_of
 from sr_accessor.plugins.manager import exporter
 from sr_accessor.refinement.likelihood import Parameters
-from sr_accessor.scatter import measured, measured_for
+from sr_accessor.scatter import measured, measured_for, noise_of
 from sr_accessor.search.front import Front
+from sr_accessor.search.selection import Data
 from sr_accessor.summary import Summary
 from sr_accessor.uncertainty.bands import band as limits_of
 from sr_accessor.uncertainty.laplace import Laplace
@@ -53,6 +57,8 @@ NOTICEABLE = 0.05
 EXACT = 1e-10
 #: More digits than this are never shown; float64 holds 15.9, refinement and data rarely 12.
 MOST_DIGITS = 12
+#: Starts beside the constants that a law has, where it is refined again: near them, and of any magnitude.
+RESTARTS = 30
 #: What a band is made of: columns of a DataFrame, or variables.
 LIMITS = ("mean", "lower", "upper")
 #: How far outside the training range, as a share of it, still counts as inside (rounding of a stored table).
@@ -69,6 +75,12 @@ def numbers_of(expression: Expressions, parameters: Parameters | None) -> Parame
     names = tuple(f"c{i}" if own else "" for i, own in zip(places.tolist(), free[0].tolist(), strict=True))
     infinite = torch.full((count,), torch.inf, dtype=DTYPE)
     return Parameters(torch.arange(count), -infinite, infinite, free, names)
+
+
+def _known_law(expression: Expressions, names: tuple[Hashable, ...], parameters: Parameters | None) -> KnownLaw:
+    """A law over these labels, whose constants begin where they are."""
+    numbers = numbers_of(expression, parameters)
+    return KnownLaw(expression, names, numbers, numbers.values(expression.constants)[0])
 
 
 def with_named_inputs(expression: Expressions, numbers: Parameters, inputs: int) -> Expressions:
@@ -100,6 +112,7 @@ class Equation:
     noise : the noise model it was fitted under
     parameters : names, bounds and ties of its numbers, where the user gave the law; None: every constant is alone
     known : {cached property: its value}, which a file brings instead of the rows
+    remarks : what there is to say about how it came to be
     """
 
     expression: Expressions
@@ -110,6 +123,7 @@ class Equation:
     noise: NoiseModel = GAUSSIAN
     parameters: Parameters | None = None
     known: Mapping[str, Any] = field(default_factory=dict)
+    remarks: tuple[SymRegWarning, ...] = ()
 
     def __post_init__(self) -> None:
         self.__dict__.update(self.known)
@@ -160,7 +174,7 @@ class Equation:
             observations=seen if seen.count == seen.total else Summary.of(seen), held_out=None,
             front=Front(self.expression, torch.tensor([self.loss], dtype=DTYPE), nothing, (self.origin,)),
             noise=self.noise, parameters=self.parameters, rule="", status="", rounds=0, seconds=math.nan,
-            provenance={}, remarks=(), findings=findings, pause=None,
+            provenance={}, remarks=self.remarks, findings=findings, pause=None,
         )  # fmt: skip
         return Equation._from_json, (to_text_of_file(*to_document(record)),)
 
@@ -171,6 +185,7 @@ class Equation:
         return cls(
             record.front.expressions, record.observations, findings.laplace, float(record.front.loss[0]),
             record.front.origins[0], record.noise, record.parameters, findings.of(0, record.front.expressions),
+            record.remarks,
         )  # fmt: skip
 
     def simplify(self, *, seconds: float = 2.0) -> Equation:
@@ -182,7 +197,8 @@ class Equation:
 
         Returns
         -------
-        Equation : itself where sympy finds none shorter, and where its form is the user's own (`sr.refine`)
+        Equation : itself where sympy finds none shorter, and where its form is the user's own (`sr.refine`) or its
+            constants are fixed or bounded
 
         Raises
         ------
@@ -190,14 +206,148 @@ class Equation:
         """
         if self.parameters is not None:
             return self
-        seen = self.observations
-        if not isinstance(seen, Observations) or seen.count != seen.total:
-            raise InputError("the rows of this law are not all here; load a file saved with data=True, or fit again")
+        seen = self._rows
         shorter = simplified(self.expression, seconds=seconds)
         if shorter is self.expression:
             return self
         x, y, sigma = measured_for(shorter, seen)
         return replace(self, expression=shorter, laplace=errors_of(shorter, x, y, sigma, noise=self.noise), known={})
+
+    # ------------------------------------------------------------------ other constants
+    def fix(self, **values: float | None) -> Equation:
+        """The law with constants held at these values, or free again where None; the others anew, with their errors.
+
+        Raises
+        ------
+        UnknownNameError : no constant of that name; `params` has them.
+        OptionError : no number, or nothing named.
+        InputError : a value outside of its bounds; the law has no likelihood there; the rows are not all here.
+        """
+        law = held(self._law, values)
+        return self._refined(law, self._rows, self.noise, law.numbers)
+
+    def bound(self, **bounds: tuple[float | None, float | None] | None) -> Equation:
+        """The law with constants inside these bounds, ``c0=(0, None)``; None for none; all refined, with their errors.
+
+        Raises
+        ------
+        UnknownNameError : no constant of that name; `params` has them.
+        OptionError : no pair of numbers, or nothing named.
+        InputError : bounds without inside, or without the value of a held constant; as `fix`.
+
+        Warns
+        -----
+        SymRegWarning : SINGULAR, of a constant that ends at its bound; also in ``.warnings``.
+        """
+        law = bounded(self._law, bounds)
+        return self._refined(law, self._rows, self.noise, law.numbers)
+
+    def refit(
+        self,
+        table: Any,
+        *,
+        sigma: Any = None,
+        sigma_x: Mapping[Hashable, Any] | None = None,
+        absolute_sigma: bool | None = None,
+        sample_weight: Any = None,
+        nan_policy: str = "omit",
+    ) -> Equation:
+        """The same form with its constants measured on other rows; what is fixed or bounded stays so.
+
+        Parameters
+        ----------
+        table : DataFrame, Dataset ... with the target and the columns in `names`, in whatever units
+        sigma, sigma_x, absolute_sigma, sample_weight, nan_policy : of these rows, as in `sr_accessor.fit`
+
+        Raises
+        ------
+        ColumnError, InputError, MissingDataError, SigmaError, UnitError, NoiseModelError : as `sr_accessor.refine`
+        OptionError : a table in chunks.
+        """
+        labels = self.names or self.observations.names
+        if is_lazy(table, labels):
+            raise OptionError(
+                "refit reads tables in memory; sr_accessor.refine(table, target, formula) goes over chunks: formula = "
+                + repr(self.to_text("names"))
+            )
+        seen = Observations.of(
+            table, self.target, list(labels), sigma=sigma, sigma_x=sigma_x, absolute_sigma=absolute_sigma,
+            sample_weight=sample_weight, nan_policy=nan_policy, keep_constant=True,
+        ).in_units(self._units)  # fmt: skip
+        for remark in seen.remarks:
+            warnings.warn(remark, stacklevel=2)
+        codes, used = self.expression.codes, torch.tensor(self._used)
+        codes = torch.where(codes >= VARIABLE, VARIABLE + torch.searchsorted(used, codes - VARIABLE), codes)
+        law = replace(self._law, expression=replace(self.expression, codes=codes), names=labels)
+        return self._refined(law, seen, noise_of(self.noise, seen), self.parameters)
+
+    def snap(self, to: str = "rational") -> Equation:
+        """The law with those constants at simple numbers that the data cannot tell from what they measured.
+
+        Parameters
+        ----------
+        to : "integer", "rational" (fractions and short decimals) or "any" (multiples of π and √2 too)
+
+        Returns
+        -------
+        Equation : itself where none snaps. A constant snaps where that makes the description shorter, as in a search;
+            ``.warnings`` says which did and how many nats of likelihood that lost.
+
+        Raises
+        ------
+        OptionError : no such kind.
+        InputError : the rows are not all here.
+        """
+        if to not in KINDS:
+            raise OptionError(f"to={to!r} is not known; {nearest(str(to), KINDS)}")
+        seen, before = self._rows, self._law
+        x, y, sigma, errors = measured(seen)
+        law = snapped(before, Data(x, y, sigma, self.noise, errors), to)
+        if law is before:
+            return self
+        moved = (before.numbers.free & ~law.numbers.free)[0].nonzero()[:, 0].tolist()
+        told = [f"{before.numbers.names[i]} {before.start[i]:.6g} → {law.start[i]:.6g}" for i in moved]
+        if self.parameters is None:  # a law of a search says simple numbers as such: x**1 is x
+            shorter = _known_law(simplify_batch(law.expression).trimmed(), law.names, None)
+            found = self._refined(shorter, seen, self.noise, None)
+        else:
+            found = self._refined(law, seen, self.noise, law.numbers)
+        lost = f"{', '.join(told)}: the likelihood lost {found.loss - self.loss:.3g} nats"
+        return replace(found, remarks=(*found.remarks, SymRegWarning("SNAPPED", lost)))
+
+    @property
+    def _rows(self) -> Observations:
+        """All rows that it was fitted to.
+
+        Raises
+        ------
+        InputError : they are not all here.
+        """
+        seen = self.observations
+        if not isinstance(seen, Observations) or seen.count != seen.total:
+            raise InputError("the rows of this law are not all here; load a file saved with data=True, or fit again")
+        return seen
+
+    @property
+    def _law(self) -> KnownLaw:
+        """The law as one whose constants can be refined, beginning where they are."""
+        return _known_law(self.expression, self.observations.names, self.parameters)
+
+    def _refined(self, law: KnownLaw, seen: Observations, noise: NoiseModel, parameters: Parameters | None) -> Equation:
+        """The likeliest constants of a law on these rows, from where they are and from restarts, with their errors."""
+        x, y, sigma, errors = measured(seen)
+        starts = starts_of(law, RESTARTS, generator(0))
+        found = optimum(law, starts, Data(x, y, sigma, noise, errors))
+        e, loss = found.front.expressions, float(found.front.loss[0])
+        given = {"noise": noise, "parameters": law.numbers.off_bounds(e.constants)}
+        laplace = errors_of(e, *measured_for(e, seen), **given)
+        made = replace(
+            self, expression=e, observations=seen, laplace=laplace, loss=loss, noise=noise, parameters=parameters,
+            known={}, remarks=found.remarks,
+        )  # fmt: skip
+        for remark in made.warnings:
+            warnings.warn(remark, stacklevel=3)
+        return made
 
     # ------------------------------------------------------------------ constants
     @property
@@ -305,7 +455,12 @@ class Equation:
 
     @property
     def warnings(self) -> tuple[SymRegWarning, ...]:
-        """What cannot be told about the constants, and why."""
+        """What cannot be told about the constants, and why; how a law came to be that was adjusted."""
+        return (*self.remarks, *self._unknown)
+
+    @property
+    def _unknown(self) -> tuple[SymRegWarning, ...]:
+        """Which constants have no error bars, and why."""
         known = self.laplace.identifiable[0, self._slots].tolist()
         lost = [name for name, one in zip(self._constant_names, known, strict=True) if not one]
         if not lost:

@@ -1,4 +1,4 @@
-"""The recipe for a known law: observations and its formula in, a FitResult out; many starts, bounds, held numbers.
+"""Known laws: a formula and what its parameters are, and the likeliest values of these from many starts in one batch.
 
 `curve_fit` with a formula instead of a function: all starts are refined in one batch under the noise model, and the
 likeliest end wins. It knows no search.
@@ -8,34 +8,27 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import time
-import warnings
 from collections.abc import Hashable, Mapping, Sequence
 from numbers import Real
 from typing import Any
 
 import torch
 
-from sr_accessor.device import DTYPE, seed_of
+from sr_accessor.device import DTYPE
 from sr_accessor.errors import InputError, OptionError, SymRegWarning, UnknownNameError, nearest
 from sr_accessor.expressions.batch import Expressions
 from sr_accessor.expressions.evaluate import evaluate
 from sr_accessor.expressions.parse import parse_model
 from sr_accessor.expressions.vocabulary import VARIABLE
-from sr_accessor.noise.model import NoiseModel
-from sr_accessor.observations import Observations
 from sr_accessor.plugins.manager import vocabulary
 from sr_accessor.refinement.exchange import exchanges
-from sr_accessor.refinement.likelihood import Parameters, most_likely
+from sr_accessor.refinement.likelihood import MANY_PASSES, Parameters, most_likely
 from sr_accessor.refinement.solution import Reason, Refined
-from sr_accessor.result import FitResult
-from sr_accessor.scatter import likeliest, measured
 from sr_accessor.search.front import Front
 from sr_accessor.search.guesses import unknown_names
 from sr_accessor.search.selection import Data, score
-from sr_accessor.version import versions
 
-__all__ = ["KnownLaw", "read_law", "refine_law", "starts_of"]
+__all__ = ["KnownLaw", "Optimum", "bounds_of", "finite", "optimum", "read_law", "starts_of"]
 
 #: Where parameters without a start begin; restarts draw magnitudes from these decades, log-uniform, or move the start
 #: by this factor (standard deviation of its logarithm).
@@ -44,8 +37,6 @@ START, DECADES, NEAR = 1.0, (-3.0, 3.0), 0.7
 STEPS, FINAL_STEPS, TOLERANCE, FINAL_TOLERANCE = 100, 500, 1e-6, 1e-16
 #: Best starts that are refined to the end, and nats within which two of them are at the same optimum.
 FINALISTS, SAME = 5, 1e-3
-#: Times at most that error bars which depend on the law are computed anew, and nats of change that end this.
-ERROR_PASSES, SETTLED = 20, 1e-8
 #: Nats within which refined optima are equally likely.
 EQUAL = 1e-6
 #: Squared logarithm of a factor that a change of sign counts as.
@@ -70,6 +61,19 @@ class KnownLaw:
     names: tuple[Hashable, ...]
     numbers: Parameters
     start: torch.Tensor
+
+    def checked(self) -> KnownLaw:
+        """Itself.
+
+        Raises
+        ------
+        InputError : a start, or a held value, outside of its bounds.
+        """
+        p = self.numbers
+        for name, v, low, high in zip(p.names, self.start.tolist(), p.lower.tolist(), p.upper.tolist(), strict=True):
+            if name and not (math.isnan(v) or low <= v <= high):
+                raise InputError(f"{name!r} starts or is fixed at {v:g}, outside of its bounds {low:g} … {high:g}")
+        return self
 
 
 def read_law(
@@ -138,10 +142,8 @@ def _bound(
     """The parameters of an expression, by their names in the order in which they appear."""
     keys = list(dict.fromkeys(name if name else i for i, name in enumerate(called)))  # a written number: its place
     index = torch.tensor([keys.index(name if name else i) for i, name in enumerate(called)], dtype=torch.int64)
-    lower, upper = zip(*(_limits(key, bounds.get(key)) for key in keys), strict=True) if keys else ((), ())
-    said = {name: _number(name, given) for name, given in {**start, **fix}.items()}
-    if wild := [name for name, given in said.items() if not math.isfinite(given)]:
-        raise InputError(f"{wild[0]!r} is given {said[wild[0]]}; give a finite number")
+    lower, upper = zip(*(bounds_of(key, bounds.get(key)) for key in keys), strict=True) if keys else ((), ())
+    said = {name: finite(name, given) for name, given in {**start, **fix}.items()}
     value = [said.get(key, math.nan) for key in keys]
     written = torch.zeros(len(keys), dtype=DTYPE).index_copy_(0, index, e.constants[0, : len(called)])
     free = torch.tensor([isinstance(key, str) and key not in fix for key in keys], dtype=torch.bool)
@@ -150,15 +152,19 @@ def _bound(
         raise InputError("no parameter is free: nothing can be refined; name a parameter, or leave it out of fix=")
     named = [key if isinstance(key, str) else "" for key in keys]
     value = torch.where(torch.tensor([bool(name) for name in named]), value, written)
-    for name, v, low, high in zip(named, value.tolist(), lower.tolist(), upper.tolist(), strict=True):
-        if name and not (math.isnan(v) or low <= v <= high):
-            raise InputError(f"{name!r} starts or is fixed at {v:g}, outside of its bounds {low:g} … {high:g}")
     constants = torch.where(value.isnan(), written, value)[index][None]
     e = e.with_constants(constants).with_literals(~free[index][None])
-    return KnownLaw(e, names, Parameters(index, lower, upper, free[None], tuple(named)), value)
+    return KnownLaw(e, names, Parameters(index, lower, upper, free[None], tuple(named)), value).checked()
 
 
-def _limits(name: str | int, given: Any) -> tuple[float, float]:
+def bounds_of(name: str | int, given: Any) -> tuple[float, float]:
+    """(lower, upper) of a parameter, infinite where there is none.
+
+    Raises
+    ------
+    OptionError : no pair of numbers.
+    InputError : an interval without inside.
+    """
     if given is None:
         return -math.inf, math.inf
     if not (isinstance(given, Sequence) and not isinstance(given, str) and len(given) == 2):
@@ -172,84 +178,41 @@ def _limits(name: str | int, given: Any) -> tuple[float, float]:
     return low, high
 
 
+def finite(name: str | int, given: Any) -> float:
+    """What a parameter is given.
+
+    Raises
+    ------
+    OptionError : no number.
+    InputError : none that is finite.
+    """
+    if math.isfinite(number := _number(name, given)):
+        return number
+    raise InputError(f"{name!r} is given {number}; give a finite number")
+
+
 def _number(name: str | int, given: Any) -> float:
     if not isinstance(given, Real) or isinstance(given, bool):
         raise OptionError(f"{name!r} is given {given!r}; give a number")
     return float(given)
 
 
-def refine_law(
-    observations: Observations,
-    law: KnownLaw,
-    noises: Sequence[NoiseModel],
-    *,
-    restarts: int = 30,
-    random_state: int | None = None,
-) -> FitResult:
-    """The likeliest parameters of a known law.
-
-    Parameters
-    ----------
-    observations : checked rows of `law.names`
-    law : from `read_law`
-    noises : the noise models to choose from by description length, fit for these observations; mostly one
-    restarts : further starts: near the given start, and of any magnitude, within the bounds
-    random_state : seed of the restarts; None draws one, which the result records
-
-    Returns
-    -------
-    FitResult of one law, status "converged", or "no_convergence" where the likelihood was still rising
-
-    Raises
-    ------
-    InputError : the law has no finite value, or no likelihood, on these rows from any start.
-    """
-    began = time.perf_counter()
-    seed = seed_of(random_state)
-    starts = starts_of(law, restarts, torch.Generator().manual_seed(seed))
-    x, y, sigma, errors = measured(observations)
-    optima = {noise.name: _optimum(law, starts, Data(x, y, sigma, noise, errors)) for noise in noises}
-    half = 0.5 * math.log2(len(y))
-    bits = {
-        noise.name: float(optima[noise.name].front.description_length) + half * noise.degrees(sigma) for noise in noises
-    }
-    chosen, remark = likeliest(bits)
-    optimum, remarks = optima[chosen], [] if remark is None else [remark]
-    if not optimum.settled:
-        text = f"the likelihood was still rising after {FINAL_STEPS} steps; give other starts, or bounds"
-        remarks.append(SymRegWarning("NO_CONVERGENCE", text))
-    result = FitResult(
-        observations=observations,
-        front=optimum.front,
-        noise=next(noise for noise in noises if noise.name == chosen),
-        parameters=law.numbers,
-        status="converged" if optimum.settled else "no_convergence",
-        seconds=time.perf_counter() - began,
-        remarks=remarks,
-        provenance={
-            **versions(),
-            "device": "cpu",
-            "random_state": seed,
-            "starts": len(starts),
-            "starts that reached the optimum": optimum.reached,
-        },
-    )
-    for told in result.warnings[len(observations.remarks) :]:
-        if told.code != "NOISE":  # what noise="auto" chose: an answer, not a warning
-            warnings.warn(told, stacklevel=4)
-    return result
-
-
 @dataclasses.dataclass(frozen=True)
-class _Optimum:
+class Optimum:
     """The likeliest end of all starts: a front of one law, whether it had settled, and how many starts reached it."""
 
     front: Front
     settled: bool
     reached: int
 
+    @property
+    def remarks(self) -> tuple[SymRegWarning, ...]:
+        """What there is to say where it had not settled."""
+        text = f"the likelihood was still rising after {FINAL_STEPS} steps; give other starts, or bounds"
+        return () if self.settled else (SymRegWarning("NO_CONVERGENCE", text),)
 
-def _optimum(law: KnownLaw, starts: Expressions, data: Data) -> _Optimum:
+
+def optimum(law: KnownLaw, starts: Expressions, data: Data) -> Optimum:
     """All starts refined in one batch, the best of them to the end.
 
     Raises
@@ -266,37 +229,17 @@ def _optimum(law: KnownLaw, starts: Expressions, data: Data) -> _Optimum:
             "the law has no finite value or no likelihood on some row, from the start and all restarts; give start= "
             "or bounds= that keep it in its domain, e.g. bounds={'a': (0, None)}"
         )
-    options = {"errors": data.errors, "steps": FINAL_STEPS, "tolerance": FINAL_TOLERANCE}
+    options |= {"steps": FINAL_STEPS, "tolerance": FINAL_TOLERANCE, "passes": MANY_PASSES}
     # Equally likely optima, such as a frequency and its alias: the nearest to the start is meant.
     alike = found.loss < found.loss[order[0]] + SAME
     away = torch.where(alike, _distance(law, law.numbers.values(found.expressions.constants)), torch.inf)
     best = torch.cat([order[:FINALISTS], away.argsort(stable=True)[: min(FINALISTS, int(alike.sum()))]])
-    final = _settled_errors(
-        most_likely(found.expressions[best], *given, parameters=numbers[best], **options), data, numbers[best]
-    )
+    final = most_likely(found.expressions[best], *given, parameters=numbers[best], **options)
     away = _distance(law, law.numbers.values(final.expressions.constants))
     winner = int(torch.where(final.loss < final.loss.min() + EQUAL, away, torch.inf).argmin())
     reached = int((found.loss < final.loss[winner] + SAME).sum())
     front = score(_as_started(law, final.expressions[winner], data.x), data, ("formula",)).front()
-    return _Optimum(front, _settled(final, winner), reached)
-
-
-def _settled_errors(found: Refined, data: Data, numbers: Parameters) -> Refined:
-    """Laws whose error bars depend on them, refined with the bars computed anew until these no longer change."""
-    if data.errors is None:
-        return found
-    for _ in range(ERROR_PASSES):
-        sigma, before = data.errors.sigma(found.expressions, data.x, data.y), found.loss
-        found = most_likely(
-            found.expressions, data.x, data.y, data.noise, sigma, parameters=numbers,
-            steps=FINAL_STEPS, tolerance=FINAL_TOLERANCE,
-        )  # fmt: skip
-        spread = data.errors.sigma(found.expressions, data.x, data.y)
-        loss = data.noise.negative_log_likelihood(data.y, evaluate(found.expressions, data.x)[0], spread)
-        found = dataclasses.replace(found, loss=loss)
-        if not bool(((loss - before).abs() > SETTLED).any()):
-            break
-    return found
+    return Optimum(front, _settled(final, winner), reached)
 
 
 def _distance(law: KnownLaw, values: torch.Tensor) -> torch.Tensor:

@@ -175,6 +175,23 @@ class Observations:
         given = {name: getattr(self, name) for name in BY_ROW}
         return replace(self, **{name: None if a is None else a[rows] for name, a in given.items()})
 
+    def in_units(self, units: Mapping[Hashable, str | None]) -> Observations:
+        """The same numbers in these units, {label: unit}; a column of which either unit is unknown stays as it is.
+
+        Raises
+        ------
+        UnitError : columns in units that cannot be converted.
+        """
+        given = dict(zip((*self.names, self.target), (*self.units, self.target_unit), strict=True))
+        factors = {name: conversion(name, unit, units) for name, unit in given.items()}
+        raise_all([factor for factor in factors.values() if isinstance(factor, UnitError)])
+        own, x = factors.pop(self.target), np.array(list(factors.values()))
+        scales = {"x": x, "sigma_x": x, "y": own, "sigma": own, "sigma_sides": own}
+        arrays = {name: getattr(self, name) for name in scales}
+        arrays = {name: array if array is None else array * scales[name] for name, array in arrays.items()}
+        told = {name: units.get(name) or unit for name, unit in given.items()}
+        return replace(self, **arrays, units=tuple(told[name] for name in self.names), target_unit=told[self.target])
+
     def with_features(self, kept: Sequence[int]) -> Observations:
         """All rows, and of the variables those with these numbers."""
         if len(kept) == len(self.names):
@@ -182,6 +199,22 @@ class Observations:
         names, units = (tuple(given[i] for i in kept) for given in (self.names, self.units))
         x, of_x = (a if a is None else np.ascontiguousarray(a[:, kept]) for a in (self.x, self.sigma_x))
         return replace(self, x=x, sigma_x=of_x, names=names, units=units)
+
+    @classmethod
+    def of(cls, table: Any, target: Hashable, features: Any = None, **about: Any) -> Observations:
+        """Rows of a DataFrame, Dataset or DataArray: `from_frame` or `from_xarray`.
+
+        Raises
+        ------
+        OptionError : another kind of table.
+        """
+        if is_xarray(table):
+            return cls.from_xarray(table, target, features, **about)
+        if isinstance(table, pd.DataFrame):
+            return cls.from_frame(table, target, features, **about)
+        raise OptionError(
+            f"cannot fit a {kind_of(table)}; give a pandas DataFrame or GroupBy, or an xarray Dataset or DataArray"
+        )
 
     @classmethod
     def from_frame(
@@ -253,6 +286,8 @@ class Observations:
         errors = {role: values[rows] for role, values in errors.items()}
         for role, values in errors.items():
             check_sigma(values, frame.index[rows], role, problems)
+        raise_all(problems)
+        _check_precision(y, errors, frame.index[rows], problems)
         raise_all(problems)
         sides = [errors[role] for role in SIDES if role in errors]
         spread = errors.get("sigma") if not sides else np.mean(sides, axis=0)
@@ -566,7 +601,7 @@ def _unit_or_none(text: str | None) -> Unit | None:
 def _one(target: Any) -> Hashable:
     if not is_label(target):
         given = repr(target) if isinstance(target, list | tuple | set) else f"a {kind_of(target)}"
-        raise OptionError(f"target must be one label, not {given}; fit several targets one after the other")
+        raise OptionError(f"target must be one label, not {given}; a list of labels is several targets")
     return target
 
 
@@ -723,6 +758,22 @@ def check_sigma(sigma: np.ndarray, index: pd.Index, role: str, problems: list[Sy
             f"{_shown(index[first])}; it is {means}: correct it, or drop these rows"
         )
     )
+
+
+def _check_precision(
+    y: np.ndarray, errors: Mapping[str, np.ndarray], index: pd.Index, problems: list[SymRegError]
+) -> None:
+    """Errors of y that are so small that no sum of squares of residuals in their units exists."""
+    for role, sigma in errors.items():
+        if role.startswith("sigma_x") or not (fine := sigma * LARGEST < np.maximum(np.abs(y), 1)).any():
+            continue
+        first = fine.argmax()
+        problems.append(
+            SigmaError(
+                f"{role} is as small as {sigma[first]:.3g} in row {_shown(index[first])}: the square of y/sigma "
+                "overflows double precision; it is the standard error of y, in y's unit: correct it, or drop these rows"
+            )
+        )
 
 
 def _that_count(

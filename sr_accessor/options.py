@@ -23,6 +23,8 @@ ELSEWHERE = {
     "maxsize": "constraints=sr_accessor.Constraints(max_complexity=...)",
     "niterations": "max_rounds=..., or timeout=... in seconds",
     "model_selection": "select='mdl'",
+    "yerr": "sigma=...",
+    "xerr": "sigma_x={'t': ...}",
     "X_units": "units={'m': 'kg'}, columns and their units",
 }
 

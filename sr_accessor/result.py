@@ -593,10 +593,7 @@ class FitResult:
             return self._given["laplace"]
         front, numbers = self._front.expressions, self._given["parameters"]
         x, y, sigma = measured_for(front, self._observations)
-        if numbers is not None:  # a parameter at its bound has no curvature to speak of
-            at = numbers.values(front.constants)
-            inside = (at > numbers.lower) & (at < numbers.upper)
-            numbers = dataclasses.replace(numbers, free=numbers.free & inside)
+        numbers = None if numbers is None else numbers.off_bounds(front.constants)
         return covariance(front, x, y, sigma, noise=self._given["noise"], parameters=numbers)
 
     @property

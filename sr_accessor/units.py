@@ -100,7 +100,8 @@ _PREFIXED: tuple[tuple[str, str, str], ...] = (
 #: The same without prefixes.
 _PLAIN: tuple[tuple[str, str, str], ...] = (
     ("1", "dimensionless", "1"), ("%", "percent", "0.01"), ("‰", "permille", "1e-3"), ("ppm", "ppm", "1e-6"),
-    ("ppb", "ppb", "1e-9"), ("count", "count", "1"), ("°", "degree", "0.017453292519943295"),
+    ("ppb", "ppb", "1e-9"), ("count", "count", "1"), ("cps", "count_per_second", "1/s"),
+    ("cpm", "count_per_minute", "0.016666666666666666 1/s"), ("°", "degree", "0.017453292519943295"),
     ("deg", "deg", "0.017453292519943295"), ("arcmin", "arcminute", "2.908882086657216e-4"),
     ("arcsec", "arcsecond", "4.84813681109536e-6"), ("rev", "turn", "6.283185307179586"),
     ("min", "minute", "60 s"), ("h", "hour", "3600 s"), ("d", "day", "86400 s"), ("wk", "week", "604800 s"),
@@ -123,7 +124,7 @@ _ALIASES = {
     "metre": "meter", "sec": "s", "ohm": "Ω", "Ohm": "Ω", "mho": "S", "amp": "A", "ampère": "A", "hr": "h", "a": "yr",
     "counts": "count", "cts": "count", "micron": "µm", "degrees": "degree", "cc": "cm^3", "feet": "foot", "ua": "AU",
     "inches": "inch", "Angstrom": "Å", "angstroms": "Å", "atmosphere": "atm", "henries": "henry", "fraction": "1",
-    "unitless": "1", "none": "1", "-": "1",
+    "unitless": "1", "none": "1", "-": "1", "pH": "1", "mol%": "%", "wt%": "%", "vol%": "%", "at%": "%", "amu": "Da",
 }  # fmt: skip
 #: Scales with an offset: a law's products and powers mean nothing on them. text -> (scale's name, difference, absolute)
 _OFFSETS = {
@@ -141,8 +142,8 @@ _TOKEN = re.compile(
     r"\s*(?:(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)"
     r"|(?:\*\*|\^)\s*(?:(?P<power>[-+]?\d+(?:\.\d+)?)"
     r"|\(\s*(?P<top>[-+]?\d+(?:\.\d+)?)\s*(?:/\s*(?P<bottom>[1-9]\d*)\s*)?\))"
-    r"|(?P<sign>[*/()])|(?P<raised>⁻?[⁰¹²³⁴⁵⁶⁷⁸⁹]+)"
-    r"|(?P<name>[^\W\d]+(?:_[^\W\d]+)*|Δ?°[CF]?|℃|℉|%|‰|-(?!\d))(?P<attached>[-+]?\d+)?)"
+    r"|(?P<sign>[*/()]|\.(?=[^\W\d]))|(?P<raised>⁻?[⁰¹²³⁴⁵⁶⁷⁸⁹]+)"
+    r"|(?P<name>(?:mol|wt|vol|at)%|[^\W\d⁰¹²³⁴⁵⁶⁷⁸⁹]+|Δ?°[CF]?|℃|℉|%|‰|-(?!\d))(?P<attached>[-+]?\d+)?)"
 )
 
 
@@ -181,8 +182,8 @@ def _named(name: str, table: Mapping[str, tuple[Unit, bool]]) -> Unit | None:
 def parse_unit(text: str) -> Unit:
     """A unit from text: "m/s^2", "kg m**2 / s^3", "m s-1", "10 km", "eV", "meter / second ** 2", "" (dimensionless).
 
-    A space or `*` multiplies; `/` divides by the next factor alone, so that "J/kg K" is (J/kg)·K: brackets say
-    otherwise. Powers are whole numbers or fractions: "Hz^(1/2)", "m^0.5".
+    A space, `*`, or a dot before a letter multiplies; `/` divides by the next factor alone, so that "J/kg K" is
+    (J/kg)·K: brackets say otherwise. Powers are whole numbers or fractions: "Hz^(1/2)", "m^0.5".
 
     Raises
     ------
@@ -236,13 +237,13 @@ class _Reader:
         return UnitError(f"unit {self.text!r}: {why}; write a product such as 'kg m/s^2'")
 
     def product(self) -> Unit:
-        made = self.factor()
+        made = DIMENSIONLESS if self.peek("sign") == "/" else self.factor()  # "/s"
         while self.at < len(self.tokens) and self.peek("sign") != ")":
             sign = self.peek("sign")
             if self.peek("name") == "per":
                 sign = "/"
                 self.at += 1
-            elif sign in ("*", "/"):
+            elif sign in ("*", "/", "."):
                 self.at += 1
             made = made / self.factor() if sign == "/" else made * self.factor()
         return made

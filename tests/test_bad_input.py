@@ -18,6 +18,7 @@ from sr_accessor.errors import (
     SymRegError,
     SymRegWarning,
     UnitError,
+    UnknownNameError,
 )
 from sr_accessor.observations import Observations, inputs_of
 
@@ -70,7 +71,35 @@ CASES = {
     "no feature": (table(), ("force", []), {}, InputError, ["no feature is given"]),
     "unordered features": (table(), ("force", {"mass"}), {}, OptionError, ["have no order", "give a list"]),
     "features that are no labels": (table(), ("force", [["mass"]]), {}, OptionError, ["['mass'] cannot be"]),
-    "several targets": (table(), (["force", "mass"],), {}, OptionError, ["target must be one label", "one after the"]),
+    "a set of targets": (
+        table(),
+        ({"force", "mass"},),
+        {},
+        OptionError,
+        ["target must be one label", "a list of labels"],
+    ),
+    "no targets": (table(), ([],), {}, OptionError, ["target must be one label", "a list of labels"]),
+    "error bars of several targets": (
+        table(),
+        (["force", "mass"],),
+        {"sigma": 0.1},
+        OptionError,
+        ["sigma=0.1 of several targets", "dictionary"],
+    ),
+    "one file for several targets": (
+        table(),
+        (["force", "mass"],),
+        {"checkpoint": "law.json"},
+        OptionError,
+        ["checkpoint= is one file"],
+    ),
+    "error bars of what is no target": (
+        table(),
+        (["force"],),
+        {"sigma": {"farce": 0.1}},
+        ColumnError,
+        ["'farce', which is no target", "did you mean 'force'"],
+    ),
     "no target": (table(), (), {}, OptionError, ["no target is given"]),
     "no numeric feature": (
         table()[["force", "label"]].assign(when=DATES),
@@ -193,6 +222,34 @@ CASES = {
         {"sigma": "dF"},
         SigmaError,
         ["in 2 rows, first nan in row 20.0"],
+    ),
+    "sigma beyond double precision": (
+        with_value("dF", 1e-170, 2),
+        ("force",),
+        {"sigma": "dF"},
+        SigmaError,
+        ["sigma is as small as 1e-170 in row 30.0", "overflows", "correct it"],
+    ),
+    "noise as others call it": (
+        table(),
+        ("force", ["mass"]),
+        {"noise": "normal"},
+        UnknownNameError,
+        ["it is called 'gaussian'"],
+    ),
+    "operators in a dictionary": (
+        table(),
+        ("force", ["mass"]),
+        {"operators": {"add": 1}},
+        OptionError,
+        ["operators={'add': 1}; give a list of names: operators=['add']"],
+    ),
+    "errors as matplotlib calls them": (
+        table(),
+        ("force",),
+        {"yerr": 1},
+        OptionError,
+        ["no keyword yerr=1; write sigma="],
     ),
     "sigma of another length": (table(), ("force",), {"sigma": [1, 2]}, SigmaError, ["2 values for 5 rows"]),
     "sigma of another index": (
@@ -423,7 +480,7 @@ def grid() -> xr.Dataset:
         (grid(), ("y", ["T"]), {}, ColumnError, "no column 'T'"),
         (grid(), ("y", "t"), {}, InputError, "first in row ('a', 3)"),
         (grid(), ("y", ["t", "run"]), {}, InputError, "column 'run' is text"),
-        (grid(), (["y"],), {}, OptionError, "target must be one label"),
+        (grid(), ({"y"},), {}, OptionError, "target must be one label"),
         (grid(), ("y", "t"), {"sigma": xr.DataArray([1, 2], dims="t")}, InputError, "'y', 't', sigma do not lie on"),
         (grid()["y"], (["t"],), {}, OptionError, "the DataArray 'y' is itself the target"),
     ],

@@ -36,7 +36,7 @@ FLOORS = [
     ),
     ("uncertainty", "*"),
     ("files", "envelope values pause record"),
-    ("", "lazy scatter datasets equation live result handle known_law regression chunked"),
+    ("", "lazy scatter datasets known_law adjusted equation live result handle refining regression chunked"),
     ("groups", "split refine common forms document result search known"),
     ("frontends", "functions pandas_accessor xarray_accessor register *"),
     ("", "__init__ sklearn"),

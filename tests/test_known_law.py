@@ -164,6 +164,13 @@ def test_profile_of_a_linear_law_is_its_curvature():
     np.testing.assert_allclose(profile, curvature, rtol=1e-4)
 
 
+def test_profile_with_two_sides_is_about_its_curvature():
+    frame = table(rows=200).assign(up=0.6)
+    found = sr.refine(frame, "y", "a + b*t", sigma=(0.2, "up"), random_state=0)
+    profile, curvature = found.best.interval(0.68), found.best.interval(0.68, method="curvature")
+    np.testing.assert_allclose(profile.diff(axis=1)["upper"], curvature.diff(axis=1)["upper"], rtol=0.1)
+
+
 def test_uvars_are_correlated():
     found = sr.refine(table(), "y", FORMULA, random_state=0)
     uvars = found.best.uvars

@@ -24,7 +24,7 @@ from sr_accessor.sklearn import SymbolicRegressor, SymbolicTransformer
 pytestmark = pytest.mark.filterwarnings("ignore::sr_accessor.errors.SymRegWarning")
 
 QUICK = {"network": None, "validation": None, "max_rounds": 1, "timeout": 60.0, "random_state": 0}
-SEARCH = QUICK | {"progress": False, "operators": ["add", "mul", "pow"]}
+SEARCH = QUICK | {"progress": False, "operators": ["mul"], "constraints": sr.Constraints(max_complexity=5)}
 KNOWN = {"restarts": 0, "random_state": 0}
 FORMULA = "c*m*`T [K]`"
 
@@ -116,6 +116,7 @@ ON_FRAMES = {
     "an equation's": ("Equation.predict", lambda f, law, _: law.best.predict(f, "confidence")),
     "residuals": ("FitResult.residuals", lambda f, law, _: f.assign(r=law.residuals)),
     "an equation's residuals": ("Equation.residuals", lambda f, law, _: law.best.residuals(f)),
+    "refit": ("Equation.refit", lambda f, law, _: law.best.refit(f, sigma="dy", sigma_x={"m": "dm"})),
     "spread": ("FitResult.spread", lambda f, law, _: law.spread(f)),
     "resume": ("FitResult.resume", lambda f, law, _: law.resume(f, max_rounds=1, timeout=60.0)),
     "a prediction of groups": ("GroupedResult.predict", lambda f, _, groups: f.assign(p=groups.predict)),
@@ -190,7 +191,7 @@ def test_dask_frames(law):
 def test_estimators(kind):
     frame = table().dropna(subset="m")
     X, y, weight = frame[["m", "T [K]"]], frame["y"], frame["w"].to_numpy()
-    given = {"operators": ["add", "mul", "pow"], "guesses": ["m*`T [K]`"], "constants": {"g": 9.81}}
+    given = {"operators": ["mul"], "guesses": ["m*`T [K]`"], "constants": {"g": 9.81}}
     made = kind(**QUICK, **given)
     with unchanged(X, y.to_frame(), weight, given):
         made.fit(X, y, sample_weight=weight).fit(X, y, sigma=frame["dy"].to_numpy(float))
@@ -207,7 +208,7 @@ def test_arguments_beside_the_table():
     frame = table()
     given = {
         "features": ["m", "T [K]"], "sigma": np.full(len(frame), 0.02), "sigma_x": {"m": np.full(len(frame), 0.001)},
-        "operators": ["add", "mul"], "constants": {"g": 9.81}, "guesses": ["m*k"], "units": {"m": "kg", "y": "kg"},
+        "operators": ["mul"], "constants": {"g": 9.81}, "guesses": ["m*k"], "units": {"m": "kg", "y": "kg"},
     }  # fmt: skip
     known = {"start": {"c": 2}, "bounds": {"c": (0, None)}, "fix": {"d": 0.0}}
     with unchanged(given, known):

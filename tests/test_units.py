@@ -23,6 +23,13 @@ NEWTON = of(kg=1, m=1, s=-2)
         ("m/s^2", 1, of(m=1, s=-2)),
         ("m s-2", 1, of(m=1, s=-2)),
         ("m·s⁻²", 1, of(m=1, s=-2)),
+        ("W/m²", 1, of(kg=1, s=-3)),
+        ("cm³", 1e-6, of(m=3)),
+        ("kg.m2.s-2", 1, of(kg=1, m=2, s=-2)),  # as UCUM writes it
+        ("/s", 1, of(s=-1)),
+        ("cps", 1, of(s=-1)),
+        ("pH", 1, of()),  # not a picohenry
+        ("mol%", 0.01, of()),
         ("meter / second ** 2", 1, of(m=1, s=-2)),
         ("kg m**2 / s^3", 1, of(kg=1, m=2, s=-3)),
         ("kilograms * meter / second ** 2", 1, NEWTON),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from sr_accessor.errors import run_commands
+from sr_accessor.evaluation.ablations import ablations
 from sr_accessor.evaluation.chunks import chunks
 from sr_accessor.evaluation.control import control
 from sr_accessor.evaluation.coverage import coverage
@@ -13,6 +14,7 @@ from sr_accessor.evaluation.figure3 import figure3
 from sr_accessor.evaluation.figure4 import figure4
 from sr_accessor.evaluation.groups import groups
 from sr_accessor.evaluation.in_domain import in_domain
+from sr_accessor.evaluation.nested import nested
 from sr_accessor.evaluation.network import network
 from sr_accessor.evaluation.new_operators import new_operators
 from sr_accessor.evaluation.outliers import outliers
@@ -33,8 +35,8 @@ def commands() -> None:
 
 
 for command in (
-    visible, srbench, peers, control, scaling, in_domain, figure3, figure4, network, new_operators, noise, coverage,
-    groups, chunks, outliers, wide, speed, exports,
+    visible, srbench, peers, control, scaling, in_domain, figure3, figure4, nested, network, new_operators, ablations,
+    noise, coverage, groups, chunks, outliers, wide, speed, exports,
 ):  # fmt: skip
     commands.add_command(command)
 

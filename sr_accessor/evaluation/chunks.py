@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import time
 import warnings
 
@@ -11,10 +10,10 @@ import numpy as np
 import pandas as pd
 
 from sr_accessor.errors import SymRegWarning
-from sr_accessor.evaluation.machine import provenance
+from sr_accessor.evaluation.machine import peak_memory, provenance
 from sr_accessor.frontends.functions import fit
 
-__all__ = ["chunk", "chunks", "measure_chunks", "peak_memory"]
+__all__ = ["chunk", "chunks", "measure_chunks"]
 
 #: y = A·z·exp(−k·x) with normal noise.
 TRUTH = {"A": 2.345, "k": 1.234}
@@ -27,11 +26,6 @@ def chunk(number: int, rows: int) -> pd.DataFrame:
     frame = pd.DataFrame({"x": random.uniform(0, 3, rows), "z": random.uniform(1, 2, rows)})
     frame["y"] = TRUTH["A"] * frame["z"] * np.exp(-TRUTH["k"] * frame["x"]) + NOISE * random.normal(size=rows)
     return frame
-
-
-def peak_memory() -> float:
-    """Most bytes that this process held at once."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0
 
 
 def measure_chunks(rows: int, parts: int, workers: int, timeout: float, seed: int) -> dict[str, object]:
@@ -58,7 +52,7 @@ def measure_chunks(rows: int, parts: int, workers: int, timeout: float, seed: in
             f"{min((abs(v) - t for t in TRUTH.values()), key=abs) / e:+.1f}"
             for v, e in zip(params["value"], params["stderr"], strict=True)
         ),
-        "GB here": peak_memory() / 2**30, "GB a worker": max(theirs.values()) / 2**30,
+        "GB here": peak_memory() / 1e9, "GB a worker": max(theirs.values()) / 1e9,
     }  # fmt: skip
 
 

@@ -12,9 +12,9 @@ import click
 import pandas as pd
 
 import sr_accessor as sr
-from sr_accessor.errors import ModelNotFoundError
+from sr_accessor.errors import ModelNotFoundError, UnknownNameError, nearest
 from sr_accessor.evaluation.finders import ROWS, find_within, method_of, network_proposals, prior_proposals
-from sr_accessor.evaluation.intervals import share
+from sr_accessor.evaluation.intervals import paired, share
 from sr_accessor.evaluation.machine import provenance
 from sr_accessor.evaluation.metrics import SOLVED_R2
 from sr_accessor.evaluation.options import numbers, words
@@ -24,13 +24,15 @@ from sr_accessor.evaluation.visible import evaluate_methods
 from sr_accessor.plugins.manager import vocabulary as registered
 from sr_accessor.transformer.checkpoint import find, load
 
-__all__ = ["COLUMNS", "control", "control_table", "methods_of"]
+__all__ = ["COLUMNS", "DRAWN", "WRITTEN", "control", "control_table", "methods_of", "only", "twice"]
 
+#: Laws that the network writes, and laws drawn from the prior it has learnt, both refined: what it has to beat.
+WRITTEN, DRAWN = "network + refinement", "prior + refinement"
 #: The columns in the order of the table, and whether they need a network.
 COLUMNS: Mapping[str, bool] = {
     "network": True,
-    "network + refinement": True,
-    "prior + refinement": False,
+    WRITTEN: True,
+    DRAWN: False,
     "library": False,
     "everything": True,
 }
@@ -47,13 +49,26 @@ def methods_of(network: str | Path | None) -> dict[str, Method]:
     """
     known = registered()
     drawn = partial(find_within, prior_proposals(PRIOR, known))
-    methods = {"prior + refinement": method_of(drawn), "library": partial(_fitted, network=None)}
+    methods = {DRAWN: method_of(drawn), "library": partial(_fitted, network=None)}
     if network is not None:
         written = network_proposals(load(find(network)).model, known)
         methods["network"] = method_of(partial(find_within, written, refine=False))
-        methods["network + refinement"] = method_of(partial(find_within, written))
+        methods[WRITTEN] = method_of(partial(find_within, written))
         methods["everything"] = partial(_fitted, network=network)
     return {name: methods[name] for name in COLUMNS if name in methods}
+
+
+def only(methods: Mapping[str, Method], names: Collection[str] | None) -> dict[str, Method]:
+    """Those of these names; None is all.
+
+    Raises
+    ------
+    UnknownNameError : no column has the name.
+    """
+    for name in names or ():
+        if name not in COLUMNS:
+            raise UnknownNameError(f"no method {name!r}; {nearest(name, COLUMNS)}")
+    return {name: method for name, method in methods.items() if names is None or name in names}
 
 
 def _fitted(problem: Problem, seconds: float, network: str | Path | None) -> Answer:
@@ -95,6 +110,16 @@ def control_table(rows: pd.DataFrame, planned: Mapping[str, int], inner: Collect
     return pd.DataFrame.from_dict(lines, orient="index", columns=methods)
 
 
+def twice(rows: pd.DataFrame) -> str:
+    """Whether `WRITTEN` finds at least twice the laws that `DRAWN` does, of the problems that both have tried."""
+    both = rows.pivot(index="problem", columns="method", values="exact")[[WRITTEN, DRAWN]].dropna().astype(bool)
+    one, other = both[WRITTEN], both[DRAWN]
+    return (
+        f"{'yes' if one.sum() >= max(1, 2 * other.sum()) else 'no '}  {WRITTEN} finds at least twice as many laws with "
+        f"an inner constant as {DRAWN}: {one.sum()} and {other.sum()} of {len(both)}, {paired(one, other)}"
+    )
+
+
 def _known(rows: pd.DataFrame) -> pd.Series:
     """Whether exact, for the problems whose law is known."""
     return rows["exact"].dropna().astype(bool)
@@ -102,6 +127,8 @@ def _known(rows: pd.DataFrame) -> pd.Series:
 
 @click.command()
 @click.option("--network", default="default", show_default=True, help="A network's name or file.")
+@click.option("--method", "wanted", callback=words, help="Columns, e.g. library,everything; default all.")
+@click.option("--inner", is_flag=True, help="Only laws with a number that no linear fit would find.")
 @click.option("--suite", "suites", callback=words, help="Suites, e.g. nguyen,jin; default all with a known law.")
 @click.option("--seconds", default=10.0, show_default=True, help="Budget of each problem and column.")
 @click.option("--minutes", type=float, help="Begin no problem after this time; a later run goes on.")
@@ -111,7 +138,7 @@ def _known(rows: pd.DataFrame) -> pd.Series:
 )
 @click.option("--seed", default=SEEDS[0], show_default=True, help="Of the rows, the subset and the fits.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), default="control.csv", show_default=True)
-def control(network, suites, seconds, minutes, noises, subset, seed, out) -> None:
+def control(network, wanted, inner, suites, seconds, minutes, noises, subset, seed, out) -> None:
     """Fit the same problems by each part of the search alone and by all together; print exact laws, R² and seconds."""
     if len(noises) > 1:
         raise click.UsageError("one noise level at a time: the table has a column for each part of the search")
@@ -119,11 +146,15 @@ def control(network, suites, seconds, minutes, noises, subset, seed, out) -> Non
         methods, missing = methods_of(network), None
     except ModelNotFoundError as error:
         methods, missing = methods_of(None), error
-    records = stratified([r for r in select(suites) if r.formula is not None], seed)[:subset]
+    methods = only(methods, wanted)
+    known = [r for r in select(suites) if r.formula is not None and (r.has_inner_constant or not inner)]
+    records = stratified(known, seed)[:subset]
     rows = evaluate_methods(methods, records, out, budget=seconds, noises=noises, seed=seed, minutes=minutes)
     planned = dict(sorted(Counter(r.suite for r in records).items()))
-    inner = [r.name for r in records if r.has_inner_constant]
-    click.echo(control_table(rows, planned, inner).rename_axis("exact").reset_index().to_string(index=False))
+    names = [r.name for r in records if r.has_inner_constant]
+    click.echo(control_table(rows, planned, names).rename_axis("exact").reset_index().to_string(index=False))
+    if {WRITTEN, DRAWN} <= set(rows["method"]):
+        click.echo(twice(rows[rows["problem"].isin(names)]))
     if missing is not None:
         without = ", ".join(name for name, needs in COLUMNS.items() if needs)
         click.echo(f"not measured: {without}: {missing}")

@@ -98,13 +98,13 @@ def draw(table: pd.DataFrame) -> Figure:
 @click.option("--table", type=click.Path(dir_okay=False, path_type=Path), default="figure4.csv", show_default=True)
 @click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), default="figure4.png", show_default=True)
 def figure4(
-    functions, weights, skeleton, refinement, sizes, product, seconds, minutes, seed, out, table, plot
+    functions, weights, skeleton, refinement, sizes, with_product, seconds, rounds, minutes, seed, out, table, plot
 ) -> None:  # fmt: skip
     """Draw accuracy over unaries, binaries, dimension, points, scale of the test points and noise, four modes each.
 
     The rows without noise are those of `in-domain`: with the same options and --out none is measured twice.
     """
-    asked = prepared(functions, weights, skeleton, refinement, product, seed)
+    asked = prepared(functions, weights, skeleton, refinement, with_product, rounds, seed)
     rows = measure(
         asked.functions, asked.ways, out, sizes=sizes, noises=NOISES, seconds=seconds, seed=seed, minutes=minutes
     )

@@ -6,6 +6,7 @@ are given, and is judged at 200 points of a fresh draw of clusters. Every failur
 
 from __future__ import annotations
 
+import math
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -20,17 +21,19 @@ import torch
 import sr_accessor as sr
 from sr_accessor.device import generator
 from sr_accessor.errors import ModelNotFoundError, SymRegWarning
-from sr_accessor.evaluation.intervals import sign_test, wilson
+from sr_accessor.evaluation.intervals import paired, wilson
 from sr_accessor.evaluation.machine import provenance
 from sr_accessor.evaluation.modes import REFINEMENTS, TOLERANCES, Mode, modes_of, scores, values_of
 from sr_accessor.evaluation.options import numbers
 from sr_accessor.evaluation.runner import Task, run
 from sr_accessor.expressions.batch import Expressions
 from sr_accessor.expressions.evaluate import evaluate
+from sr_accessor.expressions.text import to_text
 from sr_accessor.expressions.vocabulary import VARIABLE, Vocabulary
 from sr_accessor.plugins.manager import vocabulary
 from sr_accessor.prior.examples import PAPER_LARGEST, sample_examples
 from sr_accessor.prior.inputs import POINTS, paper_clusters
+from sr_accessor.prior.trees import PAPER_DIMENSIONS
 from sr_accessor.training.stream import HELD_OUT_SEED
 from sr_accessor.transformer.checkpoint import find, load
 
@@ -39,13 +42,19 @@ __all__ = [
     "PAPER",
     "PRODUCT",
     "SCALES",
+    "SCORES",
     "SIZES",
+    "Law",
     "PaperFunction",
     "Prepared",
+    "budget",
     "checks",
+    "fit_options",
     "in_domain",
     "measure",
     "paper_functions",
+    "product",
+    "product_name",
     "table_2",
 ]
 
@@ -61,11 +70,16 @@ PAPER: Mapping[str, tuple[float, float, float, float]] = {
 PAPER_EXAMPLES = 150e6
 #: The whole library, as a fifth way.
 PRODUCT = "sr.fit"
-#: The columns of `PAPER`, and what a row says after its task; the last columns are Acc 0.1 at wider test points.
-_SCORES = ("R2", *(f"Acc {t:g}" for t in TOLERANCES))
-COLUMNS = ("unaries", "binaries", "variables", "no law", *_SCORES, *(f"scale {s}" for s in SCALES), "seconds")
-#: Draws of points before a law is given up: one that is rarely valid has no fresh points either.
-_DRAWS = 8
+#: The columns of `PAPER`.
+SCORES = ("R2", *(f"Acc {t:g}" for t in TOLERANCES))
+#: What a row says after its task; a scale is Acc 0.1 at wider test points.
+COLUMNS = (
+    "unaries", "binaries", "variables", "no law", *SCORES, *(f"scale {s}" for s in SCALES), "seconds", "truth", "law",
+)  # fmt: skip
+#: Of a law in the results: names of its variables, and digits of its numbers.
+_NAMES, _DIGITS = tuple(f"x{i}" for i in range(PAPER_DIMENSIONS)), 5
+#: Draws of points before a law is given up: one that is rarely valid has no fresh points either. Laws drawn at once.
+_DRAWS, _BLOCK = 8, 64
 
 
 @dataclass(frozen=True)
@@ -91,53 +105,80 @@ class PaperFunction:
         return self.x.shape[1]
 
 
-def paper_functions(count: int, known: Vocabulary, *, seed: int) -> list[PaperFunction]:
-    """`count` functions, the same for the same arguments, from a seed that no training uses."""
+def paper_functions(count: int, known: Vocabulary, *, seed: int, least_unaries: int = 0) -> list[PaperFunction]:
+    """`count` functions, the first of which are those of a smaller `count`, from a seed that no training uses."""
     random, found = generator(HELD_OUT_SEED + 1_000_003 + seed), []
     unary = torch.tensor([known.id(o.name) for o in known if o.arity == 1])
     while len(found) < count:
-        examples = sample_examples("paper", min(64, count), random, known)
+        examples = sample_examples("paper", _BLOCK, random, known)
         for row, dimensions in enumerate(examples.dimensions.tolist()):
             law = examples.expressions[row]
             x = paper_clusters(torch.full((_DRAWS,), POINTS), torch.full((_DRAWS,), dimensions), random).double()
             y, valid = (t.view(_DRAWS, POINTS) for t in evaluate(law, x.reshape(-1, dimensions)))
             sound = (valid & (y.abs() <= PAPER_LARGEST)).all(1).nonzero()[:, 0]
-            if len(sound) >= 2:
-                codes = law.codes[0]
+            codes = law.codes[0]
+            unaries, binaries = int(torch.isin(codes, unary).sum()), int((codes >= VARIABLE).sum()) - 1
+            if len(sound) >= 2 and unaries >= least_unaries:
                 first, fresh = sound[0], sound[1]
-                found.append(
-                    PaperFunction(
-                        law.trimmed(), x[first], y[first], x[fresh],
-                        int(torch.isin(codes, unary).sum()), int((codes >= VARIABLE).sum()) - 1,
-                    )
-                )  # fmt: skip
-    return found[:count]
+                found.append(PaperFunction(law.trimmed(), x[first], y[first], x[fresh], unaries, binaries))
+            if len(found) == count:
+                break
+    return found
 
 
 # ---------------------------------------------------------------------- solving
-#: x (N, D), y (N,), seconds, seed -> predictions at points (M, D), or None where no law was found
-Way = Callable[[torch.Tensor, torch.Tensor, float, int], Callable[[torch.Tensor], np.ndarray] | None]
+@dataclass(frozen=True)
+class Law:
+    """A law as it is read, and its values (M,) at points (M, D)."""
+
+    text: str
+    predict: Callable[[torch.Tensor], np.ndarray]
 
 
-def ways(modes: Sequence[Mode], known: Vocabulary, product: bool) -> dict[str, Way]:
-    """The modes, and the library's `fit` without a network where `product`."""
+#: x (N, D), y (N,), seconds, seed -> Law, or None where none was found
+Way = Callable[[torch.Tensor, torch.Tensor, float, int], Law | None]
+
+
+def ways(modes: Sequence[Mode], known: Vocabulary) -> dict[str, Way]:
+    """The modes by name."""
 
     def of(mode: Mode) -> Way:
         def find(x, y, seconds, seed):
             law = mode.law(x, y, known.restricted(mode.model.config.operators), generator(seed))
-            return None if law is None else lambda points: values_of(law, points)
+            return None if law is None else Law(_text(law), lambda points: values_of(law, points))
 
         return find
 
-    def fitted(x, y, seconds, seed):
-        names = [f"x{i}" for i in range(x.shape[1])]
-        frame = pd.DataFrame(x.numpy(), columns=names).assign(y=y.numpy())
+    return {mode.name: of(mode) for mode in modes}
+
+
+def product(rounds: int | None = None, **options: object) -> Way:
+    """The library's `fit` with these of its options; for so many rounds, or, where None, for the seconds of a task."""
+
+    def find(x, y, seconds, seed):
+        frame = pd.DataFrame(x.numpy(), columns=_NAMES[: x.shape[1]]).assign(y=y.numpy())
+        limits = {"timeout": seconds} if rounds is None else {"timeout": math.inf, "max_rounds": rounds}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SymRegWarning)
-            best = sr.fit(frame, "y", timeout=seconds, random_state=seed, progress=False).best
-        return lambda points: np.broadcast_to(best.predict_array(points.numpy()), len(points))
+            best = sr.fit(frame, "y", random_state=seed, progress=False, **limits, **options).best
+        predict = lambda points: np.broadcast_to(best.predict_array(points.numpy()), len(points))  # noqa: E731
+        return Law(best.to_text(_DIGITS), predict)
 
-    return {mode.name: of(mode) for mode in modes} | ({PRODUCT: fitted} if product else {})
+    return find
+
+
+def _text(law: Expressions) -> str:
+    return to_text(law, _NAMES, digits=_DIGITS)[0]
+
+
+def budget(seconds: float, rounds: int | None) -> str:
+    """What `product` is given, for the line below a table."""
+    return f"{seconds:g} s for {PRODUCT}" if rounds is None else f"{rounds} rounds of {PRODUCT}"
+
+
+def product_name(rounds: int | None) -> str:
+    """Of `product` among the ways: rows of other budgets are not the same rows."""
+    return PRODUCT if rounds is None else f"{PRODUCT}, {rounds} rounds"
 
 
 def measure(
@@ -174,10 +215,11 @@ def _solve(f: PaperFunction, way: Way, size: int, task: Task, seed: int) -> dict
     if task.noise:
         y = y * (1 + task.noise * torch.randn(size, generator=generator(seed), dtype=y.dtype))
     began = time.process_time()
-    predict = way(x, y, task.budget, seed)
+    found = way(x, y, task.budget, seed)
     row = {
-        "seconds": round(time.process_time() - began, 3), "no law": predict is None,
+        "seconds": round(time.process_time() - began, 3), "no law": found is None,
         "unaries": f.unaries, "binaries": f.binaries, "variables": f.variables,
+        "truth": _text(f.law), "law": found and found.text,
     }  # fmt: skip
     for scale in SCALES:
         points = scale * f.fresh_x
@@ -185,7 +227,7 @@ def _solve(f: PaperFunction, way: Way, size: int, task: Task, seed: int) -> dict
         points, truth = points[valid], truth[valid].numpy()  # beyond its domain a law cannot be judged
         if not len(truth):
             continue
-        prediction = np.full(len(truth), np.nan) if predict is None else predict(points)
+        prediction = np.full(len(truth), np.nan) if found is None else found.predict(points)
         judged = scores(truth, prediction)
         row[f"scale {scale}"] = judged["Acc 0.1"]
         row |= judged if scale == 1 else {}
@@ -205,9 +247,9 @@ def table_2(rows: pd.DataFrame) -> pd.DataFrame:
     """Means over all functions and numbers of points without noise, failures included, beside the paper's."""
     clean, lines = rows[rows["noise"] == 0], []
     for name, group in clean.groupby("method", sort=False):
-        published = PAPER.get(kind(name), ("-",) * len(_SCORES))
+        published = PAPER.get(kind(name), ("-",) * len(SCORES))
         line: dict[str, object] = {"mode": name, "n": len(group)}
-        for column, theirs in zip(_SCORES, published, strict=True):
+        for column, theirs in zip(SCORES, published, strict=True):
             values = group[column].astype(float)
             low, high = wilson(int(values.sum()), len(values)) if column != "R2" else (None, None)
             interval = "" if low is None else f" ({100 * low:.0f}-{100 * high:.0f})"
@@ -221,7 +263,7 @@ def checks(rows: pd.DataFrame) -> list[str]:
     """The paper's findings, each with yes or no and the numbers behind it; those whose modes were not measured not."""
     clean = rows[rows["noise"] == 0]
     by_kind = {kind(name) or PRODUCT: name for name in dict.fromkeys(rows["method"])}
-    mean = clean.groupby("method")[[*_SCORES]].agg(lambda values: values.astype(float).mean())
+    mean = clean.groupby("method")[[*SCORES]].agg(lambda values: values.astype(float).mean())
 
     def value(which: str, column: str, table: pd.DataFrame = mean) -> float:
         return float(table.loc[by_kind[which], column])
@@ -245,12 +287,12 @@ def checks(rows: pd.DataFrame) -> list[str]:
             pair("raw", "skeleton", tight))  # fmt: skip
         noisy = rows[rows["noise"] == rows["noise"].max()]
         if noisy["noise"].max() > 0:
-            table = noisy.groupby("method")[[*_SCORES]].agg(lambda values: values.astype(float).mean())
+            table = noisy.groupby("method")[[*SCORES]].agg(lambda values: values.astype(float).mean())
             say(f"unrefined E2E trails it under noise of {noisy['noise'].max():g}, Acc 0.1",
                 value("raw", loose, table) < value("skeleton", loose, table),
                 pair("raw", "skeleton", loose, table))  # fmt: skip
     if {"own", "random"} <= by_kind.keys():
-        for column in _SCORES:
+        for column in SCORES:
             won = value("own", column) > value("random", column)
             say(f"start from the model beats a random start, {column}", won, pair("own", "random", column))
         one, other = (
@@ -258,10 +300,9 @@ def checks(rows: pd.DataFrame) -> list[str]:
             for k in ("own", "random")
         )
         both = one.index.intersection(other.index)
-        ahead, behind = int((one[both] & ~other[both]).sum()), int((other[both] & ~one[both]).sum())
-        found.append(f"     ... Acc 0.1: won {ahead}, lost {behind} (sign test p = {sign_test(ahead, behind):.2g})")
+        found.append(f"     ... {loose}: {paired(one[both], other[both])}")
     if PRODUCT in by_kind:
-        for column, theirs in zip(_SCORES, PAPER["own"], strict=True):
+        for column, theirs in zip(SCORES, PAPER["own"], strict=True):
             ours = value(PRODUCT, column)
             say(f"{PRODUCT} above the paper's best, {column}", ours > theirs, f"{ours:.3f} and {theirs}")
     return found
@@ -289,13 +330,33 @@ def shared_options(command: Callable) -> Callable:
                 "--refinement", type=click.Choice(list(REFINEMENTS)), default="bfgs", show_default=True,
                 help="Of constants: as published, or this library's.",
             ),
-            click.option("--points", "sizes", default="50,100,150,200", show_default=True, callback=_sizes),
-            click.option("--product/--no-product", default=True, show_default=True, help="Also sr.fit."),
+            click.option(
+                "--points", "sizes", default=",".join(map(str, SIZES)), show_default=True, callback=_sizes,
+                help="So many are given.",
+            ),
+            click.option(
+                "--product/--no-product", "with_product", default=True, show_default=True, help="Also sr.fit."
+            ),
+        ]
+    ):  # fmt: skip
+        command = option(command)
+    return fit_options(command)
+
+
+def fit_options(command: Callable) -> Callable:
+    """Options of the commands that call `sr.fit` on functions of the paper's prior."""
+    for option in reversed(
+        [
             click.option("--seconds", default=5.0, show_default=True, help="Budget of sr.fit for each function."),
+            click.option(
+                "--rounds",
+                type=click.IntRange(min=1),
+                help="Of sr.fit, in place of --seconds: the same on a busy machine.",
+            ),
             click.option("--minutes", type=float, help="Begin nothing after this time; a later run goes on."),
             click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Of the functions."),
         ]
-    ):  # fmt: skip
+    ):
         command = option(command)
     return command
 
@@ -323,8 +384,10 @@ class Prepared:
     missing: str = ""
 
 
-def prepared(functions: int, weights: str, skeleton: str, refinement: str, product: bool, seed: int) -> Prepared:
-    """The functions and the ways; without a skeleton network the three that need none.
+def prepared(
+    functions: int, weights: str, skeleton: str, refinement: str, with_product: bool, rounds: int | None, seed: int
+) -> Prepared:
+    """The functions and the ways; without a skeleton network the three modes that need none.
 
     Operators are those that both networks write.
     """
@@ -337,15 +400,18 @@ def prepared(functions: int, weights: str, skeleton: str, refinement: str, produ
         missing = f"not measured: the skeleton model: {error}"
     common = [n for n in modes[0].model.config.operators if n in modes[-1].model.config.operators]
     some = paper_functions(functions, known.restricted(common), seed=seed)
-    return Prepared(some, ways(modes, known, product), networks, missing)
+    fitted = {product_name(rounds): product(rounds)} if with_product else {}
+    return Prepared(some, ways(modes, known) | fitted, networks, missing)
 
 
 @click.command("in-domain")
 @shared_options
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), default="in-domain.csv", show_default=True)
-def in_domain(functions, weights, skeleton, refinement, sizes, product, seconds, minutes, seed, out) -> None:
+def in_domain(
+    functions, weights, skeleton, refinement, sizes, with_product, seconds, rounds, minutes, seed, out
+) -> None:  # fmt: skip
     """Print the paper's Table 2 for functions of its prior, beside the published numbers, and which findings hold."""
-    asked = prepared(functions, weights, skeleton, refinement, product, seed)
+    asked = prepared(functions, weights, skeleton, refinement, with_product, rounds, seed)
     rows = measure(asked.functions, asked.ways, out, sizes=sizes, seconds=seconds, seed=seed, minutes=minutes)
     click.echo(table_2(rows).to_string(index=False))
     click.echo(
@@ -356,4 +422,4 @@ def in_domain(functions, weights, skeleton, refinement, sizes, product, seconds,
         if line:
             click.echo(line)
     click.echo(provenance(functions=functions, points=",".join(map(str, sizes)), refinement=refinement,
-                          budget=f"{seconds:g} s for {PRODUCT}", seed=seed, rows=out))  # fmt: skip
+                          budget=budget(seconds, rounds), seed=seed, rows=out))  # fmt: skip

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
-__all__ = ["share", "sign_test", "wilson"]
+__all__ = ["paired", "share", "sign_test", "wilson"]
 
 
 def wilson(hits: int, trials: int, z: float = 1.959963984540054) -> tuple[float, float]:
@@ -36,6 +36,13 @@ def sign_test(first: int, second: int) -> float:
     """
     n, most = first + second, max(first, second)
     return min(1.0, 2 * sum(math.comb(n, k) for k in range(most, n + 1)) / 2**n)
+
+
+def paired(first: Sequence[bool], second: Sequence[bool]) -> str:
+    """ "won 5, lost 3 (sign test p = 0.73)": problems that only one of two methods solves, given in the same order."""
+    won = sum(a and not b for a, b in zip(first, second, strict=True))
+    lost = sum(b and not a for a, b in zip(first, second, strict=True))
+    return f"won {won}, lost {lost} (sign test p = {sign_test(won, lost):.2g})"
 
 
 def share(hits: Collection[bool]) -> str:

@@ -1,9 +1,11 @@
-"""Where and when a table was measured: one line below every table."""
+"""Where and when a table was measured, one line below every table; and how much memory it took."""
 
 from __future__ import annotations
 
 import os
 import platform
+import resource
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,7 +13,12 @@ import torch
 
 from sr_accessor.version import versions
 
-__all__ = ["processor", "provenance"]
+__all__ = ["peak_memory", "processor", "provenance"]
+
+
+def peak_memory() -> int:
+    """Most bytes that this process has held at once."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def processor() -> str:

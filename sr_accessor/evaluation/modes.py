@@ -7,19 +7,15 @@ refinement) improves all of them. The law of least squared error over the given 
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
 
 from sr_accessor.decoding.draft import draft
-from sr_accessor.device import generator
 from sr_accessor.errors import InputError
-from sr_accessor.evaluation.functions import Function
 from sr_accessor.evaluation.metrics import accuracy_within, r2
 from sr_accessor.expressions.batch import Expressions
 from sr_accessor.expressions.evaluate import evaluate
@@ -30,7 +26,7 @@ from sr_accessor.refinement.solution import Refined
 from sr_accessor.transformer.checkpoint import load
 from sr_accessor.transformer.model import Transformer
 
-__all__ = ["REFINEMENTS", "TOLERANCES", "Mode", "judge_modes", "modes_of", "modes_table", "scores", "values_of"]
+__all__ = ["REFINEMENTS", "TOLERANCES", "Mode", "modes_of", "scores", "values_of"]
 
 #: Sequences drawn for a function, all of them refined, and their temperature, as published.
 SAMPLES, TEMPERATURE = 10, 0.1
@@ -100,25 +96,6 @@ def modes_of(weights: str | Path, skeleton: str | Path | None = None, refinement
     return [replace(m, name=m.name.replace("BFGS", refinement.upper()), refinement=refinement) for m in found]
 
 
-def judge_modes(modes: Sequence[Mode], some: Sequence[Function], known: Vocabulary, seed: int) -> pd.DataFrame:
-    """One row per function and mode; a law that is missing or not finite at a fresh point has R² = 0."""
-    rows = []
-    for place, f in enumerate(some):
-        for mode in modes:  # the same generator: the modes of one network refine the same drafts
-            began = time.process_time()
-            law = mode.law(f.x, f.y, known.restricted(mode.model.config.operators), generator(seed + place))
-            took = time.process_time() - began
-            rows.append({"mode": mode.name, **_scores(law, f), "processor s": took})
-    return pd.DataFrame(rows)
-
-
-def modes_table(rows: pd.DataFrame) -> pd.DataFrame:
-    """Means over all functions, failures included."""
-    table = rows.groupby("mode", sort=False).mean(numeric_only=False).astype(float)
-    table["no law"] = rows.groupby("mode", sort=False)["no law"].sum().astype(int)
-    return table.round(3).reset_index()
-
-
 def scores(y: np.ndarray, prediction: np.ndarray) -> dict[str, float | bool]:
     """R², not below 0, and whether the prediction is within each tolerance at 95 % of the points, as published.
 
@@ -127,10 +104,6 @@ def scores(y: np.ndarray, prediction: np.ndarray) -> dict[str, float | bool]:
     largest = np.abs(y).max()  # squares of y = 1e200 would overflow
     goodness = r2(y / largest, prediction / largest) if largest > 0 else r2(y, prediction)
     return {"R2": max(0.0, goodness)} | {f"Acc {t:g}": accuracy_within(y, prediction, t) for t in TOLERANCES}
-
-
-def _scores(law: Expressions | None, f: Function) -> dict[str, float | bool]:
-    return scores(f.fresh_y.numpy(), values_of(law, f.fresh_x)) | {"no law": law is None}
 
 
 def values_of(law: Expressions | None, x: torch.Tensor) -> np.ndarray:

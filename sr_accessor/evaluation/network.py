@@ -1,8 +1,7 @@
 """evaluation network: what a network reads from points, what it writes, and what that finds beside the prior alone.
 
 `--gate OLD NEW` decides whether new weights replace old ones: they must recover more held-out functions and more of
-the visible pack at equal seconds. `--modes` compares the paper's ways to use a network, `--fit N` the public fit with
-and without it.
+the visible pack at equal seconds. `--fit N` compares the public fit with and without it.
 """
 
 from __future__ import annotations
@@ -30,10 +29,9 @@ from sr_accessor.evaluation.finders import (
     prior_proposals,
 )
 from sr_accessor.evaluation.functions import RECOVERED, Function, functions_in_own_units, functions_of, recovered
-from sr_accessor.evaluation.intervals import sign_test, wilson
+from sr_accessor.evaluation.intervals import paired, share
 from sr_accessor.evaluation.machine import provenance
 from sr_accessor.evaluation.metrics import SOLVED_R2
-from sr_accessor.evaluation.modes import SAMPLES, TEMPERATURE, judge_modes, modes_of, modes_table
 from sr_accessor.evaluation.problems import select, stratified
 from sr_accessor.evaluation.scoring import Method
 from sr_accessor.evaluation.side_by_side import fit_both, side_by_side
@@ -42,10 +40,8 @@ from sr_accessor.expressions.evaluate import evaluate
 from sr_accessor.expressions.vocabulary import Vocabulary
 from sr_accessor.plugins.manager import vocabulary as registered
 from sr_accessor.prior.examples import PRESETS
-from sr_accessor.training.distributed import World
-from sr_accessor.training.precision import choose
-from sr_accessor.training.stream import Batch, Source, held_out
-from sr_accessor.training.validation import validate
+from sr_accessor.training.stream import Batch
+from sr_accessor.training.validation import held_out_for, validate_here
 from sr_accessor.transformer.checkpoint import load
 from sr_accessor.transformer.model import Transformer
 from sr_accessor.transformer.tokenizer import Tokenizer, layout
@@ -110,30 +106,23 @@ def greedy(model: Transformer, functions: Sequence[Function], known: Vocabulary)
 )
 @click.option("--validation", type=click.IntRange(min=20), default=1000, show_default=True, help="For nats per token.")
 @click.option("--gate", nargs=2, metavar="OLD NEW", help=f"Compare two networks; OLD may be {PRIOR!r}, for no network.")
-@click.option("--modes", is_flag=True, help="Compare the paper's modes: with and without BFGS, random first constants.")
-@click.option("--skeleton", help="--modes: weights trained with --targets skeleton, for the mode that needs them.")
 @click.option("--fit", type=click.IntRange(min=1), metavar="N", help="Fit N functions with and without the network.")
 @click.option("--visible", type=click.IntRange(min=1), help="--gate: so many visible problems, not all.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the held-out functions.")
 @click.option("--report", type=click.Path(dir_okay=False, path_type=Path), help="Write the table here too.")
-def network(weights, prior, functions, seconds, validation, gate, modes, skeleton, fit, visible, seed, report) -> None:
-    """Print nats per token, constants, validity and recovery of a network; or what --gate, --modes or --fit asks."""
-    asked = [name for name, given in (("--gate", gate), ("--modes", modes), ("--fit", fit)) if given]
-    if len(asked) > 1:
-        raise click.UsageError(f"{' and '.join(asked)} are different tables; ask for one at a time")
-    if skeleton is not None and not modes:
-        raise click.UsageError("--skeleton is for --modes; give both")
+def network(weights, prior, functions, seconds, validation, gate, fit, visible, seed, report) -> None:
+    """Print nats per token, constants, validity and recovery of a network; or what --gate or --fit asks."""
+    if gate and fit:
+        raise click.UsageError("--gate and --fit are different tables; ask for one at a time")
     seconds = seconds if seconds is not None else FIT_SECONDS if fit else FINDER_SECONDS
-    passed, budget = True, f"{seconds:g} s"
-    if modes:
-        text, budget = describe_modes(weights, skeleton, prior, functions, seed), "none"
-    elif fit:
+    passed = True
+    if fit:
         text = describe_fits(weights, fit, seconds, seed)
     elif gate:
         text, passed = verdict(gate[0], gate[1], prior, functions, visible, seconds, seed)
     else:
         text = describe(weights, prior, functions, seconds, validation, seed)
-    text += "\n" + provenance(seed=seed, budget=budget)
+    text += "\n" + provenance(seed=seed, budget=f"{seconds:g} s")
     if report is not None:
         report.write_text(text + "\n", encoding="utf-8")
     click.echo(text)
@@ -145,8 +134,8 @@ def describe(weights: str, prior: str, count: int, seconds: float, validation: i
     """The table of one network."""
     model = load(weights).model
     known = registered().restricted(model.config.operators)
-    batches = held_out(Source(prior, Tokenizer(model.config, known), torch.device("cpu")), validation)
-    found = validate(model, batches, World(0, 1, torch.device("cpu")), choose(torch.device("cpu"), "float32"))
+    batches = held_out_for(model, prior, validation)
+    found = validate_here(model, batches)
     some = functions_of(prior, count, known, seed=seed, variables=model.config.variables)
     complete, finite = greedy(model, some, known)
     lines = {
@@ -173,22 +162,6 @@ def describe(weights: str, prior: str, count: int, seconds: float, validation: i
         f"exact: squared error at fresh points <= {RECOVERED:g} of Σy²"
     )
     return f"{head}\n\n{note}\n{recovery_table(rows).to_string(index=False)}"
-
-
-def describe_modes(weights: str, skeleton: str | None, prior: str, count: int, seed: int) -> str:
-    """The table of the paper's modes."""
-    modes, known = modes_of(weights, skeleton), registered()
-    common = [name for name in modes[0].model.config.operators if name in modes[-1].model.config.operators]
-    variables = min(mode.model.config.variables for mode in modes)
-    some = functions_of(prior, count, known.restricted(common), seed=seed, variables=variables)
-    table = modes_table(judge_modes(modes, some, known, seed))
-    note = (
-        f"{count} held-out functions of `{prior}`, without noise; {SAMPLES} samples at temperature {TEMPERATURE:g}, "
-        "all refined;\nR2: mean of max(0, R2) at fresh points; Acc t: share of functions with an error <= t·|y| at "
-        "95 % of them;\na law that is missing or not finite counts as 0"
-    )
-    missing = "" if skeleton else "\nskeleton + BFGS: not measured, it needs --skeleton FILE"
-    return f"{note}\n{table.to_string(index=False)}{missing}"
 
 
 def describe_fits(weights: str, count: int, seconds: float, seed: int) -> str:
@@ -219,8 +192,8 @@ def recovery_table(rows: pd.DataFrame) -> pd.DataFrame:
         lines.append(
             {
                 "finder": name,
-                "exact": _share(int(group["exact"].sum()), len(group)),
-                f"R2>{SOLVED_R2}": _share(int(group["close"].sum()), len(group)),
+                "exact": share(group["exact"]),
+                f"R2>{SOLVED_R2}": share(group["close"]),
                 "candidates": f"{group['candidates'].mean():,.0f}",
                 "mean s": f"{group['seconds'].mean():.2f}",
             }
@@ -254,15 +227,5 @@ def verdict(
 def _compared(what: str, rows: pd.DataFrame) -> tuple[str, bool]:
     """Exact laws of "old" and "new" on the same functions, and whether they have become more."""
     exact = rows.pivot(index="function", columns="finder", values="exact").astype(bool)
-    old, new, count = int(exact["old"].sum()), int(exact["new"].sum()), len(exact)
-    lost, won = int((exact["old"] & ~exact["new"]).sum()), int((exact["new"] & ~exact["old"]).sum())
-    text = (
-        f"{what}: exact {_share(old, count)} -> {_share(new, count)}; "
-        f"won {won}, lost {lost} (sign test p = {sign_test(won, lost):.2g})"
-    )
-    return text, new > old
-
-
-def _share(hits: int, of: int) -> str:
-    low, high = wilson(hits, of)
-    return f"{hits}/{of} {hits / of:4.0%} ({100 * low:.0f}-{100 * high:.0f})"
+    old, new = exact["old"], exact["new"]
+    return f"{what}: exact {share(old)} -> {share(new)}; {paired(new, old)}", int(new.sum()) > int(old.sum())

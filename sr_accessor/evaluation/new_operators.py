@@ -18,19 +18,14 @@ from sr_accessor.expressions.batch import Expressions
 from sr_accessor.expressions.vocabulary import Vocabulary
 from sr_accessor.plugins.manager import vocabulary
 from sr_accessor.prior.examples import PRESETS
-from sr_accessor.training.distributed import World
-from sr_accessor.training.precision import choose
-from sr_accessor.training.stream import Source, held_out
-from sr_accessor.training.validation import validate
+from sr_accessor.training.validation import held_out_for, validate_here
 from sr_accessor.transformer.checkpoint import load
 from sr_accessor.transformer.model import Transformer
-from sr_accessor.transformer.tokenizer import Tokenizer
 
 __all__ = ["LARGEST_RISE", "new_operators", "old_loss", "written"]
 
 #: What the design allows: the loss on laws of the old operators may rise by this part of itself.
 LARGEST_RISE = 0.05
-_CPU = torch.device("cpu")
 
 
 def old_loss(before: Transformer, after: Transformer, prior: str, count: int) -> tuple[float, float]:
@@ -38,10 +33,8 @@ def old_loss(before: Transformer, after: Transformer, prior: str, count: int) ->
 
     Ids of tokens only grow, so the tokens of the older network are those of the newer.
     """
-    known = vocabulary().restricted(before.config.operators)
-    batches = held_out(Source(prior, Tokenizer(before.config, known), _CPU), count)
-    world, how = World(0, 1, _CPU), choose(_CPU, "float32")
-    return tuple(validate(model, batches, world, how).own for model in (before, after))
+    batches = held_out_for(before, prior, count)
+    return validate_here(before, batches).own, validate_here(after, batches).own
 
 
 def written(

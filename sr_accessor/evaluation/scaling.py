@@ -9,8 +9,8 @@ import click
 import pandas as pd
 
 from sr_accessor.display import figure
-from sr_accessor.errors import InputError, UnknownNameError, nearest
-from sr_accessor.evaluation.control import methods_of
+from sr_accessor.errors import InputError
+from sr_accessor.evaluation.control import DRAWN, WRITTEN, methods_of, only
 from sr_accessor.evaluation.intervals import share, wilson
 from sr_accessor.evaluation.machine import provenance
 from sr_accessor.evaluation.options import numbers, words
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULT", "draw", "scaling", "scaling_table"]
 
 #: The columns of `control` that are drawn: each with refinement.
-DEFAULT = "network + refinement,prior + refinement,library,everything"
+DEFAULT = f"{WRITTEN},{DRAWN},library,everything"
 
 
 def scaling_table(rows: pd.DataFrame) -> pd.DataFrame:
@@ -70,16 +70,13 @@ def draw(rows: pd.DataFrame) -> Figure:
 @click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), default="scaling.png", show_default=True)
 def scaling(network, methods, suites, subset, budgets, minutes, seed, out, plot) -> None:
     """Fit the same problems in more and more seconds; print and draw how many laws each part recovers."""
-    known = methods_of(network)
-    for name in methods:
-        if name not in known:
-            raise UnknownNameError(f"no method {name!r}; {nearest(name, known)}")
+    known = only(methods_of(network), methods)
     if not budgets:
         raise InputError("--seconds is empty; give e.g. 1,5")
     records = stratified([r for r in select(suites) if r.formula is not None], seed)[:subset]
     rows = pd.concat(
         [
-            evaluate_methods({name: known[name] for name in methods}, records, out, budget=budget, seed=seed,
+            evaluate_methods(known, records, out, budget=budget, seed=seed,
                              minutes=None if minutes is None else minutes / len(budgets))
             for budget in sorted(budgets)
         ],

@@ -11,7 +11,7 @@ import torch
 
 from sr_accessor.errors import SymRegWarning
 from sr_accessor.evaluation.functions import Function, judge
-from sr_accessor.evaluation.intervals import wilson
+from sr_accessor.evaluation.intervals import share
 from sr_accessor.expressions.text import to_text
 from sr_accessor.frontends.functions import fit
 
@@ -53,11 +53,9 @@ def side_by_side(rows: pd.DataFrame) -> str:
             lines.append(f"    {which:<13} {_cut(row.law):<{_WIDTH}}  {mark:<8}  {row.seconds:5.1f} s  {row.origin}")
     lines.append("")
     for name, group in rows.groupby("network", sort=False):
-        exact, count = int(group["exact"].sum()), len(group)
-        low, high = wilson(exact, count)
-        own = int(group["origin"].str.startswith("network").sum())
+        own, count = int(group["origin"].str.startswith("network").sum()), len(group)
         lines.append(
-            f"network={name}: exact {exact}/{count} ({100 * low:.0f}-{100 * high:.0f} %), "
+            f"network={name}: exact {share(group['exact'])}, "
             f"R2>0.999 {int(group['close'].sum())}/{count}, chosen law drafted by the network {own}/{count}, "
             f"mean {group['seconds'].mean():.1f} s"
         )

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import math
-import resource
 import sys
 import time
 import warnings
@@ -17,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from sr_accessor.errors import SymRegWarning
+from sr_accessor.evaluation.machine import peak_memory
 from sr_accessor.evaluation.problems import Problem, Record
 from sr_accessor.evaluation.rows import Variable
 
@@ -93,7 +93,7 @@ def main(law: str, rows: int, columns: int, noise: float, seed: int, seconds: fl
     from sr_accessor.evaluation.scoring import Answer, score
 
     frame, clean = wide_table(law, rows, columns, noise, seed)
-    held = _gigabytes()
+    held = peak_memory()
     began, worked = time.perf_counter(), time.process_time()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SymRegWarning)
@@ -111,8 +111,8 @@ def main(law: str, rows: int, columns: int, noise: float, seed: int, seconds: fl
         "kept": len(result.names),
         "rounds": result.provenance["rounds"],
         "processor_seconds": round(work, 1),
-        "frame_gb": round(held, 2),
-        "peak_gb": round(_gigabytes(), 2),
+        "frame_gb": round(held / 1e9, 2),
+        "peak_gb": round(peak_memory() / 1e9, 2),
     }
     unknown = set(result.best.names) - set(record.features)
     if unknown:  # it reads columns that are none of the law's: no rows to judge it by, and wrong in any case
@@ -121,11 +121,6 @@ def main(law: str, rows: int, columns: int, noise: float, seed: int, seconds: fl
     else:
         told = score(Problem(record, test, test, clean, seed, noise), answer)
     print(json.dumps(found | told))
-
-
-def _gigabytes() -> float:
-    """The most memory this process has held so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e9
 
 
 if __name__ == "__main__":

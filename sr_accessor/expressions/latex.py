@@ -20,6 +20,8 @@ __all__ = ["label_latex", "number_latex", "to_latex"]
 
 #: Binding strength of x^{2} and \frac{a}{b}, beside `Operator.infix`, where + is 1 and * is 2.
 POWER, PRODUCT = 4, 2
+#: So many zeros at the end of a whole number are written as a power of ten: they are seldom known.
+MANY_ZEROS = "00000"
 GREEK = dict(
     zip(
         "αβγδεζηθικλμνξπρσςτυφχψωΓΔΘΛΞΠΣΥΦΨΩµ",
@@ -89,6 +91,9 @@ def number_latex(value: float, digits: int = 4) -> str:
         mantissa = mantissa[:-2]
     if mantissa.lstrip("-") in ("inf", "nan"):
         return {"inf": r"\infty", "-inf": r"-\infty"}.get(mantissa, r"\mathrm{nan}")
+    if not exponent and "." not in mantissa and mantissa.endswith(MANY_ZEROS):
+        known = len(mantissa.lstrip("-").rstrip("0"))
+        mantissa, _, exponent = f"{value:.{known - 1}e}".partition("e")
     if not exponent:
         return mantissa
     if mantissa in ("1", "-1"):

@@ -507,11 +507,9 @@ def expressions_of(given: Any, operators: Vocabulary, variables: int) -> Express
         if len(numbers[-1]) != sum(symbol in ("?", "=") for symbol in prefix):
             raise LoadError(f"a law has {len(numbers[-1])} numbers, and its prefix form others")
     length, count = (max(map(len, rows), default=0) for rows in (codes, numbers))
-    e = Expressions(
-        torch.tensor([row + [PAD] * (length - len(row)) for row in codes], dtype=torch.int64).reshape(-1, length),
-        torch.tensor([row + [0.0] * (count - len(row)) for row in numbers], dtype=torch.float64).reshape(-1, count),
-        operators,
-    )
+    codes = torch.tensor([row + [PAD] * (length - len(row)) for row in codes], dtype=torch.int64)
+    numbers = torch.tensor([row + [0.0] * (count - len(row)) for row in numbers], dtype=torch.float64)
+    e = Expressions(codes, numbers, operators)
     if not bool(e.well_formed.all()):
         raise LoadError("a law's prefix form is not one complete expression")
     return e

@@ -17,7 +17,7 @@ from sr_accessor.errors import ColumnError, InputError, OptionError, SymRegError
 from sr_accessor.lazy import is_lazy
 from sr_accessor.observations import Observations
 from sr_accessor.options import FitOptions, check_keywords
-from sr_accessor.tables import as_labels, is_xarray, kind_of, variables_of
+from sr_accessor.tables import as_labels, is_label, is_xarray, kind_of, variables_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -39,7 +39,7 @@ TABLE_KEYWORDS = (
 
 def fit(
     table: pd.DataFrame | pd.api.typing.DataFrameGroupBy | xr.Dataset | xr.DataArray,
-    target: Hashable | None = None,
+    target: Hashable | list[Hashable] | None = None,
     features: Any = None,
     *,
     sigma: Any = None,
@@ -55,7 +55,7 @@ def fit(
     reduce_dims: Any = None,
     skipna: bool | None = None,
     **options: Any,
-) -> FitResult | FitHandle | GroupedResult | dict[Hashable, FitResult] | xr.DataTree:
+) -> FitResult | FitHandle | GroupedResult | dict[Hashable, Any] | xr.DataTree:
     """Find the law behind a table: the target as a formula of the features.
 
     Parameters
@@ -64,10 +64,10 @@ def fit(
         (every node that has the target is fitted by itself); Dask DataFrame, or xarray on Dask arrays (a seeded sample
         is searched, the laws are refined on all rows by sums over the chunks; error bars by label or number)
         In xarray features and target broadcast against each other and every point is a row. The table is not changed.
-    target : label of the measured quantity
+    target : label of the measured quantity; a list of labels: a law for each, of which none reads another one
     features : label or list of labels; None takes all other columns of numbers (for a DataArray: its coordinates)
     sigma : standard error of the target, in its unit: a label, one number, or one number per row; a tuple (downwards,
-        upwards) where the two differ
+        upwards) where the two differ; {target: such} where there are several targets
     sigma_x : {feature: its standard error}, each like sigma; needs sigma. Acts by the slope of the law
     absolute_sigma : False takes only the ratios of sigma, and the scale from the residuals; None is True exactly if
         sigma is given
@@ -89,7 +89,8 @@ def fit(
     Returns
     -------
     FitResult; with `background` a FitHandle: `.result()`, `.stop()`, `await`; GroupedResult with `by` or `over`;
-    {group: FitResult} for a GroupBy; for a DataTree one of the Datasets that ``result.to_dataset()`` gives
+    {group: FitResult} for a GroupBy; for a DataTree one of the Datasets that ``result.to_dataset()`` gives; a list of
+    targets gives {target: any of these}
 
     Raises
     ------
@@ -100,6 +101,13 @@ def fit(
     SymRegWarning : what was left out or looks suspicious; also kept on the result.
     """
     chosen = FitOptions.from_keywords(options, (*TABLE_KEYWORDS, "background"))
+    if isinstance(target, list) and target:
+        given = {
+            "sigma_x": sigma_x, "absolute_sigma": absolute_sigma, "sample_weight": sample_weight,
+            "nan_policy": nan_policy, "background": background, "by": by, "over": over, "shared": shared,
+            "errors": errors, "reduce_dims": reduce_dims, "skipna": skipna,
+        }  # fmt: skip
+        return _each_target(table, target, features, sigma, chosen, given | options)
     if background and (by is not None or over is not None or reduce_dims is not None or _is_tree(table)):
         raise OptionError("background=True is for one table and one law; leave it out here")
     if _is_tree(table):
@@ -216,7 +224,8 @@ def refine(
         }  # fmt: skip
         return _each_node(table, target, lambda node: refine(node, target, formula, **given))
 
-    from sr_accessor import known_law  # loads torch
+    from sr_accessor.known_law import read_law  # loads torch
+    from sr_accessor.refining import refine_law
     from sr_accessor.scatter import noises_of
 
     lazy = is_lazy(table, _labels_of(table))
@@ -226,7 +235,7 @@ def refine(
             f"cannot refine on a {kind_of(table)}; give a pandas DataFrame, or an xarray Dataset or DataArray{own}"
         )
     labels = list(variables_of(table)) if is_xarray(table) else list(table.columns)
-    law = known_law.read_law(formula, labels, target, start=start, bounds=bounds, fix=fix)
+    law = read_law(formula, labels, target, start=start, bounds=bounds, fix=fix)
     _check_parameters(table, law.numbers.names)
     about = {
         "features": list(law.names), "sigma": sigma, "sigma_x": sigma_x, "absolute_sigma": absolute_sigma,
@@ -250,7 +259,7 @@ def refine(
     for remark in observations.remarks:
         warnings.warn(remark, stacklevel=3)
     chosen = noises_of(noise, observations)
-    return known_law.refine_law(observations, law, chosen, **seed)
+    return refine_law(observations, law, chosen, **seed)
 
 
 def _check_parameters(table: Any, names: Sequence[str]) -> None:
@@ -314,6 +323,40 @@ def _fit_one(
     from sr_accessor import regression  # loads torch, which wrong input should not have to wait for
 
     return (regression.launch if background else regression.fit)(observations, options)
+
+
+def _each_target(
+    table: Any, targets: list[Hashable], features: Any, sigma: Any, options: FitOptions, given: dict[str, Any]
+) -> dict[Hashable, Any]:
+    """A fit of each target; by default of the columns that are neither of another one nor its error bars.
+
+    Raises
+    ------
+    OptionError : error bars that do not say whose they are; one checkpoint for all; features that must be named.
+    ColumnError : error bars of what is no target.
+    """
+    if not (sigma is None or isinstance(sigma, Mapping)):
+        raise OptionError(f"sigma={brief(sigma)} of several targets; give a dictionary {{target: its error bars}}")
+    if options.checkpoint is not None:
+        raise OptionError("checkpoint= is one file for one law; fit each target with its own, or leave it out")
+    bars = dict(sigma or {})
+    if lost := [label for label in bars if label not in targets]:
+        raise ColumnError(f"sigma names {lost[0]!r}, which is no target; {nearest(lost[0], targets)}")
+    if features is None and not (is_xarray(table) or hasattr(table, "drop")):
+        raise OptionError(f"name the features of several targets of a {kind_of(table)}")
+    found = {}
+    for target in targets:
+        beside = [label for other in targets if other != target for label in (other, bars.get(other))]
+        rows = _without(table, beside) if features is None else table
+        found[target] = fit(rows, target, features, sigma=bars.get(target), **given)
+    return found
+
+
+def _without(table: Any, labels: list[Any]) -> Any:
+    """A table without those columns, or variables, that it has of these."""
+    known = list(variables_of(table)) if is_xarray(table) else list(table.columns)
+    gone = [label for label in labels if is_label(label) and label in known]
+    return table.drop_vars(gone) if is_xarray(table) else table.drop(columns=gone)
 
 
 def _labels_of(table: Any) -> list[Hashable]:
@@ -452,11 +495,4 @@ def _target_of(table: Any, target: Hashable | None) -> Hashable:
 
 
 def _observe(table: Any, target: Hashable | None, about: dict[str, Any]) -> Observations:
-    target = _target_of(table, target)
-    if is_xarray(table):
-        return Observations.from_xarray(table, target, **about)
-    if isinstance(table, pd.DataFrame):
-        return Observations.from_frame(table, target, **about)
-    raise OptionError(
-        f"cannot fit a {kind_of(table)}; give a pandas DataFrame or GroupBy, or an xarray Dataset or DataArray"
-    )
+    return Observations.of(table, _target_of(table, target), **about)

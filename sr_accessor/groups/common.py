@@ -15,7 +15,7 @@ from sr_accessor.groups.refine import laplace_each, losses_each, refine_each, sl
 from sr_accessor.groups.split import Stack
 from sr_accessor.noise.model import NoiseModel
 from sr_accessor.refinement.levenberg_marquardt import solve_normal
-from sr_accessor.refinement.likelihood import Parameters
+from sr_accessor.refinement.likelihood import MANY_PASSES, Parameters
 from sr_accessor.uncertainty.laplace import Laplace
 
 __all__ = ["Shared", "promised_savings", "share"]
@@ -181,7 +181,7 @@ def _joint(
         else:
             options = {"parameters": dataclasses.replace(parameters, free=own[None])}
         start = values[:, index][:, None, None]
-        found = refine_each(held, start, stacks, len(values), noise, steps=OWN_STEPS, **options)
+        found = refine_each(held, start, stacks, len(values), noise, steps=OWN_STEPS, passes=MANY_PASSES, **options)
         return found.numbers[:, 0], found.loss[:, 0]
 
     values = values.clone()

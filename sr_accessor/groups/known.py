@@ -22,6 +22,7 @@ from sr_accessor.groups.split import Groups
 from sr_accessor.known_law import KnownLaw, starts_of
 from sr_accessor.noise.model import NoiseModel
 from sr_accessor.observations import FEWEST_ROWS
+from sr_accessor.refinement.likelihood import MANY_PASSES
 from sr_accessor.scatter import likeliest
 from sr_accessor.version import versions
 
@@ -118,7 +119,7 @@ def _refined(
     stacks = groups.stacks(np.flatnonzero(fitted))
     final = refine_each(
         law.expression, first.numbers[:, None], stacks, len(groups), noise, steps=FINAL_STEPS,
-        tolerance=FINAL_TOLERANCE, **options,
+        tolerance=FINAL_TOLERANCE, passes=MANY_PASSES, **options,
     )  # fmt: skip
     found = share(law.expression, final.numbers[:, 0], stacks, noise, law.numbers, look=shared)
     return found, final.reason[:, 0].numpy(), fitted

@@ -12,7 +12,7 @@ from sr_accessor.expressions.evaluate import evaluate
 from sr_accessor.expressions.jacobian import jacobian
 from sr_accessor.groups.split import CELLS, Stack
 from sr_accessor.noise.model import NoiseModel
-from sr_accessor.refinement.likelihood import Parameters, most_likely, tied_jacobian
+from sr_accessor.refinement.likelihood import PASSES, Parameters, most_likely, tied_jacobian
 from sr_accessor.refinement.solution import Reason
 from sr_accessor.uncertainty.laplace import Laplace, covariance
 
@@ -53,6 +53,7 @@ def refine_each(
     parameters: Parameters | None = None,
     steps: int = 20,
     tolerance: float = 1e-8,
+    passes: int = PASSES,
 ) -> Each:
     """The likeliest constants of every form in every group, the best of all starts.
 
@@ -63,7 +64,7 @@ def refine_each(
     stacks : the groups' rows
     groups : G, of which the stacks may hold a part
     parameters : of candidates of one form (F = 1): names, ties, bounds; `free` has one row
-    steps, tolerance : as in `most_likely`
+    steps, tolerance, passes : as in `most_likely`
     """
     found = Each.empty(groups, forms)
     starts, count = numbers.shape[-3], len(forms)
@@ -77,7 +78,7 @@ def refine_each(
             given = part.repeated(starts * count)
             refined = most_likely(
                 forms[rows].with_constants(own.reshape(len(rows), -1)), given.x, given.y, noise, given.sigma,
-                errors=given.errors, steps=steps, tolerance=tolerance,
+                errors=given.errors, steps=steps, tolerance=tolerance, passes=passes,
                 parameters=None if parameters is None else parameters[[0] * len(rows)],
             )  # fmt: skip
             loss = refined.loss.view(-1, starts, count)
@@ -99,18 +100,25 @@ def _of(given: torch.Tensor | None, rows: slice) -> torch.Tensor | None:
     return None if given is None else given[rows]
 
 
-def _placed(form: Expressions, numbers: torch.Tensor, stack: Stack) -> tuple[Expressions, torch.Tensor | None]:
-    """The form with the numbers (G, K) of each group of a stack, and the error bars of its rows."""
-    e = form[[0] * len(stack.groups)].with_constants(numbers[stack.groups])
-    return e, stack.sigma if stack.errors is None else stack.errors.sigma(e, stack.x, stack.y)
+def _placed(form: Expressions, numbers: torch.Tensor, stack: Stack) -> Expressions:
+    """The form with the numbers (G, K) of each group of a stack."""
+    return form[[0] * len(stack.groups)].with_constants(numbers[stack.groups])
+
+
+def _spread(e: Expressions, stack: Stack) -> torch.Tensor | None:
+    """Error bars of the rows of a stack, with the law of each group."""
+    return stack.sigma if stack.errors is None else stack.errors.sigma(e, stack.x, stack.y)
 
 
 def losses_each(form: Expressions, numbers: torch.Tensor, stacks: Sequence[Stack], noise: NoiseModel) -> torch.Tensor:
     """(G,) nats of one form with its numbers (G, K) as they stand; +inf for groups in no stack."""
     loss = numbers.new_full((len(numbers),), torch.inf)
     for stack in stacks:
-        e, sigma = _placed(form, numbers, stack)
-        loss[stack.groups] = noise.negative_log_likelihood(stack.y, evaluate(e, stack.x)[0], sigma)
+        e = _placed(form, numbers, stack)
+        if stack.errors is None:
+            loss[stack.groups] = noise.negative_log_likelihood(stack.y, evaluate(e, stack.x)[0], stack.sigma)
+        else:
+            loss[stack.groups] = stack.errors.loss(e, stack.x, stack.y, noise)
     return loss
 
 
@@ -133,12 +141,12 @@ def slopes_each(
     count = numbers.shape[1] if parameters is None else len(parameters.lower)
     normal, gradient = numbers.new_zeros(len(numbers), count, count), numbers.new_zeros(len(numbers), count)
     for stack in stacks:
-        e, sigma = _placed(form, numbers, stack)
+        e = _placed(form, numbers, stack)
         values, columns, _ = jacobian(e, stack.x)
         columns = torch.where(columns.isfinite(), columns, 0.0)
         if parameters is not None:
             columns = tied_jacobian(columns, replace(parameters, free=parameters.free.expand(len(e), -1)))
-        residual, weight = (t.expand_as(values) for t in noise.working(stack.y, values, sigma))
+        residual, weight = (t.expand_as(values) for t in noise.working(stack.y, values, _spread(e, stack)))
         weighted = columns * weight[:, None, :]
         normal[stack.groups] = weighted @ columns.mT
         gradient[stack.groups] = (weighted @ residual[:, :, None])[:, :, 0]
@@ -163,12 +171,9 @@ def laplace_each(
     whole = Laplace(square, square[:, 0].clone(), known, none, degrees, absolute, nothing, nothing.clone())
     names = ("covariance", "stderr", "identifiable", "variance", "degrees", "root", "null")
     for stack in stacks:
-        e, sigma = _placed(form, numbers, stack)
-        own = None
-        if parameters is not None:  # a parameter at its bound has no curvature to speak of
-            at = parameters.values(e.constants)
-            own = replace(parameters, free=parameters.free & (at > parameters.lower) & (at < parameters.upper))
-        found = covariance(e, stack.x, stack.y, sigma, noise=noise, parameters=own)
+        e = _placed(form, numbers, stack)
+        own = None if parameters is None else parameters.off_bounds(e.constants)
+        found = covariance(e, stack.x, stack.y, _spread(e, stack), noise=noise, parameters=own)
         for name in names:
             getattr(whole, name)[stack.groups] = getattr(found, name)
     return whole

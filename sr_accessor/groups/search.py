@@ -30,6 +30,7 @@ from sr_accessor.noise.model import NoiseModel
 from sr_accessor.observations import FEWEST_ROWS, Observations
 from sr_accessor.options import FitOptions
 from sr_accessor.plugins.manager import vocabulary
+from sr_accessor.refinement.likelihood import MANY_PASSES
 from sr_accessor.refinement.solution import Reason
 from sr_accessor.result import FitResult
 from sr_accessor.scatter import noises_of
@@ -165,7 +166,7 @@ def _chosen(
     forms = forms[best]
     starts = _starts(first.numbers[tried][:, best], first.loss[tried][:, best])
     stacks = groups.stacks(np.flatnonzero(groups.counts >= FEWEST_ROWS), device)
-    each = refine_each(forms, starts, stacks, len(groups), noise, steps=STEPS)
+    each = refine_each(forms, starts, stacks, len(groups), noise, steps=STEPS, passes=MANY_PASSES)
     cost, common = _costs(forms, each, groups.stacks(telling, device), noise, len(names))
     winner = int(cost.argmin())
     form = forms[[winner]]

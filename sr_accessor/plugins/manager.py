@@ -133,6 +133,17 @@ _LISTENING = tuple(name for name in hookspecs.HOOKS if name not in _REGISTERING)
 # ---------------------------------------------------------------------- loading
 #: Signs, and what their operators are called.
 _SIGNS = {o.infix[0]: o.name for o in ELEMENTARY if o.infix and o.arity == 2}
+#: What noise models are called elsewhere.
+_ALSO_CALLED = {
+    "normal": "gaussian",
+    "student": "student_t",
+    "t": "student_t",
+    "robust": "student_t",
+    "outliers": "student_t",
+    "relative": "multiplicative",
+    "counts": "poisson",
+    "negbin": "negative_binomial",
+}
 _lock = threading.RLock()
 _catalogue: Catalogue | None = None  # None until first use
 
@@ -354,6 +365,8 @@ def vocabulary(spec: str | Vocabulary | Iterable[str | Operator] = "default") ->
     """
     if isinstance(spec, Vocabulary):
         return spec
+    if isinstance(spec, Mapping):
+        raise OptionError(f"operators={spec!r}; give a list of names: operators={list(spec)!r}")
     known = catalogue()
     if isinstance(spec, str):
         parts = [part.strip() for part in spec.split(",")]
@@ -411,7 +424,12 @@ def noise_model(spec: str | NoiseModel = "gaussian") -> NoiseModel:
     """
     if not isinstance(spec, str | NoiseModel):
         raise OptionError(f"noise={spec!r}; give a name such as 'poisson', or an instance of a NoiseModel")
-    return spec if isinstance(spec, NoiseModel) else catalogue().find("noise_models", spec)
+    if isinstance(spec, NoiseModel):
+        return spec
+    known = catalogue()
+    if spec in _ALSO_CALLED and spec not in known.noise_models:
+        raise UnknownNameError(f"no noise model {spec!r}; here it is called {_ALSO_CALLED[spec]!r}")
+    return known.find("noise_models", spec)
 
 
 def exporter(name: str) -> Exporter:

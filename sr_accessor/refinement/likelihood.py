@@ -20,7 +20,7 @@ from sr_accessor.noise.model import NoiseModel
 from sr_accessor.refinement.levenberg_marquardt import levenberg_marquardt, solve_normal
 from sr_accessor.refinement.solution import Reason, Refined
 
-__all__ = ["LawErrors", "Parameters", "most_likely", "tied_jacobian"]
+__all__ = ["MANY_PASSES", "PASSES", "LawErrors", "Parameters", "most_likely", "tied_jacobian"]
 
 #: Bytes of one piece's Jacobian.
 PIECE_BYTES = 16 * 2**20
@@ -30,8 +30,10 @@ FIRST_DAMPING, LEAST_DAMPING, MOST_DAMPING = 1e-3, 1e-12, 1e9
 TOLERANCE = 1e-8
 #: Steps of least squares where the likelihood of the start is zero, and weight of a row there.
 FIRST_STEPS, PULL = 8, 100.0
-#: Passes in which error bars that depend on the law follow it.
+#: Passes at most in which error bars that depend on the law follow it, where many laws are compared.
 PASSES = 2
+#: Passes until nothing changes, and the change of a loss, in nats, that is nothing.
+MANY_PASSES, SETTLED = 20, 1e-8
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,11 @@ class Parameters:
         values = constants.new_zeros(len(constants), len(self.lower))
         return values.index_copy_(1, self.index, constants)
 
+    def off_bounds(self, constants: torch.Tensor) -> Parameters:
+        """The same, but for those that the numbers (B, K) put at a bound held: there is no curvature to speak of."""
+        at = self.values(constants)
+        return replace(self, free=self.free & (at > self.lower) & (at < self.upper))
+
 
 @dataclass(frozen=True)
 class LawErrors:
@@ -72,7 +79,8 @@ class LawErrors:
         candidates have points of their own
 
     The effective variance is σ² + Σ (∂f/∂x·σ_x)² [Orear 1982, Am. J. Phys. 50, 912], to first order in σ_x; σ is the
-    error of y towards the law.
+    error of y towards the law. The likelihood is that of a normal curve with two widths, of one height where they meet
+    [Barlow 2004, arXiv:physics/0406120]: it has no step where a law crosses a measurement.
     """
 
     sides: torch.Tensor
@@ -83,12 +91,23 @@ class LawErrors:
 
     def sigma(self, expressions: Expressions, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         """(B, N) standard deviation of y − f, in units of y; without the errors of x where f has no slope."""
+        return self.measure(expressions, x, y)[0]
+
+    def measure(self, expressions: Expressions, x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """`sigma`, and (B,) the nats that a loss under it lacks: of log((σ₋ + σ₊)/2) it has log σ of one side."""
         if self.x is None:
-            return torch.where(evaluate(expressions, x)[0] < y, self.sides[..., 0], self.sides[..., 1])
-        values, slopes = input_derivative(expressions, x)
-        own = torch.where(values < y, self.sides[..., 0], self.sides[..., 1])
-        along = (slopes * self.x.mT).square().sum(1)
-        return (own.square() + torch.where(along.isfinite(), along, 0.0)).sqrt()
+            values, both = evaluate(expressions, x)[0], self.sides
+        else:
+            values, slopes = input_derivative(expressions, x)
+            along = (slopes * self.x.mT).square().sum(1)[..., None]
+            both = (self.sides.square() + torch.where(along.isfinite(), along, 0.0)).sqrt()
+        sigma = torch.where(values < y, both[..., 0], both[..., 1])
+        return sigma, (both.mean(-1) / sigma).log().sum(1)
+
+    def loss(self, expressions: Expressions, x: torch.Tensor, y: torch.Tensor, noise: NoiseModel) -> torch.Tensor:
+        """(B,) nats with these error bars."""
+        sigma, lacking = self.measure(expressions, x, y)
+        return noise.negative_log_likelihood(y, evaluate(expressions, x)[0], sigma) + lacking
 
 
 def most_likely(
@@ -102,6 +121,7 @@ def most_likely(
     parameters: Parameters | None = None,
     steps: int = 20,
     tolerance: float = TOLERANCE,
+    passes: int = PASSES,
 ) -> Refined:
     """Minimise the negative log-likelihood over the free constants of every candidate.
 
@@ -112,10 +132,11 @@ def most_likely(
     y : Tensor (N,), or (B, N) where candidates have targets of their own
     noise : the noise model; its own parameters are fitted along
     sigma : Tensor (N,) or (B, N), optional, standard errors of y
-    errors : error bars that depend on the law take the place of `sigma`; computed anew after each of a few passes
+    errors : error bars that depend on the law take the place of `sigma`; computed anew after each pass
     parameters : bounds, ties and held numbers of candidates of one structure; None: all numbers are free alone
     steps : Jacobians computed per candidate at most, in each pass
     tolerance : nats; a candidate is done when a step promises less
+    passes : of `errors` at most; fewer where no loss changes by more than `SETTLED` nats
 
     Returns
     -------
@@ -124,10 +145,14 @@ def most_likely(
     options = {"parameters": parameters, "steps": steps, "tolerance": tolerance}
     if errors is not None:
         found = most_likely(expressions, x, y, noise, sigma, **options)
-        for _ in range(PASSES):
-            found = most_likely(found.expressions, x, y, noise, errors.sigma(found.expressions, x, y), **options)
-        spread, values = errors.sigma(found.expressions, x, y), evaluate(found.expressions, x)[0]
-        return replace(found, loss=noise.negative_log_likelihood(y, values, spread))
+        loss = errors.loss(found.expressions, x, y, noise)
+        for _ in range(passes):
+            found, before = found.expressions, loss
+            found = most_likely(found, x, y, noise, errors.sigma(found, x, y), **options)
+            loss = errors.loss(found.expressions, x, y, noise)
+            if not bool(((loss - before).abs() > SETTLED).any()):
+                break
+        return replace(found, loss=loss)
     if parameters is None and isinstance(noise, Gaussian):
         weight = None if sigma is None else sigma**-2
         found = levenberg_marquardt(expressions, x, y, weight, steps=steps)

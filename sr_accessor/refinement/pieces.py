@@ -104,15 +104,16 @@ class _Few:
 
     @classmethod
     def of(cls, expressions, x, y, sigma, noise, errors, *, slopes: bool = True) -> _Few:
-        program, columns = compile_program(expressions), None
+        program, columns, lacking = compile_program(expressions), None, 0.0
         pieces = _pieces(len(y))
         if len(pieces) == 1 and slopes:
             values, columns = sweep(bind(program, x), expressions.constants)
         else:
             values = torch.cat([run(bind(program, x[rows]), expressions.constants)[0] for rows in pieces], 1)
         if errors is not None:
-            sigma = torch.cat([errors[rows].sigma(expressions, x[rows], y[rows]) for rows in pieces], 1)
-        loss = noise.negative_log_likelihood(y, values, sigma)
+            measured = [errors[rows].measure(expressions, x[rows], y[rows]) for rows in pieces]
+            sigma, lacking = torch.cat([part[0] for part in measured], 1), sum(part[1] for part in measured)
+        loss = noise.negative_log_likelihood(y, values, sigma) + lacking
         return cls(expressions, program, x, y, sigma, values, columns, loss)
 
     def curvature(self, noise: NoiseModel) -> Curvature:

@@ -19,6 +19,7 @@ from sr_accessor.expressions.evaluate import evaluate
 from sr_accessor.expressions.vocabulary import Vocabulary
 
 __all__ = [
+    "FEWEST_POINTS",
     *("Library", "build_library", "effective_points", "extend", "extend_by_monomials", "least_points"),
     "monomial_exponents",
 ]
@@ -27,8 +28,9 @@ __all__ = [
 #: Variables as exponents of others are tried up to so many variables.
 MOST_EXPONENTS = 5
 #: A group must rest on more points than this. No more is asked: the product of five variables that each span half a
-#: decade rests on three of 200 points, and its exponential on all; the screens test their own rows.
-FEWEST_POINTS = 2.0
+#: decade rests on three of 200 points, and its exponential on all; the screens test their own rows. Of few points, down
+#: to one point in so many, less: 1/x of a twofold dilution series rests on 1.7 of them, however long the series is.
+FEWEST_POINTS, FEW = 2.0, 20
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,7 @@ def keep_sound(library: Library, seen: torch.Tensor | None = None) -> tuple[Libr
     scaled = values / size.clamp(min=1e-300)[:, None]
     spread = (scaled - scaled.mean(1, keepdim=True)).square().mean(1).sqrt()
     sound = finite & (size > 0) & (size < 1e100) & (spread > 1e-7)
-    sound &= effective_points(values) > FEWEST_POINTS
+    sound &= effective_points(values) > min(FEWEST_POINTS, 1 + values.shape[1] / FEW)
     keys = value_hash(scaled)
     # Among equal rows the earliest sound one stays: unsound rows get keys of their own first.
     index = torch.arange(len(keys), device=keys.device)

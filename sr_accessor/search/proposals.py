@@ -34,14 +34,17 @@ from sr_accessor.search.screens import (
     screen_common,
     screen_factor,
     screen_fraction,
+    screen_mixed,
     screen_noisy_ratio,
     screen_one,
     screen_pair,
     screen_product,
     screen_ratio,
+    screen_recombined,
     screen_residual,
     screen_span,
     screen_sparse,
+    shares_of_mixed,
 )
 from sr_accessor.search.selection import Data
 from sr_accessor.search.state import (
@@ -73,6 +76,7 @@ __all__ = [
     "propose_kernels",
     "propose_kernels_of_residuals",
     "propose_log_pairs",
+    "propose_mixed",
     "propose_moves",
     "propose_pairs",
     "propose_pairs_of_kernels",
@@ -81,6 +85,7 @@ __all__ = [
     "propose_prior",
     "propose_products",
     "propose_ratios",
+    "propose_recombined",
     "propose_residuals",
     "propose_simple",
     "target_around",
@@ -97,6 +102,10 @@ MOST_MONOMIALS, MOST_RATIO = 90, 130
 MOST_SIZE = 1e150
 #: Monomials beside a common factor, and their degree at most.
 MOST_COMMON_TERMS, MOST_COMMON_DEGREE = 500, 5
+#: Terms of a quadratic beside a row at most, and variables up to which it is multiplied with one too.
+MOST_MIXED, FEW_MIXED = 28, 2
+#: Pieces of laws that are recombined, and their products with monomials at most.
+MOST_PIECES, MOST_PIECED = 30, 1500
 #: Terms of the spans; terms of a base.
 MOST_SPAN, MOST_BASE = 60, 30
 #: Children of one round of moves.
@@ -554,6 +563,51 @@ def propose_residuals(state: SearchState, generator: torch.Generator) -> list[Pr
             term = one * work.rows.expressions[at]
             law = best[i] + term if factor is None else best[i] * (one + term)
             found.append(("residual", law))
+    return found
+
+
+def propose_mixed(state: SearchState, generator: torch.Generator) -> list[Proposal]:
+    """A polynomial, and another one times a row: peaks on a background, poles, kinks, distances."""
+    work, found = state.workspace, []
+    target = target_around(state, view_of("y"), work.screen)
+    if target is None or "mul" not in work.vocabulary:
+        return []
+    x, kernels = work.screen.x, work.kernels
+    degrees = [(1, 1)] if _terms(work.dimensions, 2) > MOST_MIXED else [(2, 1)]
+    degrees += [(2, 2)] if work.dimensions <= FEW_MIXED else []
+    dressed = join_rows(work.distances, work.rows[work.rows.expressions.free.any(1).nonzero()[:, 0]][:MOST_SECOND])
+    for outside, beside in degrees:
+        base, span = (_dictionary(x, work.vocabulary, degree) for degree in (outside, beside))
+        found.append(("mixed", screen_mixed(target, base, span, dressed)))
+        best = kernels.best(shares_of_mixed(target, base, span, kernels.values), EACH_KERNEL, MOST_KERNELS)
+        found.append(("mixed kernel", screen_mixed(target, base, span, written(kernels[best]), keep=MOST_KERNELS)))
+    return found
+
+
+def propose_recombined(state: SearchState, generator: torch.Generator) -> list[Proposal]:
+    """Pieces of the best laws times few monomials each: what is right of a law stays, and what is missing joins it.
+
+    Once with the pieces of each law alone, and once with those of all. Of a sum its inverse is a piece too.
+    """
+    work, data = state.workspace, state.workspace.middle
+    target = work.target(view_of("y"), False, data)
+    if target is None or "mul" not in work.vocabulary:
+        return []
+    best, device = shortest(state, IMPROVED).expressions, data.y.device
+    one, found = literal([1.0], work.vocabulary, device), []
+    sums = torch.tensor([work.vocabulary.id(name) for name in ("add", "sub") if name in work.vocabulary], device=device)
+    for laws in (*(best[i : i + 1] for i in range(len(best))), best):  # a handful of laws
+        parts = subexpressions(laws)[:MOST_PIECES]
+        if "div" in work.vocabulary and len(parts):
+            parts = concatenate([parts, one / parts[torch.isin(parts.codes[:, 0], sums).nonzero()[:, 0]]])
+        pieces = extend(work.small, parts, work.screen.x)[len(work.small) :].expressions  # not what is a monomial
+        values, valid = evaluate(pieces, data.x)
+        sound = (valid.all(1) & (values.abs().amax(1) < MOST_SIZE)).nonzero()[:, 0]
+        rows = Rows(concatenate([one, pieces[sound]]), torch.cat([torch.ones_like(data.y)[None], values[sound]]))
+        degrees = [g for g in (1, 2, 3) if len(rows) * _terms(work.dimensions, g) <= MOST_PIECED]
+        if len(rows) > 1 and degrees:
+            dictionary = _dictionary(data.x, work.vocabulary, degrees[-1])
+            found.append(("recombined", screen_recombined(target, rows, dictionary)))
     return found
 
 

@@ -4,9 +4,11 @@
     pair    T ≈ B·β + a·u + b·v for all pairs of rows
     product T ≈ B·β + a·u·v, and factor T ≈ u·(a + b·v), for every u and v
     span    T ≈ u·Σ over a small dictionary, for every u
+    mixed   T ≈ B·β + u·Σ over a small dictionary, for every u
     chain   T ≈ B·β + Σ aₖ·uₖ, joined greedily
     sparse  T ≈ Σ over a dictionary of monomials, eliminated backwards to the terms that matter
     common  T ≈ a + u·Σ over a dictionary too large to begin with all of it, joined greedily
+    recombined  T ≈ Σ piece·Σ over pieces of laws and monomials, joined greedily
     ratio   p(x) − T·q(x) = 0: numerator and denominator over a dictionary of monomials
 
 A screen proposes structures with start values; refinement and description length decide. Ranks are computed on
@@ -33,18 +35,23 @@ __all__ = [
     "screen_common",
     "screen_factor",
     "screen_fraction",
+    "screen_mixed",
     "screen_noisy_ratio",
     "screen_one",
     "screen_pair",
     "screen_product",
     "screen_ratio",
+    "screen_recombined",
     "screen_residual",
     "screen_span",
     "screen_sparse",
+    "shares_of_mixed",
 ]
 
 #: Sums of more terms than this follow anything and are not proposed.
 MOST_TERMS = 16
+#: Values in one piece of a mixed screen, and the share of a column's square that the base must leave of it.
+MIXED_VALUES, LEAST_LEFT_MIXED = 2_000_000, 1e-8
 #: Common factors: points and terms by which they are chosen, how many are, and terms joined beyond `MOST_TERMS`, since
 #: the first ones may be wrong.
 COMMON_POINTS, FIRST_TERMS, MOST_COMMON, SPARE_TERMS = 200, 6, 8, 8
@@ -230,6 +237,68 @@ def screen_span(target: Target, dictionary: Rows, first: Rows, *, keep: int = 12
     return target.view.undo(first.expressions[best[fine]] * sums)
 
 
+def shares_of_mixed(target: Target, base: Rows, span: Rows, values: torch.Tensor) -> torch.Tensor:
+    """(R,) share of the target that B·β + u·Σ cⱼ·bⱼ leaves for each u of (R, N); 1 for those that must not count."""
+    q, _ = basis(base.values, target.weight)
+    whole = target.values * target.weight
+    rest = whole - q @ (q.T @ whole)
+    rest = rest / rest.norm().clamp(min=1e-300)
+    factors = _scaled(span.values) * target.weight
+    unit = torch.eye(len(span), dtype=rest.dtype, device=rest.device)
+    shares = []
+    for part in values.split(max(1, MIXED_VALUES // factors.numel())):
+        look()
+        u = part.to(rest)
+        columns = u[:, None] * factors
+        before = columns.square().sum(2)
+        columns = columns - (columns @ q) @ q.T
+        left = columns.square().sum(2)
+        there = left > LEAST_LEFT_MIXED * before
+        columns = torch.where(there[:, :, None], columns / left.sqrt().clamp(min=1e-300)[:, :, None], 0.0)
+        gram = columns @ columns.mT + (~there)[:, :, None] * unit
+        right = columns @ rest
+        share = 1 - torch.linalg.vecdot(solve_normal(gram, right), right)
+        squares = (u * target.weight).square()
+        rests_on = squares.sum(1).square() / squares.square().sum(1).clamp(min=1e-300)
+        sound = share.isfinite() & there.any(1) & (rests_on > least_points(u.shape[1], 0.05))
+        shares.append(torch.where(sound, share.clamp(min=0.0), 1.0))
+    return torch.cat(shares) if shares else values.new_zeros(0)
+
+
+def screen_mixed(target: Target, base: Rows, span: Rows, rows: Rows, *, keep: int = 20, whole: int = 6) -> Expressions:
+    """T ≈ B·β + u·Σ cⱼ·bⱼ for every row u: a polynomial, and another one times a peak, a wave, a pole or a kink.
+
+    Terms that do not matter are eliminated; but the best `whole` of them are proposed with all terms too, since while
+    the inner constants are rough the wrong ones may seem to matter.
+    """
+    share = shares_of_mixed(target, base, span, rows.values)
+    best = share.topk(min(keep, len(share)), largest=False)
+    u = rows[best.indices[best.values < 1]]
+    vocabulary, device = span.expressions.vocabulary, share.device
+    found = []
+    for some, price in ((u, None), (u[:whole], -math.inf)):
+        if not len(some):
+            continue
+        columns = torch.cat([base.values.expand(len(some), -1, -1), some.values[:, None] * span.values], 1)
+        coefficients, used = eliminate(columns * target.weight, target.values * target.weight, price=price)
+        fine = used[:, len(base) :].any(1) & (used.sum(1) <= MOST_TERMS)
+        if not bool(fine.any()):
+            continue
+        coefficients, used, plain = coefficients[fine], used[fine], used[fine, : len(base)].any(1)
+        beside = used[:, : len(base)].clone()
+        beside[~plain, 0] = True  # a sum needs a term, though none of it will be written
+        terms = [[rows.expressions[k : k + 1] for k in range(len(rows))] for rows in (base, span)]
+        law = join(
+            heads("add", plain.long(), vocabulary),
+            present(linear_combination(terms[0], coefficients[:, : len(base)], beside), plain),
+            heads("mul", torch.ones_like(plain).long(), vocabulary),
+            some.expressions[fine],
+            linear_combination(terms[1], coefficients[:, len(base) :], used[:, len(base) :]),
+        )
+        found.append(target.view.undo(law.trimmed()))
+    return concatenate(found) if found else empty(vocabulary, device)
+
+
 def _combined(target: Target, base: Rows, extra: Sequence[Rows], price: float | None = None) -> Expressions:
     """Base and extra rows fitted together, terms that do not matter eliminated, written as expressions of y."""
     count = len(extra[0])
@@ -365,6 +434,37 @@ def screen_common(target: Target, factors: Rows, dictionary: Rows) -> Expression
         present(u.expressions, ~plain),
         total,
     )
+    return target.view.undo(law.trimmed())
+
+
+def screen_recombined(target: Target, pieces: Rows, dictionary: Rows) -> Expressions:
+    """T ≈ Σₖ pₖ·Σⱼ cₖⱼ·mⱼ over pieces of laws and monomials: joined greedily, eliminated, written piece by piece.
+
+    Parameters
+    ----------
+    pieces : rows p, the literal 1 first
+    dictionary : rows m, the literal 1 first
+    """
+    weight, many = target.weight, len(dictionary)
+    columns = (pieces.values[:, None] * dictionary.values).flatten(0, 1) * weight
+    goal, along = target.values * weight, weight / weight.norm()
+    steps = max(1, min(MOST_TERMS + SPARE_TERMS, columns.shape[1] // 6, len(columns)))
+    free = columns - (columns @ along)[:, None] * along
+    taken, _ = greedy(free[None], goal - (goal @ along) * along, steps)
+    taken = torch.cat([torch.zeros_like(taken[0, :1]), taken[0]]).unique()
+    price = math.log(len(goal)) + math.log(len(columns))
+    coefficients, used = eliminate(columns[taken][None], goal, price=price)
+    vocabulary = dictionary.expressions.vocabulary
+    at, numbers = taken[used[0]], coefficients[0][used[0]]
+    if not 0 < len(at) <= MOST_TERMS:
+        return empty(vocabulary, goal.device)
+    law = None
+    for piece in (at // many).unique().tolist():  # a handful of pieces
+        here = at // many == piece
+        terms = [dictionary.expressions[j : j + 1] for j in (at[here] % many).tolist()]
+        part = linear_combination(terms, numbers[here][None], torch.ones(1, len(terms), dtype=torch.bool))
+        part = part if piece == 0 else pieces.expressions[piece : piece + 1] * part
+        law = part if law is None else law + part
     return target.view.undo(law.trimmed())
 
 

@@ -38,12 +38,14 @@ __all__ = [
     "MOST_ROWS",
     "Data",
     "Scored",
+    "as_rational",
     "best_front",
     "in_exponent",
     "refit",
     "rough_bits",
     "score",
     "snap",
+    "snap_order",
     "snap_savings",
     "stack",
 ]
@@ -247,6 +249,11 @@ def as_terms(e: Expressions) -> torch.Tensor:
     return _arguments(e, ("add", "sub"), (0, 1))
 
 
+def as_rational(e: Expressions) -> torch.Tensor:
+    """(B, K) numbers that snap to fractions and decimals only."""
+    return in_exponent(e) | as_terms(e)
+
+
 def _arguments(e: Expressions, names: tuple[str, ...], places: tuple[int, ...]) -> torch.Tensor:
     """(B, K) numbers that are arguments of these operators, in these places."""
     length, slots = e.codes.shape[1], e.constants.shape[1]
@@ -260,10 +267,10 @@ def _arguments(e: Expressions, names: tuple[str, ...], places: tuple[int, ...]) 
 
 
 def _snap_targets(
-    c: torch.Tensor, se: torch.Tensor, free: torch.Tensor, rational: torch.Tensor
+    c: torch.Tensor, se: torch.Tensor, free: torch.Tensor, rational: torch.Tensor, whole: bool = False
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """For each free number (B, K) the best value to snap to and the bits this promises to save (−inf: none); those
-    marked as `rational` snap to fractions and decimals only.
+    marked as `rational` snap to fractions and decimals only, all to `whole` numbers if so.
 
     ½d² nats of likelihood are lost by moving d standard errors: 0.72 d² bits.
     """
@@ -281,29 +288,35 @@ def _snap_targets(
     irrational = dense.clone()
     irrational[len(SNAP_VALUES) :] = False
     close &= ~(irrational & rational[:, :, None])
+    close &= (values == values.round()) | (not whole)
     price = torch.where(close, bits + 0.72 * distance.clamp(max=SNAP_SIGMAS).square(), torch.inf)
-    whole = constant_bits(c, se)
-    price = torch.where(dense & (whole[:, :, None] - price < EVIDENCE), torch.inf, price)
+    full = constant_bits(c, se)
+    price = torch.where(dense & (full[:, :, None] - price < EVIDENCE), torch.inf, price)
     best = price.min(2)
     target = torch.sign(c) * values.gather(2, best.indices[:, :, None])[:, :, 0]
-    saved = whole - best.values + torch.where(target == 0, 8.0, 0.0)  # a term that goes saves symbols
+    saved = full - best.values + torch.where(target == 0, 8.0, 0.0)  # a term that goes saves symbols
     return target, torch.where(free & best.values.isfinite(), saved, -torch.inf)
 
 
-def _snap_order(scored: Scored, data: Data) -> tuple[torch.Tensor, torch.Tensor]:
+def snap_order(
+    c: torch.Tensor, spread: torch.Tensor, free: torch.Tensor, rational: torch.Tensor, *, whole: bool = False
+) -> tuple[torch.Tensor, torch.Tensor]:
     """The numbers (B, K) as if snapped one after the other, and the turn of each (K: never).
+
+    Parameters
+    ----------
+    c, spread : (B, K) numbers and their covariance (B, K, K), 0 where they are not `free`
+    rational : (B, K) numbers that snap to fractions and decimals only
+    whole : whether all snap to whole numbers only
 
     To second order the likelihood is known without refitting: a number that moves takes the others along by its
     covariance with them, and what is left of their spread is conditional on it.
     """
-    c, free = scored.expressions.constants, scored.expressions.free
-    spread = _covariance(curvature(scored.expressions, data.x, data.y, data.sigma, data.noise, data.errors), free)[1]
-    rational = in_exponent(scored.expressions) | as_terms(scored.expressions)
     rows, most = torch.arange(len(c), device=c.device), c.shape[1]
     snapped, turn = c.clone(), torch.full_like(c, most, dtype=torch.int64)
     for i in range(most):  # numbers of one law
         se = spread.diagonal(dim1=1, dim2=2).clamp(min=0).sqrt()
-        target, saved = _snap_targets(c, se, free, rational)
+        target, saved = _snap_targets(c, se, free, rational, whole)
         best = saved.max(1)
         doing = best.values > LEAST_SAVED
         if not bool(doing.any()):
@@ -325,7 +338,7 @@ def _snap_order(scored: Scored, data: Data) -> tuple[torch.Tensor, torch.Tensor]
 def snap_savings(scored: Scored) -> torch.Tensor:
     """(B,) bits that `snap` may save at most, roughly: every promising snap and a few symbols."""
     e = scored.expressions
-    _, saved = _snap_targets(e.constants, scored.stderr, e.free, in_exponent(e) | as_terms(e))
+    _, saved = _snap_targets(e.constants, scored.stderr, e.free, as_rational(e))
     return saved.clamp(min=0).sum(1) + 20.0
 
 
@@ -337,7 +350,9 @@ def snap(scored: Scored, data: Data, *, steps: int = SNAP_STEPS) -> Scored:
     """
     current = scored
     for _ in range(SNAP_ROUNDS):
-        numbers, turn = _snap_order(current, data)
+        e = current.expressions
+        spread = _covariance(curvature(e, data.x, data.y, data.sigma, data.noise, data.errors), e.free)[1]
+        numbers, turn = snap_order(e.constants, spread, e.free, as_rational(e))
         count = (turn < turn.shape[1]).sum(1)
         if not bool(count.any()):
             break

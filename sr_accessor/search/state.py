@@ -10,13 +10,21 @@ from itertools import zip_longest
 import torch
 
 from sr_accessor.expressions.batch import Expressions, concatenate, literal
+from sr_accessor.expressions.build import power
 from sr_accessor.expressions.vocabulary import Vocabulary
 from sr_accessor.search.features import Feature, features
 from sr_accessor.search.front import Front
 from sr_accessor.search.given import Given
 from sr_accessor.search.guesses import parts_of
 from sr_accessor.search.kernels import Kernels, build_kernels, sharp_kernels
-from sr_accessor.search.library import Library, build_library, extend, extend_by_monomials
+from sr_accessor.search.library import (
+    FEWEST_POINTS,
+    Library,
+    build_library,
+    effective_points,
+    extend,
+    extend_by_monomials,
+)
 from sr_accessor.search.power_screens import regress
 from sr_accessor.search.reductions import Reduction, reductions
 from sr_accessor.search.ridges import ridges
@@ -50,6 +58,8 @@ MOST_BESIDE_KERNELS, MOST_SHARPENED = 800, 3
 MOST_LEFT, MOST_RIGHT, SIMPLE_INNER = 20, 100, (1.0, 2.0, 0.5)
 #: Monomials and rows that are tried as factors, and rows that are tried beside them.
 MOST_FACTORS, MOST_SECOND = 1000, 2500
+#: Sums that stand as distances, and their powers.
+MOST_SUMS, SUM_POWERS = 300, (-1.5, -1.0, -0.5, 0.5, 1.5)
 #: Up to so many variables the grids of kernels are fine.
 FEW_VARIABLES = 1
 Proposal = tuple[str, Expressions]
@@ -153,6 +163,25 @@ class Workspace:
             return dressed
         i, j = torch.cartesian_prod(torch.arange(len(few)), torch.arange(len(dressed))).T
         return Rows(few.expressions[i] * dressed.expressions[j], few.values[i] * dressed.values[j])
+
+    @cached_property
+    def distances(self) -> Rows:
+        """Sums of two and more variables to broken and negative powers, as forces and fields have them."""
+        sums = self.large[(~self.large.is_monomial).nonzero()[:, 0][:MOST_SUMS]]
+        positive = (sums.values > 0).all(1)
+        parts, one = [], literal([1.0], self.vocabulary, self.data.y.device)
+        for e in SUM_POWERS:
+            some = sums if e == round(e) else sums[positive.nonzero()[:, 0]]
+            size = torch.full((len(some),), abs(e), dtype=torch.float64, device=self.data.y.device)
+            if not len(some) or ("pow" not in self.vocabulary and abs(e) not in (0.5, 1.0)):
+                continue
+            whole = power(some.expressions, size, self.vocabulary)
+            if e > 0 or "div" in self.vocabulary:
+                parts.append(Rows(whole if e > 0 else one / whole, some.values.pow(e)))
+        if not parts:
+            return Rows(sums.expressions[:0], sums.values[:0])
+        rows = Rows(concatenate([part.expressions for part in parts]), torch.cat([part.values for part in parts]))
+        return rows[(rows.values.isfinite().all(1) & (effective_points(rows.values) > FEWEST_POINTS)).nonzero()[:, 0]]
 
     @cached_property
     def outer(self) -> Rows:

@@ -19,7 +19,7 @@ CURVE = 12
 _TEXT = """# Network `{name}`
 
 A transformer that reads up to {points} points of up to {variables} variables and writes a law in prefix notation,
-{constants}. Its constants are starting values: refinement supplies the digits.
+{constants}.
 Trained from scratch by `python -m sr_accessor.training`; no data of anyone, only functions drawn from the prior.
 
 | what | value |
@@ -52,8 +52,7 @@ points. A token is right when it is the likeliest given all right tokens before 
 
 - Every sequence it writes is a complete expression (the grammar mask sees to it), over the {operators} operators of
   its header; new operators need further training (`--from`), the search uses them at once.
-- Laws of the kind the prior draws: products of powers, polynomials, rationals, nested functions; data in any units,
-  since x and y are divided by their root mean squares first; noise up to about 10 % of y.
+- Laws of the kind the prior draws, of data {scaling}.
 
 ## What it cannot do
 
@@ -67,6 +66,14 @@ points. A token is right when it is the likeliest given all right tokens before 
 {evaluation}"""
 
 
+_CONSTANTS = {
+    "e2e": "constants included; they are starting values: refinement supplies the digits",
+    "skeleton": "with a placeholder for every constant: refinement supplies the numbers",
+}
+_SCALING = {
+    "rms": "in any units, since x and y are divided by their root mean squares first",
+    "standard": "whose x are standardised first and whose y are as they are",
+}
 _DIGITS = {
     "triples": "Its constants have {} significant digits at most.",
     "words": "Its constants are off by up to 15 %: it writes the nearest of eight magnitudes per decade.",
@@ -102,7 +109,8 @@ def model_card(
         plan, seconds = facts["plan"], max(float(facts["seconds"]), 1e-9)
         return _TEXT.format(
             name=name,
-            constants="constants included" if config.targets == "e2e" else "with a placeholder for every constant",
+            constants=_CONSTANTS[config.targets],
+            scaling=_SCALING[config.scaling],
             parameters=parameters,
             size=size / 1e6,
             sha256=sha256,
@@ -113,7 +121,7 @@ def model_card(
             held_out=plan["validation"],
             validation=_validation(facts["validation"]),
             curve=_curve(log),
-            digits=_DIGITS[config.numbers].format(config.mantissa_digits),
+            digits="It writes no constants." if config.targets == "skeleton" else _digits(config),
             operators=len(config.operators),
             evaluation=f"\n## Evaluation\n\n```text\n{evaluation.strip()}\n```\n" if evaluation else "",
             **{k: getattr(config, k) for k in ("points", "variables", "encoder_layers", "decoder_layers", "width")},
@@ -138,7 +146,7 @@ def write_card(folder: Path, evaluation: Path | None = None) -> Path:
     found = checkpoint.load(path)
     header, config = checkpoint.read_header(path)
     text = model_card(
-        "default",
+        folder.resolve().name,
         header,
         config,
         read_log(folder),
@@ -150,6 +158,10 @@ def write_card(folder: Path, evaluation: Path | None = None) -> Path:
     card = folder / "MODEL_CARD.md"
     card.write_text(text, encoding="utf-8")
     return card
+
+
+def _digits(config: TransformerConfig) -> str:
+    return _DIGITS[config.numbers].format(config.mantissa_digits)
 
 
 def _validation(found: Mapping[str, float] | None) -> str:

@@ -3,6 +3,7 @@
     paper     Adam; linear 1e-7 -> 2e-4 in 10,000 steps, then 2e-4·√(10,000/step)            [system.md §4]
     stable    Muon; short warm-up, constant, linear to zero over the last part of the budget [Hu et al. 2024, WSD]
     cosine    Muon; short warm-up, half a cosine to a tenth over the whole budget            [Loshchilov & Hutter 2017]
+    adam      the published Adam with the rates of `stable`: tells what the optimizer does from what the schedule does
 
 A schedule is a function of the step and of the share of the budget that is spent. It knows no data and no clock.
 """
@@ -54,6 +55,7 @@ SCHEDULES: dict[str, Callable[[int, float, float], float]] = {
     "paper": paper_schedule,
     "stable": stable_schedule,
     "cosine": cosine_schedule,
+    "adam": stable_schedule,
 }
 
 
@@ -62,7 +64,7 @@ def learning_rate(schedule: str, step: int, spent: float, peak: float) -> float:
 
     Parameters
     ----------
-    schedule : "paper", "stable" or "cosine"
+    schedule : of `SCHEDULES`
     step : updates made so far
     spent : share of the budget (time or steps) that is spent, 0 without a budget
     peak : largest rate
@@ -77,8 +79,8 @@ def learning_rate(schedule: str, step: int, spent: float, peak: float) -> float:
 
 
 def make_optimizer(model: nn.Module, schedule: str) -> torch.optim.Optimizer:
-    """Adam as published for "paper", else `Muon`; its rate is set before every step."""
-    if schedule == "paper":
+    """Adam as published for "paper" and "adam", else `Muon`; its rate is set before every step."""
+    if schedule in ("paper", "adam"):
         return torch.optim.Adam(model.parameters(), lr=PAPER_START, betas=(0.9, 0.999), eps=1e-8)
     return Muon(model)
 

@@ -20,7 +20,7 @@ class Precision:
 
     Parameters
     ----------
-    dtype : of products and of the bit features
+    dtype : of products and of what the embedder reads
     context : makes the context manager that forward and backward pass run in
     """
 

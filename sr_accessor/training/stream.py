@@ -108,7 +108,7 @@ class Source:
     seed, shard : streams of different shards have different examples
     batch_points : points of a batch
     block : examples drawn at once; None: by device
-    features : dtype of bit features
+    features : dtype of what the embedder reads
     new : names of operators that the network is to learn beside what it knows; see `NEW_SHARE`
     """
 

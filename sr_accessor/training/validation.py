@@ -10,13 +10,16 @@ from dataclasses import asdict, dataclass
 
 import torch
 
+from sr_accessor.plugins.manager import vocabulary
 from sr_accessor.training.distributed import World
-from sr_accessor.training.precision import Precision
-from sr_accessor.training.stream import Batch
+from sr_accessor.training.precision import Precision, choose
+from sr_accessor.training.stream import Batch, Source, held_out
 from sr_accessor.transformer.model import Transformer, cross_entropy
-from sr_accessor.transformer.tokenizer import layout
+from sr_accessor.transformer.tokenizer import Tokenizer, layout
 
-__all__ = ["Validation", "neighbours", "validate"]
+__all__ = ["Validation", "held_out_for", "neighbours", "validate", "validate_here"]
+
+_CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,17 @@ def validate(model: Transformer, batches: Sequence[Batch], world: World, precisi
     model.train(was_training)
     own, other, right, written, functions = world.sum(sums).tolist()
     return Validation(own / written, other / written, right / written, int(functions))
+
+
+def held_out_for(model: Transformer, prior: str, count: int) -> list[Batch]:
+    """`count` held-out functions of a prior with the operators that a network writes, as it reads and writes them."""
+    known = vocabulary().restricted(model.config.operators)
+    return held_out(Source(prior, Tokenizer(model.config, known), _CPU), count)
+
+
+def validate_here(model: Transformer, batches: Sequence[Batch]) -> Validation:
+    """`validate` outside a run: by this process alone, in single precision on the processor."""
+    return validate(model, batches, World(0, 1, _CPU), choose(_CPU, "float32"))
 
 
 def neighbours(dimensions: torch.Tensor) -> torch.Tensor:

@@ -181,9 +181,9 @@ class TransformerConfig:
 #: mantissa keeps the softmax at 378 tokens (refinement supplies the digits); 32 input bits beat 16 by 16 points of
 #: recovery in Flash-ANSR's ablation (system.md §9).
 #:
-#: Why mini differs from base: in four minutes of equal training, features instead of bits raise what is read from the
-#: points from 0.01 to 0.04 nats/token; a word instead of a triple makes sequences a third shorter, for the decoder's
-#: time and for what cannot be learnt anyhow; 48 points cost a third of 200.
+#: Why mini differs from base: in equal minutes features instead of bits let it read several times more from the points;
+#: a word instead of a triple makes sequences a third shorter, for the decoder's time and for what cannot be learnt
+#: anyhow; 48 points cost a third of 200.
 #:
 #: pair: mini with data as the prior `paper` gives them, for the paper's comparison of E2E and skeleton; with words both
 #: have sequences of the same length, so equal steps are equal examples and equal operations.

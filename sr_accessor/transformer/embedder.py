@@ -12,7 +12,8 @@ __all__ = ["Embedder"]
 
 
 class Embedder(nn.Module):
-    """Two layers with a ReLU between, on 3(D_max+1) token embeddings or 33(D_max+1) bit features (system.md §3)."""
+    """Two layers with a ReLU between, on 3(D_max+1) token embeddings (system.md §3), or on `BITS` or `FEATURES` numbers
+    for each of the D_max+1."""
 
     def __init__(self, config: TransformerConfig):
         super().__init__()
@@ -27,6 +28,6 @@ class Embedder(nn.Module):
         self.output = nn.Linear(config.embedder_hidden, config.width)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """`Points.features` (B, N, F) -> (B, N, E); bit features come in the weights' dtype, or under autocast."""
+        """`Points.features` (B, N, F) -> (B, N, E); floats come in the weights' dtype, or under autocast."""
         x = features if self.table is None else self.table(features).flatten(-2)
         return self.output(torch.relu(self.hidden(x)))

@@ -111,7 +111,7 @@ class Points:
 
     Parameters
     ----------
-    features : (B, N, 3·(D_max+1)) int64 tokens, or (B, N, 33·(D_max+1)) floats
+    features : (B, N, 3·(D_max+1)) int64 tokens, or floats, `BITS`·(D_max+1) or `FEATURES`·(D_max+1) of them
     mask : (B, N) bool, True where there is a point; None: everywhere
     """
 
@@ -295,7 +295,7 @@ class Tokenizer:
         y : (B, N) float
         mask : (B, N) bool, True where there is a point; None: everywhere. Masked points may hold anything finite.
         present : (B, D) bool, the variables a row really has (rows of a training batch differ); None: all
-        dtype : of the features with inputs="bits"; bits are exact in bfloat16 too
+        dtype : of the floats with inputs="bits" or "features"; bits are exact in bfloat16 too
 
         Raises
         ------

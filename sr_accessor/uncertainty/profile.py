@@ -13,7 +13,7 @@ import torch
 from sr_accessor.expressions.batch import Expressions
 from sr_accessor.expressions.evaluate import evaluate
 from sr_accessor.noise.model import NoiseModel
-from sr_accessor.refinement.likelihood import LawErrors, Parameters, most_likely
+from sr_accessor.refinement.likelihood import MANY_PASSES, LawErrors, Parameters, most_likely
 from sr_accessor.uncertainty.laplace import Laplace
 
 __all__ = ["profile_limits"]
@@ -77,13 +77,15 @@ def profile_limits(
         numbers = numbers.clone()
         numbers[each, at] = best[at] + side * distance * unit
         start = laws.with_constants(numbers[:, parameters.index])
-        options = {"errors": errors, "parameters": held, "steps": STEPS, "tolerance": TOLERANCE}
+        options = {"errors": errors, "parameters": held, "steps": STEPS, "tolerance": TOLERANCE, "passes": MANY_PASSES}
         found = most_likely(start, x, y, noise, sigma, **options)
         rise = 2 * (found.loss - least)
         return rise.clamp(min=0).sqrt(), parameters.values(found.expressions.constants)
 
-    spread = sigma if errors is None else errors.sigma(expression, x, y)
-    least = noise.negative_log_likelihood(y, evaluate(expression, x)[0], spread)[0]
+    if errors is None:
+        least = noise.negative_log_likelihood(y, evaluate(expression, x)[0], sigma)[0]
+    else:
+        least = errors.loss(expression, x, y, noise)[0]
     low, high = torch.zeros_like(unit), edge
     distance = torch.full_like(unit, quantile).minimum(edge)
     numbers = best + direction * (side * distance * unit)[:, None]

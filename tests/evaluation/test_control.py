@@ -1,5 +1,6 @@
 """The five columns: who answers what, that a missing network leaves two of them, and the table with its intervals."""
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -86,6 +87,30 @@ def test_command_resumes_prints_intervals_and_says_what_is_missing(tmp_path, mon
     again = CliRunner().invoke(commands, [*options, "--out", str(out)])
     assert again.exit_code == 0 and out.read_bytes() == content and torch.get_num_threads() == threads
     assert CliRunner().invoke(commands, [*options, "--noise", "0,0.1"]).exit_code == 2
+    refused = CliRunner().invoke(commands, [*options, "--method", "libary"])
+    assert "no method 'libary'; did you mean 'library'" in str(refused.exception)
+
+
+def test_some_columns_on_laws_with_an_inner_constant(tmp_path, monkeypatch):
+    nothing = Answer(lambda inputs: np.zeros(len(inputs)), None, "done", seconds=0.5)
+    methods = {control.WRITTEN: knows, control.DRAWN: lambda problem, seconds: nothing, "library": None}
+    monkeypatch.setattr(control, "methods_of", lambda network: methods)
+    options = ["control", "--method", f"{control.WRITTEN},{control.DRAWN}", "--inner", "--suite", "constant"]
+    done = CliRunner().invoke(commands, [*options, "--subset", "2", "--out", str(tmp_path / "rows.csv")])
+    assert done.exit_code == 0, done.output
+    assert "constant (2)" in done.stdout and "inner constant (2)" in done.stdout
+    assert "yes  network + refinement finds at least twice as many laws with an inner constant" in done.stdout
+    assert ": 2 and 0 of 2, won 2, lost 0" in done.stdout
+
+
+def test_twice_as_many_of_those_that_both_tried():
+    exact = {control.WRITTEN: [True, True, True, False], control.DRAWN: [True, True, False, None]}
+    rows = pd.concat(
+        [pd.DataFrame({"problem": list("abcd"), "method": name, "exact": hits}) for name, hits in exact.items()]
+    )
+    assert control.twice(rows).startswith("no ") and "3 and 2 of 3, won 1, lost 0" in control.twice(rows)
+    rows.loc[rows["method"] == control.DRAWN, "exact"] = [True, False, False, False]
+    assert control.twice(rows).startswith("yes") and "3 and 1 of 4, won 2, lost 0" in control.twice(rows)
 
 
 def test_the_table_counts_unknown_laws_only_for_r2():

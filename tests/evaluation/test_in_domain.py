@@ -14,7 +14,7 @@ from sr_accessor.evaluation import in_domain
 from sr_accessor.evaluation.__main__ import commands
 from sr_accessor.evaluation.figure3 import reach
 from sr_accessor.evaluation.figure4 import curves, draw
-from sr_accessor.evaluation.modes import modes_of, scores
+from sr_accessor.evaluation.modes import scores
 from sr_accessor.evaluation.runner import read_rows
 from sr_accessor.expressions.elementary import ELEMENTARY
 from sr_accessor.expressions.evaluate import evaluate
@@ -51,6 +51,7 @@ def test_functions_are_the_same_again_and_fresh_points_are_others(some):
         assert bool(valid.all()) and torch.equal(values[0, :200], f.y)
         assert not torch.isin(f.fresh_x, f.x).any()
     assert not torch.equal(in_domain.paper_functions(1, VOCABULARY, seed=2)[0].y, some[0].y)
+    assert torch.equal(in_domain.paper_functions(1, VOCABULARY, seed=1)[0].y, some[0].y)  # more begin with fewer
 
 
 def knows(some):
@@ -58,7 +59,7 @@ def knows(some):
 
     def way(x, y, seconds, seed):
         law = next(f.law for f in some if torch.equal(f.x[: len(x)], x))
-        return lambda points: evaluate(law, points)[0][0].numpy()
+        return in_domain.Law("the truth", lambda points: evaluate(law, points)[0][0].numpy())
 
     return way
 
@@ -68,7 +69,7 @@ def test_rows_of_the_truth_of_nothing_and_of_noise(some, tmp_path):
 
     def listens(x, y, seconds, seed):
         seen.append((len(x), y, seed))
-        return lambda points: np.full(len(points), np.nan)
+        return in_domain.Law("nothing", lambda points: np.full(len(points), np.nan))
 
     ways = {"truth": knows(some), "nothing": lambda *given: None, "listens": listens}
     measured = partial(in_domain.measure, some[:2], ways, tmp_path / "r.csv", sizes=(50, 200), seconds=1.0, seed=0)
@@ -78,6 +79,8 @@ def test_rows_of_the_truth_of_nothing_and_of_noise(some, tmp_path):
     for name in ("nothing", "listens"):
         missed = rows[rows["method"] == name]
         assert (missed["R2"] == 0).all() and (missed["Acc 0.1"].astype(str) == "False").all()
+    assert set(truth["law"]) == {"the truth"} and rows.loc[rows["method"] == "nothing", "law"].isna().all()
+    assert rows["truth"].str.contains("x0").all()
     assert rows["no law"].astype(str).eq("True").equals(rows["method"] == "nothing")
     clean, noisy = ([y for n, y, _ in seen if n == 200][i] for i in (0, 1))
     assert torch.equal(clean, some[0].y)
@@ -137,8 +140,8 @@ def options_of(weights, folder, command):
 
 
 def test_both_commands_share_their_rows(weights, some, tmp_path, monkeypatch):
-    def prepared(functions, first, second, refinement, product, seed):
-        assert (functions, refinement, product, seed) == (2, "lm", False, 0)
+    def prepared(functions, first, second, refinement, with_product, rounds, seed):
+        assert (functions, refinement, with_product, rounds, seed) == (2, "lm", False, None, 0)
         both = {"E2E, no LM": lambda *given: None, "skeleton + LM": knows(some)}
         return in_domain.Prepared(some[:functions], both, (first, second))
 
@@ -161,24 +164,27 @@ def test_both_commands_share_their_rows(weights, some, tmp_path, monkeypatch):
 
 def test_four_ways_and_the_product(weights):
     e2e, skeleton = (str(weights / f"{name}.safetensors") for name in ("e2e", "skeleton"))
-    asked = in_domain.prepared(1, e2e, skeleton, "lm", True, seed=0)
+    asked = in_domain.prepared(1, e2e, skeleton, "lm", True, None, seed=0)
     assert len(asked.functions) == 1 and asked.networks == (e2e, skeleton) and not asked.missing
     assert [in_domain.kind(name) for name in asked.ways] == ["skeleton", "raw", "random", "own", None]
-    without = in_domain.prepared(1, e2e, "nobody", "lm", False, seed=0)
+    without = in_domain.prepared(1, e2e, "nobody", "lm", False, None, seed=0)
     assert [in_domain.kind(name) for name in without.ways] == ["raw", "random", "own"]
     assert "the skeleton model: no network 'nobody'" in without.missing and without.networks == (e2e,)
     with pytest.raises(ModelNotFoundError, match="nobody"):
-        in_domain.prepared(1, "nobody", skeleton, "lm", False, seed=0)
+        in_domain.prepared(1, "nobody", skeleton, "lm", False, None, seed=0)
 
 
-def test_the_product_is_the_public_fit(weights, some):
-    modes = modes_of(weights / "e2e.safetensors")
-    assert [*in_domain.ways(modes, VOCABULARY, False)] == [RAW, RANDOM, OWN]
-    way = in_domain.ways(modes, VOCABULARY, True)[in_domain.PRODUCT]
+@pytest.mark.parametrize(("rounds", "seconds"), [(None, 2.0), (1, 0.0)])
+def test_the_product_is_the_public_fit(rounds, seconds):
     x = torch.rand(60, 2, generator=generator(0), dtype=torch.float64) + 0.5
-    predict = way(x, 2 * x[:, 1] + 1, 2.0, 0)
-    np.testing.assert_allclose(predict(10 * x), (20 * x[:, 1] + 1).numpy(), rtol=1e-6)
-    assert way(x, torch.ones(60, dtype=torch.float64) + 1e-3 * x[:, 0], 0.5, 0)(x).shape == (60,)
+    found = in_domain.product(rounds)(x, 2 * x[:, 1] + 1, seconds, 0)
+    np.testing.assert_allclose(found.predict(10 * x), (20 * x[:, 1] + 1).numpy(), rtol=1e-6)
+    assert found.text == "2*x1 + 1"
+
+
+def test_the_product_predicts_every_point():
+    x, way = torch.rand(60, 2, generator=generator(0), dtype=torch.float64), in_domain.product()
+    assert way(x, torch.ones(60, dtype=torch.float64) + 1e-3 * x[:, 0], 0.5, 0).predict(x).shape == (60,)
 
 
 def test_curves_and_their_panels(some, tmp_path):

@@ -1,6 +1,8 @@
+"""Wilson's intervals and the sign test beside published values, and what only one of two methods solves."""
+
 import pytest
 
-from sr_accessor.evaluation.intervals import sign_test, wilson
+from sr_accessor.evaluation.intervals import paired, sign_test, wilson
 
 
 @pytest.mark.parametrize(
@@ -32,3 +34,10 @@ def test_impossible_count():
 )
 def test_sign_test(first, second, p):  # scipy.stats.binomtest(first, first + second).pvalue
     assert sign_test(first, second) == pytest.approx(p)
+
+
+def test_paired_counts_what_only_one_method_solves():
+    first, second = [True, True, True, False, False], [True, False, False, True, False]
+    assert paired(first, second) == "won 2, lost 1 (sign test p = 1)"
+    with pytest.raises(ValueError, match="zip"):
+        paired(first, second[:3])

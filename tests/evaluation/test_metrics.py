@@ -1,3 +1,5 @@
+"""Scores of predictions: R² as scikit-learn's, accuracy within a tolerance, equality up to one constant."""
+
 import numpy as np
 import pytest
 

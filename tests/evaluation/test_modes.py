@@ -1,17 +1,14 @@
-"""The paper's four modes: what each keeps of a draft, what counts as a failure, and their table."""
+"""The paper's four modes: what each keeps of a draft, their names, and what counts as a failure."""
 
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner
 
 from sr_accessor.device import generator
 from sr_accessor.errors import InputError
 from sr_accessor.evaluation import modes
-from sr_accessor.evaluation.__main__ import commands
-from sr_accessor.evaluation.functions import Function, functions_in_own_units, functions_of, recovered
+from sr_accessor.evaluation.functions import Function, functions_in_own_units, recovered
 from sr_accessor.expressions.elementary import ELEMENTARY
 from sr_accessor.expressions.evaluate import evaluate
 from sr_accessor.expressions.parse import parse
@@ -80,28 +77,29 @@ def test_a_mode_without_a_valid_draft_has_no_law(drafts):
         assert modes.Mode("m", None, refined).law(f.x, f.y, VOCABULARY, generator(0)) is None
 
 
-def test_failures_stay_in_the_means():
+def test_scores_of_failures():
     f = function("a + 2.0")
-    right, five_percent_off = modes._scores(f.law, f), modes._scores(f.law * law("1.05"), f)
-    assert right == {"R2": 1.0, "Acc 0.1": True, "Acc 0.01": True, "Acc 0.001": True, "no law": False}
+
+    def scores(found):
+        return modes.scores(f.fresh_y.numpy(), modes.values_of(found, f.fresh_x))
+
+    assert scores(f.law) == {"R2": 1.0, "Acc 0.1": True, "Acc 0.01": True, "Acc 0.001": True}
+    five_percent_off = scores(f.law * law("1.05"))
     assert five_percent_off["Acc 0.1"] and not five_percent_off["Acc 0.01"] and 0.9 < five_percent_off["R2"] < 1
     nothing = {"R2": 0.0, "Acc 0.1": False, "Acc 0.01": False, "Acc 0.001": False}
-    assert modes._scores(None, f) == nothing | {"no law": True}
-    assert modes._scores(law("sqrt(a)"), f) == nothing | {"no law": False}
-    assert modes._scores(law("1000.0*a"), f)["R2"] == 0.0  # negative, cut as published
+    assert scores(None) == scores(law("sqrt(a)")) == nothing
+    assert scores(law("1000.0*a"))["R2"] == 0.0  # negative, cut as published
 
 
-def test_modes_share_their_drafts_and_every_function_counts(weights):
-    some = functions_of("science", 3, VOCABULARY, seed=0, variables=2)
-    four = modes.modes_of(weights / "e2e.safetensors", weights / "skeleton.safetensors")
-    rows = modes.judge_modes(four, some, VOCABULARY, seed=0)
-    table = modes.modes_table(rows).set_index("mode")
-    assert [m.name for m in four] == list(table.index) and table.index[0] == "skeleton + BFGS"
-    assert rows["mode"].value_counts().eq(3).all()
-    assert table["R2"].between(0, 1).all() and table["no law"].sum() == rows["no law"].sum()
-    assert np.allclose(table["R2"], rows.groupby("mode", sort=False)["R2"].mean(), atol=1e-3)
-    again = modes.judge_modes(four, some, VOCABULARY, seed=0)
-    assert rows.drop(columns="processor s").equals(again.drop(columns="processor s"))
+def test_names_say_what_is_refined_and_how(weights):
+    four = modes.modes_of(weights / "e2e.safetensors", weights / "skeleton.safetensors", "lm")
+    assert [(m.name, m.refined, m.random_start) for m in four] == [
+        ("skeleton + LM", True, False),
+        ("E2E, no LM", False, False),
+        ("E2E + LM, N(0,1) in place of its constants", True, True),
+        ("E2E + LM from its constants", True, False),
+    ]
+    assert {m.refinement for m in four} == {"lm"} and four[0].model.config.targets == "skeleton"
 
 
 def test_weights_of_the_other_kind(weights):
@@ -109,17 +107,6 @@ def test_weights_of_the_other_kind(weights):
         modes.modes_of(weights / "skeleton.safetensors")
     with pytest.raises(InputError, match="--targets skeleton"):
         modes.modes_of(weights / "e2e.safetensors", weights / "e2e.safetensors")
-
-
-def test_the_command(weights):
-    options = ["network", "--weights", str(weights / "e2e.safetensors"), "--modes", "--functions", "2"]
-    done = CliRunner().invoke(commands, options)
-    assert done.exit_code == 0, done.output
-    assert "N(0,1) in place of its constants" in done.output and "not measured, it needs --skeleton" in done.output
-    done = CliRunner().invoke(commands, [*options, "--skeleton", str(weights / "skeleton.safetensors")])
-    assert done.exit_code == 0 and "skeleton + BFGS" in done.output and "not measured" not in done.output
-    for wrong in ([*options, "--fit", "2"], ["network", "--skeleton", "f"]):
-        assert CliRunner().invoke(commands, wrong).exit_code == 2
 
 
 def test_functions_in_own_units_are_the_same_again_and_not_scaled():

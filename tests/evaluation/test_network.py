@@ -135,3 +135,8 @@ def test_the_gate_lets_only_better_weights_pass(weights):
     done = CliRunner().invoke(commands, ["network", *options])
     assert done.exit_code == 1, done.output
     assert "NOT PASSED" in done.output and "visible pack: " in done.output and "held-out science: " in done.output
+
+
+def test_one_table_at_a_time(weights):
+    done = CliRunner().invoke(commands, ["network", "--gate", "prior", str(weights), "--fit", "2"])
+    assert done.exit_code == 2 and "--gate and --fit are different tables" in done.output

@@ -1,3 +1,5 @@
+"""The visible pack: complete, finite, the same rows for a seed, the protocols' splits, NIST's residuals, units."""
+
 from collections import Counter
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""Frames without a law: columns that tell nothing, what counts as a claim, the command and its table."""
+
 import numpy as np
 import pandas as pd
 import pytest

@@ -1,3 +1,5 @@
+"""Rows of a problem: scikit-learn's split, ranges, grids, wider ranges, noise of the stated size."""
+
 import zlib
 
 import numpy as np

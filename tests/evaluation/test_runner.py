@@ -1,3 +1,5 @@
+"""A run that is killed, cut or asked for again goes on, without doubles and without losing rows of other tasks."""
+
 import pandas as pd
 import pytest
 

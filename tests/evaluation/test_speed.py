@@ -1,6 +1,10 @@
+"""Timings: their problems, how they are taken and printed, each in a process of its own, a fit from its launch."""
+
 import json
 import subprocess
 import sys
+import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,9 +12,9 @@ import torch
 from click.testing import CliRunner
 
 from sr_accessor.errors import UnknownNameError
+from sr_accessor.evaluation import cold_fit
 from sr_accessor.evaluation import speed as module
 from sr_accessor.evaluation.__main__ import commands
-from sr_accessor.evaluation.cold_fit import table
 from sr_accessor.evaluation.speed import (
     MEASUREMENTS,
     Measurement,
@@ -46,7 +50,7 @@ def test_best_seconds_warms_up_and_repeats():
 
 
 def test_fit_table_has_the_stated_noise():
-    clean, noisy = table(0.0, 1), table(0.01, 1)
+    clean, noisy = cold_fit.table(0.0, 1), cold_fit.table(0.01, 1)
     assert clean.shape == (200, 4) and clean.drop(columns="y").equals(noisy.drop(columns="y"))
     assert np.std(noisy["y"] - clean["y"]) == pytest.approx(0.01 * np.sqrt(np.mean(clean["y"] ** 2)), rel=0.15)
 
@@ -76,3 +80,18 @@ def test_unknown_measurement():
     with pytest.raises(UnknownNameError, match="did you mean 'jacobian'"):
         measure("jacobean")
     assert set(MEASUREMENTS) == {"generator", "refinement", "candidates", "jacobian", "pairs", "fit"}
+
+
+def test_the_first_fit_is_timed_from_the_launch(monkeypatch, capsys):
+    seen = []
+
+    def fit(frame, target, **options):
+        seen.append(frame)
+        return SimpleNamespace(front=f"front {len(seen)}")
+
+    monkeypatch.setattr(cold_fit.sr, "fit", fit)
+    cold_fit.main(0.01, time.time() - 100)
+    *fronts, line = capsys.readouterr().out.splitlines()
+    found = json.loads(line)
+    assert fronts == ["front 1", "front 2"] and not seen[0].equals(seen[1])
+    assert 100 < found["cold"] < 110 and 0 <= found["second"] < 10 and found["peak"] > 1e7

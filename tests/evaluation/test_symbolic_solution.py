@@ -1,3 +1,5 @@
+"""SRBench's rule: relations of pairs of formulas, each truth its own solution, limits of time, sizes."""
+
 import pytest
 import sympy
 

@@ -1,3 +1,5 @@
+"""Scores of answers to the visible pack, the command that resumes, refusals as rows, and the summary."""
+
 import math
 
 import pandas as pd

@@ -81,6 +81,11 @@ def test_numbers(value, latex):
     assert number_latex(value) == latex
 
 
+def test_many_zeros_are_a_power_of_ten():
+    assert number_latex(2710000000.0, 17) == r"2.71 \times 10^{9}"
+    assert (number_latex(-1e6, 17), number_latex(62000.0, 17)) == ("-10^{6}", "62000")
+
+
 LABELS = {
     "x": "x",
     "E": "E",

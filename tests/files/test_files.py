@@ -184,6 +184,13 @@ def test_copies_go_through_the_file_and_keep_the_data(found, carried):
     pd.testing.assert_frame_equal(carried(found[0]).params, found[0].params)
 
 
+def test_a_law_without_numbers_comes_back_alone():
+    frame = pd.DataFrame({"x": np.linspace(1, 2, 20)}).assign(y=lambda f: f["x"] ** 2)
+    law = frame.symreg.fit("y", network=None, operators=["mul", "square"], max_rounds=1, random_state=0).best
+    assert law.params.empty
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(law)).predict(frame), law.predict(frame))
+
+
 def test_no_code_is_in_a_pickle(found):
     names = re.findall(rb"[a-z_]+\.[a-z_]+", pickle.dumps(found, protocol=0))
     assert not any(name.startswith((b"torch.", b"numpy.", b"collections.")) for name in names)

@@ -11,7 +11,7 @@ import pytest
 import xarray as xr
 
 import sr_accessor as sr
-from sr_accessor.errors import ColumnError, InputError, SymRegWarning
+from sr_accessor.errors import ColumnError, InputError, OptionError, SymRegWarning
 from sr_accessor.frontends.pandas_accessor import DataFrameAccessor
 from sr_accessor.frontends.xarray_accessor import DataArrayAccessor, DatasetAccessor
 from sr_accessor.observations import Observations, inputs_of
@@ -120,6 +120,23 @@ def test_groups_are_fitted_one_by_one(frame):
     with pytest.raises(InputError, match="2 rows to learn from") as caught:
         by_two(sr.fit, "y")
     assert caught.value.__notes__ == ["in group (7, False)"]
+
+
+@pytest.mark.parametrize("given", [{}, {"features": ["x"]}])
+def test_several_targets_are_fitted_one_by_one(frame, given):
+    """No other target, nor its error bars, is among the features; what is named is taken as it is."""
+    frame = frame.assign(z=2.0 * frame["y"] + frame["x"] ** 3, dz=[0.1, 0.2, 0.3, 0.4])
+    found = frame.symreg.fit(["y", "z"], **OPTIONS | given | {"sigma": {"z": "dz"}})
+    assert list(found) == ["y", "z"]
+    names = given.get("features", ["x", "T [K]"])
+    assert found["y"] == sr.fit(frame, "y", names, **OPTIONS | {"sigma": None})
+    assert found["z"] == sr.fit(frame, "z", names, **OPTIONS | {"sigma": "dz"})
+    as_dataset = sr.fit(xr.Dataset.from_dataframe(frame), ["y", "z"], names, **OPTIONS | {"sigma": {"z": "dz"}})
+    assert as_dataset["z"].observations.names == tuple(names)
+    groups = frame.assign(run="a").groupby("run")
+    with pytest.raises(OptionError, match="name the features of several targets"):
+        sr.fit(groups, ["y", "z"], **OPTIONS | {"sigma": None})
+    assert sr.fit(groups, ["y", "z"], names, **OPTIONS | {"sigma": None})["y"]["a"] == found["y"]
 
 
 def test_dataset(dataset):

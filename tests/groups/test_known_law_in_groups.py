@@ -147,6 +147,21 @@ def test_poisson_counts_and_error_bars_of_each_group():
     assert np.allclose(two[3].params[["value", "stderr"]], alone.best.params[["value", "stderr"]], rtol=1e-4)
 
 
+def test_error_bars_that_depend_on_the_law_settle_in_every_group():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {"g": np.repeat([1, 2, 3, 4], 25), "t": np.tile(np.linspace(0, 4, 25), 4), "lo": 0.05, "up": 0.25}
+    )
+    size, low = np.abs(rng.normal(size=100)), rng.random(100) < 0.25 / 0.3
+    frame["y"] = frame["g"] * np.exp(-frame["t"]) + np.where(low, -frame["up"] * size, frame["lo"] * size)
+    given = {"start": {"a": 1, "k": 1}, "restarts": 0, "random_state": 0}
+    for bars in ({"sigma": ("lo", "up")}, {"sigma": "lo", "sigma_x": {"t": 0.05}}):
+        every = sr.refine(frame, "y", "a*exp(-k*t)", by="g", **bars, **given)
+        alone = sr.refine(frame[frame["g"] == 3], "y", "a*exp(-k*t)", **bars, **given).best
+        assert np.allclose(every[3].params[["value", "stderr"]], alone.params[["value", "stderr"]], rtol=1e-7)
+        assert every[3].loss == pytest.approx(alone.loss, abs=1e-7)
+
+
 def test_savings_are_promised_where_values_agree_within_their_errors():
     generator = torch.Generator().manual_seed(0)
     noise = torch.randn(50, 2, generator=generator, dtype=torch.float64)

@@ -1,5 +1,7 @@
 """The greatest likelihood under any noise model: against scipy, itself one by one, ties, bounds, errors of x."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -18,6 +20,7 @@ from sr_accessor.noise.student_t import STUDENT_T
 from sr_accessor.plugins.builtin import NOISE_MODELS
 from sr_accessor.refinement.levenberg_marquardt import levenberg_marquardt
 from sr_accessor.refinement.likelihood import LawErrors, Parameters, most_likely
+from sr_accessor.refinement.pieces import curvature
 from sr_accessor.refinement.solution import Reason
 
 VOCABULARY = Vocabulary(ELEMENTARY)
@@ -224,6 +227,17 @@ def test_two_sided_errors_take_the_side_of_the_law():
     w = torch.tensor([1.0, 1 / 16], dtype=torch.float64)
     assert float(found.expressions.constants[0, 0]) == pytest.approx(float((w * y).sum() / w.sum()))
     assert errors[torch.tensor([1])].sides.tolist() == [[4.0, 9.0]]
+
+
+def test_the_likelihood_of_two_sides_has_no_step_where_a_law_crosses_a_measurement():
+    x, y = torch.zeros(1, 1, dtype=torch.float64), torch.tensor([3.0], dtype=torch.float64)
+    at = torch.tensor([1.0, 3 - 1e-9, 3 + 1e-9, 3.5], dtype=torch.float64)
+    laws = law("1.0")[[0] * 4].with_constants(at[:, None])
+    loss = LawErrors(torch.tensor([[1.0, 4.0]], dtype=torch.float64), None).loss(laws, x, y, GAUSSIAN)
+    height = math.log(2.5) + math.log(2 * math.pi) / 2  # of a curve whose widths are 1 and 4
+    assert loss.tolist() == pytest.approx([height + 2, height, height, height + 0.5**2 / 32], abs=1e-12)
+    pieces = curvature(laws, x, y, None, GAUSSIAN, LawErrors(torch.tensor([[1.0, 4.0]], dtype=torch.float64), None))
+    torch.testing.assert_close(pieces.loss, loss)
 
 
 def test_relative_gaussian_is_the_fast_way_too():

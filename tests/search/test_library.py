@@ -126,6 +126,13 @@ def test_simple_things_are_there():
         assert float((unit @ (wanted / wanted.norm())).abs().max()) > 1 - 1e-12
 
 
+def test_a_dilution_series_has_reciprocals():
+    x = 0.5 * 2.0 ** torch.arange(7, dtype=torch.float64)[:, None]
+    values = build_library(x, VOCABULARY, count=100).values
+    unit, held = values / values.norm(dim=1, keepdim=True), 1 / x[:, 0]
+    assert float((unit @ (held / held.norm())).abs().max()) > 1 - 1e-12
+
+
 def test_degenerate_rows_are_dropped():
     """x⁻² with one point near zero rests on that point; such a row would explain any outlier."""
     x = points(80, 1)

@@ -23,6 +23,7 @@ def test_the_published_schedule(step, rate):
         ("stable", 10_000, 0.7, 1.0),
         ("stable", 10_000, 0.85, 0.5),
         ("stable", 10_000, 1.0, 0.0),
+        ("adam", 10_000, 0.85, 0.5),
         ("cosine", 99, 0.0, 0.5),
         ("cosine", 10_000, 0.5, 0.55),
         ("cosine", 10_000, 1.0, 0.1),
@@ -39,7 +40,7 @@ def test_no_such_schedule():
 
 def test_each_parameter_has_one_group_and_only_matrices_shrink():
     model = build(preset("tiny"), torch.Generator().manual_seed(0))
-    assert isinstance(make_optimizer(model, "paper"), torch.optim.Adam)
+    assert all(isinstance(make_optimizer(model, name), torch.optim.Adam) for name in ("paper", "adam"))
     groups = make_optimizer(model, "stable").param_groups
     assert sum(len(g["params"]) for g in groups) == len(list(model.parameters()))
     shrunk = {id(p) for g in groups if g["weight_decay"] for p in g["params"]}
