@@ -367,7 +367,8 @@ class FitResult:
     def explore(self) -> Explorer:
         """A panel of ipywidgets: choose a law of the front, move its constants, look at it over each input, copy it.
 
-        ``panel.result`` is this result with the law that was chosen with "Use this one".
+        ``panel.result`` is this result with the law that was chosen with "Use this one". After
+        ``sr.set_options(display="widget")`` a notebook shows the panel below each result by itself.
 
         Raises
         ------

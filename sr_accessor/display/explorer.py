@@ -28,7 +28,7 @@ from sr_accessor.errors import SymRegError
 
 __all__ = ["Explorer", "Laws"]
 
-#: What a callback may meet: our own errors, and numbers that the law or a drawing cannot take.
+#: What a callback may meet: our own errors, numbers that the law or a drawing cannot take, and faults of plugins.
 TOLD = (SymRegError, ArithmeticError, AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError)
 #: What residuals are shown against, beside the inputs' numbers: the law's values, no more than how many there are of
 #: each size, and measured values with their predictions in place of residuals.

@@ -70,7 +70,7 @@ class Plot:
 
     @property
     def words(self) -> str:
-        """What it shows: "rms error over complexity, 0.1 to 2.5 over 1 to 9: fitted rows, chosen"."""
+        """What it shows: "rms error over complexity; axes 0.1 to 2.5 over 1 to 9: fitted rows, chosen"."""
         (left, right), (low, high) = self.limits
         remark = f" ({self.title})" if self.title else ""
         parts = ", ".join(layer.label for layer in self.layers if layer.label)
