@@ -14,11 +14,14 @@ from sr_accessor.expressions.parse import parse
 from sr_accessor.expressions.rewrite import simplify_batch
 from sr_accessor.expressions.text import to_text
 from sr_accessor.expressions.vocabulary import Vocabulary
+from sr_accessor.noise.gaussian import GAUSSIAN
 from sr_accessor.refinement.levenberg_marquardt import levenberg_marquardt
 from sr_accessor.search.features import features
 from sr_accessor.search.inner import best_inner, feature_rows, share_left
 from sr_accessor.search.library import build_library
+from sr_accessor.search.loop import start
 from sr_accessor.search.power_screens import regress, screen_log_pair, screen_power, screen_powers
+from sr_accessor.search.proposals import propose_mixed
 from sr_accessor.search.rows import linear_rows
 from sr_accessor.search.screens import (
     eliminate,
@@ -28,8 +31,10 @@ from sr_accessor.search.screens import (
     screen_one,
     screen_pair,
     screen_ratio,
+    screen_recombined,
     screen_sparse,
 )
+from sr_accessor.search.selection import Data
 from sr_accessor.search.targets import Rows, Target
 from sr_accessor.search.views import VIEWS
 
@@ -367,3 +372,34 @@ def test_a_few_monomials_of_many_variables_behind_a_common_factor(noise):
     found = levenberg_marquardt(laws, x, seen, torch.ones_like(y), steps=5)
     values, _ = evaluate(found.expressions[int(found.loss.argmin())], x)
     assert float((values[0] - y).square().mean().sqrt() / y.std()) < max(1e-12, noise)
+
+
+MIXED = {
+    "a peak on a background": lambda a, b: 1 + 0.3 * a**2 + (2 + b) * torch.exp(-((a - 1.4) ** 2) / 0.2),
+    "a kink": lambda a, b: 3 * b + (a - 2 * b) * (b - 1.3).abs(),
+    "a pole": lambda a, b: a * b - (2 * a + b + 1) / (a + 0.7),
+    "a distance": lambda a, b: 0.2 * b - 0.3 * a * torch.sqrt(a**2 + b**2),
+}
+
+
+@pytest.mark.parametrize("law", MIXED)
+def test_a_polynomial_and_another_times_a_row(law):
+    x = torch.rand(200, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(5)) * 2 + 0.5
+    y = MIXED[law](x[:, 0], x[:, 1])
+    state = start(Data(x, y, None, GAUSSIAN), VOCABULARY, seed=0)
+    proposed = concatenate([e for _, e in propose_mixed(state, torch.Generator().manual_seed(0))])
+    found = levenberg_marquardt(proposed, x, y, torch.ones_like(y), steps=60)
+    assert float(found.loss.nan_to_num(nan=1e9).min()) < 1e-20
+
+
+def test_pieces_are_recombined():
+    """Of 3·exp(−0.8a) and 1/(b + 0.4) as pieces: each gets the polynomial that is beside it."""
+    a, b = X[:, 0], X[:, 1]
+    pieces = concatenate([parse(text, VOCABULARY, NAMES) for text in ("exp(-0.8*a)", "1/(b + 0.4)", "sin(a)")])
+    dictionary = monomials(exponents_up_to(3, 2).double(), VOCABULARY)
+    one = literal([1.0], VOCABULARY)
+    rows = [Rows(e, evaluate(e, X)[0]) for e in (concatenate([one, pieces]), dictionary)]
+    y = 2 * X[:, 2] + (1 + 0.4 * b**2) * torch.exp(-0.8 * a) - a * X[:, 2] / (b + 0.4)
+    law = screen_recombined(Target.of(view("y"), y, torch.ones_like(y)), *rows)
+    assert float((evaluate(law, X)[0][0] - y).abs().max()) < 1e-9
+    assert to_text(law, NAMES)[0].count("exp") == 1
