@@ -24,6 +24,7 @@ from sr_accessor.expressions.description import (
     literal_bits,
     structure_bits,
 )
+from sr_accessor.expressions.evaluate import evaluate
 from sr_accessor.expressions.rewrite import simplify_batch
 from sr_accessor.noise.gaussian import Gaussian
 from sr_accessor.noise.model import NoiseModel
@@ -230,6 +231,8 @@ def _snap_table() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
 SNAP_VALUES, SNAP_BITS, SNAP_IRRATIONAL = _snap_table()
 #: A number may move by this many standard errors, or by this relative distance where the data determine more digits.
 SNAP_SIGMAS, SNAP_RELATIVE = 3.0, 1e-9
+#: Standard normal deviate of the same probability: together k numbers may cost as much as chance has it for k.
+SNAP_DEVIATE = 2.782
 #: Bits that a short decimal or a multiple of π or √2 must save. They lie so dense that one is always near a number
 #: known to a percent, and a measured 0.701 ± 0.016 must not become 0.7, or √2/2, without an error bar.
 EVIDENCE = 4.0
@@ -370,7 +373,11 @@ def snap(scored: Scored, data: Data, *, steps: int = SNAP_STEPS) -> Scored:
         refined = refit(variants, data, steps=steps)
         again = score(refined.expressions, data, tuple(current.origins[i] for i in rows.tolist()))
         before = current.description_length
-        gain = before[rows] - again.description_length
+        lost = scored.expressions.free.sum(1)[rows] - again.expressions.free.sum(1)
+        told = again.loss - scored.loss[rows] > _chance(lost)  # each may be near enough, and all of them not
+        error = (evaluate(again.expressions, data.x)[0] - data.y).square().mean(1).sqrt()
+        told &= error > SNAP_RELATIVE * data.y.square().mean().sqrt()  # no likelihood tells rounding errors
+        gain = torch.where(told, -torch.inf, before[rows] - again.description_length)
         best = torch.zeros_like(before).scatter_reduce(0, rows, gain, "amax", include_self=True)
         winners = ((gain > 1e-9) & (gain >= best[rows])).nonzero()[:, 0]
         if not len(winners):
@@ -379,6 +386,15 @@ def snap(scored: Scored, data: Data, *, steps: int = SNAP_STEPS) -> Scored:
         index[rows[winners]] = len(current) + winners
         current = stack([current, again])[index]
     return current
+
+
+def _chance(count: torch.Tensor) -> torch.Tensor:
+    """Nats that `count` numbers held at their true values lose to those fitted, but for one time in 370: half the
+    quantile of χ² [Wilson & Hilferty 1931, PNAS 17, 684].
+    """
+    k = count.clamp(min=1).double()
+    part = 2 / (9 * k)
+    return 0.5 * k * (1 - part + SNAP_DEVIATE * part.sqrt()) ** 3
 
 
 def stack(parts: list[Scored]) -> Scored:

@@ -66,6 +66,19 @@ def test_nothing_is_snapped_where_the_data_can_tell():
     torch.testing.assert_close(after.expressions.constants, before.expressions.constants, rtol=1e-9, atol=0.0)
 
 
+def test_two_numbers_that_are_each_near_enough_are_not_both_snapped():
+    """At 2.6 standard errors each a number may be 2 by chance; both at once may not (χ² = 13.5 for two)."""
+    one, sigma = torch.ones_like(X[:, 0]), 0.01
+    slope = X[:, 0] - X[:, 0].mean()
+    beside = torch.linalg.qr(torch.stack([one, slope], 1)).Q
+    noise = EPSILON - beside @ (beside.T @ EPSILON)
+    off = 2.6 * sigma
+    y = (2 + off / slope.norm()) * slope + (3 + off / one.norm()) + sigma * noise
+    rows = Data(slope[:, None], y, torch.full_like(y, sigma), GAUSSIAN)
+    after = snap(scored(["1*x + 1"], rows), rows)
+    assert int(after.expressions.free.sum()) == 1
+
+
 def test_a_term_that_is_zero_is_dropped():
     rows = data(2 * X[:, 0] + 0.05 * EPSILON)
     after = snap(scored(["2*x + 0.01*z + 0.3"], rows), rows)
