@@ -53,7 +53,7 @@ def check_constants(constants: Any) -> dict[str, float]:
     }
     for name, value in constants.items():
         if not isinstance(value, Real) or isinstance(value, bool):
-            raise OptionError(f"constants: {name!r} is {value!r}; give a number")
+            raise OptionError(f"constants: {name!r} is {value!r}; give a number, or a quantity of pint's")
         if not math.isfinite(value) or value == 0:
             raise InputError(f"constants: {name!r} is {value!r}; give a finite number other than 0")
     return {name: float(value) for name, value in constants.items()}

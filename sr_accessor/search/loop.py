@@ -248,9 +248,9 @@ ORDER = {
     3: (
         *_FIRST,
         *("power × feature, small library", "pairs of factors"),
-        *("pairs, y", "beside monomials"),
+        *("mixed", "pairs, y"),
         *("reduced, first", "reduced, second"),
-        *("mixed", "network"),
+        *("beside monomials", "network"),
         *("pairs of products", "chains"),
         *_LARGE[:2],
         *("products, y", "factors, y"),
