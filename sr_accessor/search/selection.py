@@ -296,7 +296,7 @@ def _snap_targets(
     full = constant_bits(c, se)
     price = torch.where(dense & (full[:, :, None] - price < EVIDENCE), torch.inf, price)
     best = price.min(2)
-    target = torch.sign(c) * values.gather(2, best.indices[:, :, None])[:, :, 0]
+    target = torch.sign(c) * values.gather(2, best.indices[:, :, None])[:, :, 0] + 0.0  # no minus before a zero
     saved = full - best.values + torch.where(target == 0, 8.0, 0.0)  # a term that goes saves symbols
     return target, torch.where(free & best.values.isfinite(), saved, -torch.inf)
 

@@ -85,6 +85,11 @@ def test_a_term_that_is_zero_is_dropped():
     assert to_text(after.expressions, NAMES) == ["2*x"]
 
 
+def test_zero_has_no_sign():
+    rows = data(EPSILON - EPSILON.mean() - 1e-3)
+    assert to_text(snap(scored(["1*1"], rows), rows).expressions, NAMES) == ["0"]
+
+
 def test_snapping_keeps_its_place_in_a_batch():
     rows = data(2 * X[:, 0] + 0.05 * EPSILON)
     texts = ["2*x + 0.01*z", "0.3*x*z + 1", "1.7*x**2 + 0.4"]
