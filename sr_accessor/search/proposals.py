@@ -100,6 +100,8 @@ DRAFTS, DRAFTED_GROUPS, IMPROVED = 64, 200, 6
 MOST_MONOMIALS, MOST_RATIO = 90, 130
 #: Values of a monomial are less than this.
 MOST_SIZE = 1e150
+#: From so many variables on dictionaries of a few degrees hold too few monomials.
+MANY = 7
 #: Monomials beside a common factor, and their degree at most.
 MOST_COMMON_TERMS, MOST_COMMON_DEGREE = 500, 5
 #: Terms of a quadratic beside a row at most, and variables up to which it is multiplied with one too.
@@ -226,22 +228,26 @@ def propose_dictionaries(views: Sequence[str]):
     return propose
 
 
-def propose_common(state: SearchState, generator: torch.Generator) -> list[Proposal]:
-    """A common factor times a few monomials of as many as a thousand."""
-    work = state.workspace
-    data, d, device = work.middle, work.dimensions, work.middle.x.device
-    if d < 2 or "mul" not in work.vocabulary:
-        return []
-    degree = max(g for g in range(1, MOST_COMMON_DEGREE + 1) if g == 1 or _terms(d, g) <= MOST_COMMON_TERMS)
-    every = _dictionary(data.x, work.vocabulary, degree)
-    shared = torch.eye(d, dtype=torch.float64, device=device)
-    i, j = torch.triu_indices(d, d, 1, device=device)
-    exponents = torch.cat([torch.zeros_like(shared[:1]), shared, shared[i] + shared[j], -shared])
-    expressions = monomials(exponents[writable(exponents, work.vocabulary)], work.vocabulary)
-    factors = Rows(expressions, evaluate(expressions, data.x)[0])
-    factors = factors[(factors.values.abs().amax(1) < MOST_SIZE).nonzero()[:, 0]]
-    target = work.target(view_of("y"), False, data)
-    return [("screen common factor", screen_common(target, factors, every))] if target is not None else []
+def propose_common(*, many: bool):
+    """A common factor times a few of hundreds of monomials: of many variables, or of fewer, where dictionaries do."""
+
+    def propose(state: SearchState, generator: torch.Generator) -> list[Proposal]:
+        work = state.workspace
+        data, d, device = work.middle, work.dimensions, work.middle.x.device
+        if d < 2 or (d >= MANY) != many or "mul" not in work.vocabulary:
+            return []
+        degree = max(g for g in range(1, MOST_COMMON_DEGREE + 1) if g == 1 or _terms(d, g) <= MOST_COMMON_TERMS)
+        every = _dictionary(data.x, work.vocabulary, degree)
+        shared = torch.eye(d, dtype=torch.float64, device=device)
+        i, j = torch.triu_indices(d, d, 1, device=device)
+        exponents = torch.cat([torch.zeros_like(shared[:1]), shared, shared[i] + shared[j], -shared])
+        expressions = monomials(exponents[writable(exponents, work.vocabulary)], work.vocabulary)
+        factors = Rows(expressions, evaluate(expressions, data.x)[0])
+        factors = factors[(factors.values.abs().amax(1) < MOST_SIZE).nonzero()[:, 0]]
+        target = work.target(view_of("y"), False, data)
+        return [("screen common factor", screen_common(target, factors, every))] if target is not None else []
+
+    return propose
 
 
 def propose_ratios(views: Sequence[str], most: int):
