@@ -462,7 +462,7 @@ def screen_recombined(target: Target, pieces: Rows, dictionary: Rows) -> Express
     for piece in (at // many).unique().tolist():  # a handful of pieces
         here = at // many == piece
         terms = [dictionary.expressions[j : j + 1] for j in (at[here] % many).tolist()]
-        part = linear_combination(terms, numbers[here][None], torch.ones(1, len(terms), dtype=torch.bool))
+        part = linear_combination(terms, numbers[here][None], torch.ones_like(numbers[here][None]).bool())
         part = part if piece == 0 else pieces.expressions[piece : piece + 1] * part
         law = part if law is None else law + part
     return target.view.undo(law.trimmed())
