@@ -420,7 +420,7 @@ ROUNDS: Mapping[str, Propose] = {
     "power × feature, large library, second half": propose_powers("large", False, 1),
     "power × feature, large library, around the best fit, first half": propose_powers("large", True, 0),
     "power × feature, large library, around the best fit, second half": propose_powers("large", True, 1),
-    "network": propose_drafts,  # easy laws are found by now, noisy ones too: it costs 0.3 s and finds other kinds
+    "network": propose_drafts,  # easy laws are found by now; what it writes for others is a stock of pieces
 }
 #: After the plan: these rounds in turn, until the time is spent or nothing is found any more.
 MOVES = (
