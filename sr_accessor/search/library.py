@@ -19,9 +19,8 @@ from sr_accessor.expressions.evaluate import evaluate
 from sr_accessor.expressions.vocabulary import Vocabulary
 
 __all__ = [
-    "FEWEST_POINTS",
     *("Library", "build_library", "effective_points", "extend", "extend_by_monomials", "least_points"),
-    "monomial_exponents",
+    *("monomial_exponents", "rests_on_enough"),
 ]
 
 
@@ -65,6 +64,11 @@ def effective_points(rows: torch.Tensor) -> torch.Tensor:
     scaled = rows / rows.abs().amax(1, keepdim=True).clamp(min=1e-300)
     squares = scaled.square()
     return squares.sum(1).square() / squares.square().sum(1).clamp(min=1e-300)
+
+
+def rests_on_enough(rows: torch.Tensor) -> torch.Tensor:
+    """(M,) whether each row (M, N) rests on enough points to stand in a library."""
+    return effective_points(rows) > min(FEWEST_POINTS, 1 + rows.shape[1] / FEW)
 
 
 def least_points(points: int, share: float) -> float:
@@ -120,7 +124,7 @@ def keep_sound(library: Library, seen: torch.Tensor | None = None) -> tuple[Libr
     scaled = values / size.clamp(min=1e-300)[:, None]
     spread = (scaled - scaled.mean(1, keepdim=True)).square().mean(1).sqrt()
     sound = finite & (size > 0) & (size < 1e100) & (spread > 1e-7)
-    sound &= effective_points(values) > min(FEWEST_POINTS, 1 + values.shape[1] / FEW)
+    sound &= rests_on_enough(values)
     keys = value_hash(scaled)
     # Among equal rows the earliest sound one stays: unsound rows get keys of their own first.
     index = torch.arange(len(keys), device=keys.device)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from statistics import NormalDist
 
 import torch
 
@@ -231,8 +232,8 @@ def _snap_table() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
 SNAP_VALUES, SNAP_BITS, SNAP_IRRATIONAL = _snap_table()
 #: A number may move by this many standard errors, or by this relative distance where the data determine more digits.
 SNAP_SIGMAS, SNAP_RELATIVE = 3.0, 1e-9
-#: Standard normal deviate of the same probability: together k numbers may cost as much as chance has it for k.
-SNAP_DEVIATE = 2.782
+#: One-sided deviate of the same probability: together k numbers may cost what chance has them cost no more often.
+SNAP_DEVIATE = NormalDist().inv_cdf(2 * NormalDist().cdf(SNAP_SIGMAS) - 1)
 #: Bits that a short decimal or a multiple of π or √2 must save. They lie so dense that one is always near a number
 #: known to a percent, and a measured 0.701 ± 0.016 must not become 0.7, or √2/2, without an error bar.
 EVIDENCE = 4.0

@@ -17,14 +17,7 @@ from sr_accessor.search.front import Front
 from sr_accessor.search.given import Given
 from sr_accessor.search.guesses import parts_of
 from sr_accessor.search.kernels import Kernels, build_kernels, sharp_kernels
-from sr_accessor.search.library import (
-    FEWEST_POINTS,
-    Library,
-    build_library,
-    effective_points,
-    extend,
-    extend_by_monomials,
-)
+from sr_accessor.search.library import Library, build_library, extend, extend_by_monomials, rests_on_enough
 from sr_accessor.search.power_screens import regress
 from sr_accessor.search.reductions import Reduction, reductions
 from sr_accessor.search.ridges import ridges
@@ -181,7 +174,7 @@ class Workspace:
         if not parts:
             return Rows(sums.expressions[:0], sums.values[:0])
         rows = Rows(concatenate([part.expressions for part in parts]), torch.cat([part.values for part in parts]))
-        return rows[(rows.values.isfinite().all(1) & (effective_points(rows.values) > FEWEST_POINTS)).nonzero()[:, 0]]
+        return rows[(rows.values.isfinite().all(1) & rests_on_enough(rows.values)).nonzero()[:, 0]]
 
     @cached_property
     def outer(self) -> Rows:
