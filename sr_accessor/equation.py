@@ -614,6 +614,16 @@ class Equation:
             noise = dataclasses.replace(noise, absolute=True)
         return {"noise": noise, "own": own, "sigma": spread.expand(count)}
 
+    @property
+    def noise_parameters(self) -> dict[str, float]:
+        """The noise model's own parameters, fitted with the constants: {"nu": 3.1, "s": 0.02} of "student_t".
+
+        What they are is said where the model is: `sr_accessor.noise`.
+        """
+        own, usual = self._scattered
+        names = self.noise.own_names(None if usual is None else torch.tensor([usual], dtype=DTYPE))
+        return dict(zip(names, own[0].tolist(), strict=True))
+
     @cached_property
     def _scattered(self) -> tuple[torch.Tensor, float | None]:
         """(1, P) the noise model's own parameters, and the root mean square of the stated error bars, if any."""

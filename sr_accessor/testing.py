@@ -36,6 +36,8 @@ OFF_KINKS = (0.0137, 0.0291)
 #: Largest relative disagreement of torch and sympy (torch 2.13's bessel_j0 is off by 3e-9 at 7; a detour through
 #: single precision by 1e-7), and of a derivative and finite differences.
 VALUE_RTOL, SLOPE_RTOL = 1e-8, 1e-5
+#: Largest relative disagreement of a noise model on two devices: own parameters end an iteration a little elsewhere.
+DEVICE_RTOL = 1e-6
 #: Points at which sympy is asked; it takes about 0.2 ms for each.
 SYMPY_POINTS = 24
 
@@ -313,7 +315,8 @@ def check_noise_model(model: NoiseModel) -> None:
     """Check that a noise model is one distribution in all its methods.
 
     Shapes and finite numbers; the loss is the sum of log densities; `working` is the slope of the loss; invalid
-    predictions give +inf and no exception; samples repeat with the seed and can be described by the model.
+    predictions give +inf and no exception; samples repeat with the seed and can be described by the model; a CUDA
+    device, where there is one, gives the same.
 
     Raises
     ------
@@ -329,6 +332,27 @@ def check_noise_model(model: NoiseModel) -> None:
     model.check_data(y, "y")
     for sigma in (None, 0.05 + torch.rand(points, generator=random, dtype=DTYPE)) if model.uses_sigma else (None,):
         _check_noise(model, y, values, sigma)
+        if torch.cuda.is_available():
+            _check_noise_device(model, y, values, sigma, model.assess(y, values, sigma), "cuda")
+
+
+def _check_noise_device(
+    model: NoiseModel,
+    y: torch.Tensor,
+    values: torch.Tensor,
+    sigma: torch.Tensor | None,
+    expected: tuple[torch.Tensor, ...],
+    device: str,
+) -> None:
+    """Another device gives the same loss, residual and weight, and keeps them there."""
+    moved = (part if part is None else part.to(device) for part in (y, values, sigma))
+    for word, here, there in zip(("loss", "residual", "weight"), expected, model.assess(*moved), strict=True):
+        told = f"noise model {model.name!r} fails the check {device!r}: its {word} of values there"
+        if there.device.type != device:
+            raise NoiseModelError(f"{told} must be there, not on {there.device}")
+        if not torch.allclose(there.cpu(), here, rtol=DEVICE_RTOL):
+            far = float((there.cpu() - here).abs().max())
+            raise NoiseModelError(f"{told} differs by up to {far:.3g} from that on the CPU")
 
 
 def _check_noise(model: NoiseModel, y: torch.Tensor, values: torch.Tensor, sigma: torch.Tensor | None) -> None:
@@ -339,11 +363,12 @@ def _check_noise(model: NoiseModel, y: torch.Tensor, values: torch.Tensor, sigma
             given = "without sigma" if sigma is None else "with sigma"
             raise NoiseModelError(f"noise model {model.name!r} fails the check {check!r} {given}: {message}")
 
-    parameters = model.estimate(y, values, sigma)
+    parameters, own = model.estimate(y, values, sigma), model.own_names(sigma)
     require(
-        parameters.shape == (rows, model.degrees(sigma)) and bool(torch.isfinite(parameters).all()),
+        parameters.shape == (rows, len(own)) and bool(torch.isfinite(parameters).all()),
         "estimate",
-        f"it must give finite numbers ({rows}, {model.degrees(sigma)}), not {tuple(parameters.shape)}",
+        f"it must give finite numbers ({rows}, {len(own)}), one column for each of own_names {own}, not "
+        f"{tuple(parameters.shape)}",
     )
     loss = model.negative_log_likelihood(y, values, sigma)
     require(

@@ -121,6 +121,10 @@ def test_outliers_with_student_t():
         warnings.simplefilter("ignore")
         found = sr.refine(frame, "y", FORMULA, noise="student_t", random_state=0)
     np.testing.assert_allclose(found.best.params["value"], [5, 0.7, 1], atol=0.25)
+    own = found.best.noise_parameters
+    assert list(own) == ["nu", "s"] and own["nu"] < 3 and own["s"] < 0.5
+    assert f"student_t (nu = {own['nu']:.4g}, s = {own['s']:.4g})" in found.report()
+    assert sr.load(found.to_json()).best.noise_parameters == own
 
 
 def test_doors_are_the_function(tmp_path):

@@ -12,7 +12,14 @@ from sr_accessor.exports.exporter import Exporter
 from sr_accessor.expressions.elementary import ELEMENTARY
 from sr_accessor.expressions.operator import Operator
 from sr_accessor.noise.gaussian import Gaussian
-from sr_accessor.testing import _check_device, check_exporter, check_noise_model, check_operator
+from sr_accessor.plugins.builtin import NOISE_MODELS
+from sr_accessor.testing import (
+    _check_device,
+    _check_noise_device,
+    check_exporter,
+    check_noise_model,
+    check_operator,
+)
 
 
 @pytest.mark.parametrize("operator", ELEMENTARY, ids=lambda o: o.name)
@@ -133,8 +140,8 @@ class Poisson(Gaussian):
     support: str = "count"
     uses_sigma: bool = False
 
-    def degrees(self, sigma):
-        return 0
+    def own_names(self, sigma):
+        return ()
 
     def estimate(self, y, values, sigma):
         return values.new_empty(len(values), 0)
@@ -185,6 +192,11 @@ class OwnRandom(Gaussian):
         return values + torch.randn_like(values)
 
 
+class NamesNoOwn(Gaussian):
+    def own_names(self, sigma):
+        return ()
+
+
 class NoCounts(Poisson):
     def sample(self, generator, values, sigma=None, parameters=None):
         return torch.poisson(values, generator=generator) + 0.5
@@ -197,6 +209,7 @@ class NoCounts(Poisson):
         (WrongSum, "loss = Σ log density"),
         (ForgetsInvalid, "invalid predictions"),
         (OwnRandom, "the same seed gives different draws"),
+        (NamesNoOwn, r"must give finite numbers \(3, 0\), one column for each of own_names \(\)"),
         (NoCounts, "row 0 is .*counts"),
     ],
 )
@@ -216,6 +229,28 @@ def test_another_device_must_give_the_same_numbers_and_keep_them():
     stays = Operator("f", 1, lambda x: torch.exp(x).to("meta"), sympy.exp)
     with pytest.raises(OperatorError, match="arguments on cpu must give values there, not on meta"):
         _check_device(stays, point, torch.exp(point[0]), "cpu")
+
+
+def test_another_device_must_give_the_same_likelihood_and_keep_it():
+    y, values = torch.arange(1.0, 5, dtype=torch.float64), torch.full((2, 4), 2.5, dtype=torch.float64)
+    expected = Poisson().assess(y, values, None)
+    _check_noise_device(Poisson(), y, values, None, expected, "cpu")
+    loss, *others = expected
+    with pytest.raises(NoiseModelError, match=r"fails the check 'cpu': its loss of values there differs by up to 0\.5"):
+        _check_noise_device(Poisson(), y, values, None, (loss + 0.5, *others), "cpu")
+
+    class Stays(Poisson):
+        def working(self, y, values, sigma):
+            return tuple(part.to("meta") for part in super().working(y, values, sigma))
+
+    with pytest.raises(NoiseModelError, match="its residual of values there must be there, not on meta"):
+        _check_noise_device(Stays(), y, values, None, expected, "cpu")
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("model", NOISE_MODELS, ids=lambda m: m.name)
+def test_built_in_noise_models_give_the_same_numbers_on_a_gpu(model):
+    check_noise_model(model)  # compares with CUDA where there is one
 
 
 @pytest.mark.cuda

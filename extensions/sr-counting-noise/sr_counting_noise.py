@@ -32,8 +32,8 @@ class PoissonBackground(NoiseModel):
     uses_sigma: bool = False
     background: float | None = None
 
-    def degrees(self, sigma: torch.Tensor | None) -> int:
-        return int(self.background is None)
+    def own_names(self, sigma: torch.Tensor | None) -> tuple[str, ...]:
+        return ("b",) if self.background is None else ()
 
     def estimate(self, y: torch.Tensor, values: torch.Tensor, sigma: torch.Tensor | None) -> torch.Tensor:
         """(B, 1) the most likely b of each candidate, or (B, 0) where it is known.

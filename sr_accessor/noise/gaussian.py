@@ -25,8 +25,8 @@ class Gaussian(NoiseModel):
     uses_weight: bool = True
     floor: float = FLOOR
 
-    def degrees(self, sigma: torch.Tensor | None) -> int:
-        return int(self.own_scale(sigma))
+    def own_names(self, sigma: torch.Tensor | None) -> tuple[str, ...]:
+        return ("s",) if self.own_scale(sigma) else ()
 
     def estimate(self, y: torch.Tensor, values: torch.Tensor, sigma: torch.Tensor | None) -> torch.Tensor:
         """(B, 1) the scale s in units of y, or of sigma; (B, 0) where sigma is stated."""

@@ -27,8 +27,8 @@ class Heteroscedastic(NoiseModel):
 
     name: str = "heteroscedastic"
 
-    def degrees(self, sigma: torch.Tensor | None) -> int:
-        return 2 if sigma is None else 1
+    def own_names(self, sigma: torch.Tensor | None) -> tuple[str, ...]:
+        return ("a", "b") if sigma is None else ("b",)
 
     def estimate(self, y: torch.Tensor, values: torch.Tensor, sigma: torch.Tensor | None) -> torch.Tensor:
         """(B, 2) a in units of y and the relative error b; (B, 1) b where sigma is stated."""

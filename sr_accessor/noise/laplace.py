@@ -26,8 +26,8 @@ class Laplace(NoiseModel):
     name: str = "laplace"
     uses_weight: bool = True
 
-    def degrees(self, sigma: torch.Tensor | None) -> int:
-        return int(self.own_scale(sigma))
+    def own_names(self, sigma: torch.Tensor | None) -> tuple[str, ...]:
+        return ("b",) if self.own_scale(sigma) else ()
 
     def estimate(self, y: torch.Tensor, values: torch.Tensor, sigma: torch.Tensor | None) -> torch.Tensor:
         """(B, 1) the scale b in units of y, or of sigma; (B, 0) where sigma is stated."""

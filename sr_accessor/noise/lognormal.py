@@ -24,8 +24,8 @@ class Lognormal(NoiseModel):
     support: str = "nonzero"
     uses_sigma: bool = False
 
-    def degrees(self, sigma: torch.Tensor | None) -> int:
-        return 1
+    def own_names(self, sigma: torch.Tensor | None) -> tuple[str, ...]:
+        return ("s",)
 
     def estimate(self, y: torch.Tensor, values: torch.Tensor, sigma: torch.Tensor | None) -> torch.Tensor:
         """(B, 1) the standard deviation s of log y; rows of the wrong sign are left out."""

@@ -98,9 +98,13 @@ class NoiseModel(ABC):
         """(B, N) simulated measurements around `values`; sigma, or parameters (B, P), tell the spread."""
 
     # ------------------------------------------------------------------ what follows
+    def own_names(self, sigma: torch.Tensor | None) -> tuple[str, ...]:
+        """What the P own parameters that are estimated from the data are called; none unless a model says otherwise."""
+        return ()
+
     def degrees(self, sigma: torch.Tensor | None) -> int:
-        """Number of own parameters P estimated from the data; 0 unless a model says otherwise."""
-        return 0
+        """P, the number of own parameters."""
+        return len(self.own_names(sigma))
 
     def estimate(self, y: torch.Tensor, values: torch.Tensor, sigma: torch.Tensor | None) -> torch.Tensor:
         """(B, P) most likely own parameters for each candidate's values; finite where these are."""

@@ -22,8 +22,8 @@ class Multiplicative(NoiseModel):
     name: str = "multiplicative"
     uses_sigma: bool = False
 
-    def degrees(self, sigma: torch.Tensor | None) -> int:
-        return 1
+    def own_names(self, sigma: torch.Tensor | None) -> tuple[str, ...]:
+        return ("gamma",)
 
     def estimate(self, y: torch.Tensor, values: torch.Tensor, sigma: torch.Tensor | None) -> torch.Tensor:
         """(B, 1) the relative error γ."""

@@ -27,8 +27,8 @@ class NegativeBinomial(NoiseModel):
     support: str = "count"
     uses_sigma: bool = False
 
-    def degrees(self, sigma: torch.Tensor | None) -> int:
-        return 1
+    def own_names(self, sigma: torch.Tensor | None) -> tuple[str, ...]:
+        return ("alpha",)
 
     def estimate(self, y: torch.Tensor, values: torch.Tensor, sigma: torch.Tensor | None) -> torch.Tensor:
         """(B, 1) the most likely α."""

@@ -29,8 +29,8 @@ class StudentT(NoiseModel):
     name: str = "student_t"
     uses_weight: bool = True
 
-    def degrees(self, sigma: torch.Tensor | None) -> int:
-        return 1 + int(self.own_scale(sigma))
+    def own_names(self, sigma: torch.Tensor | None) -> tuple[str, ...]:
+        return ("nu", "s") if self.own_scale(sigma) else ("nu",)
 
     def estimate(self, y: torch.Tensor, values: torch.Tensor, sigma: torch.Tensor | None) -> torch.Tensor:
         """(B, 1) ν where sigma is stated, else (B, 2): ν and the scale s in units of y, or of sigma."""

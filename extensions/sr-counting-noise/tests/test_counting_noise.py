@@ -98,3 +98,4 @@ def test_a_law_is_found_on_a_background():
     early, late = result.best.predict(pd.DataFrame({"t": [0.1, 2.0]}))
     assert early == pytest.approx(400 * np.exp(-0.09), rel=0.05)
     assert late == pytest.approx(400 * np.exp(-1.8), rel=0.1)
+    assert result.best.noise_parameters["b"] == pytest.approx(6.0, abs=1.5)
