@@ -476,10 +476,15 @@ class Equation:
             why = f"{n} rows leave no residual to estimate them from ({k} constants); add rows or pass sigma="
         elif self.laplace.variance[0].isnan():
             why = "the law or its slope is not finite on every row; choose another row of the front"
+        elif self.laplace.variance[0] == 0:
+            why = "every residual is 0, and so is the target; pass sigma="
         elif len(lost) == 1:
-            why = "the values do not depend on it; choose a law without it"
+            why = f"the values do not depend on it; choose a law without it, or hold it: .fix({lost[0]}=...)"
         else:
-            why = "only a combination of them changes the values; choose a law with fewer constants"
+            why = (
+                "only a combination of them changes the values; choose a law with fewer constants, or hold one of "
+                f"them: .fix({lost[0]}=...)"
+            )
         return (SymRegWarning("SINGULAR", f"no error bars for {', '.join(lost)}: {why}"),)
 
     def _quantile(self, level: float) -> float:

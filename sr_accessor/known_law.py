@@ -17,9 +17,11 @@ import torch
 from sr_accessor.device import DTYPE
 from sr_accessor.errors import InputError, OptionError, SymRegWarning, UnknownNameError, nearest
 from sr_accessor.expressions.batch import Expressions
+from sr_accessor.expressions.dimensions import Dimensions, mismatch
 from sr_accessor.expressions.evaluate import evaluate
 from sr_accessor.expressions.parse import parse_model
 from sr_accessor.expressions.vocabulary import VARIABLE
+from sr_accessor.observations import Observations
 from sr_accessor.plugins.manager import vocabulary
 from sr_accessor.refinement.exchange import exchanges
 from sr_accessor.refinement.likelihood import MANY_PASSES, Parameters, most_likely
@@ -27,8 +29,9 @@ from sr_accessor.refinement.solution import Reason, Refined
 from sr_accessor.search.front import Front
 from sr_accessor.search.guesses import unknown_names
 from sr_accessor.search.selection import Data, score
+from sr_accessor.search.units import demanded
 
-__all__ = ["KnownLaw", "Optimum", "bounds_of", "finite", "optimum", "read_law", "starts_of"]
+__all__ = ["KnownLaw", "Optimum", "bounds_of", "finite", "optimum", "read_law", "starts_of", "unit_remarks"]
 
 #: Where parameters without a start begin; restarts draw magnitudes from these decades, log-uniform, or move the start
 #: by this factor (standard deviation of its logarithm).
@@ -195,6 +198,18 @@ def _number(name: str | int, given: Any) -> float:
     if not isinstance(given, Real) or isinstance(given, bool):
         raise OptionError(f"{name!r} is given {given!r}; give a number")
     return float(given)
+
+
+def unit_remarks(law: KnownLaw, observations: Observations) -> list[SymRegWarning]:
+    """That a unit cannot be read, or what in the law does not fit together whatever units its numbers have."""
+    _, remarks = demanded(observations, "report")
+    if remarks:
+        return remarks
+    columns = (observations.units, observations.target_unit, observations.names, observations.target)
+    given = (Dimensions.of(*columns), observations.names, observations.target)
+    told = mismatch(law.expression.freed(), *given, free_constants=True)
+    text = f"{told}. No unit of a constant follows from such a law; mend it, or the units"
+    return [] if told is None else [SymRegWarning("UNITS", text)]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -293,7 +293,11 @@ class Observations:
         spread = errors.get("sigma") if not sides else np.mean(sides, axis=0)
         kept = tuple(name for name, values in columns.items() if keep_constant or values.min() < values.max())
         spread_x = [errors.get(role_of(name), np.zeros(len(rows))) for name in kept] if sigma_x else None
-        remarks += _scales({target: y, **columns}) if keep_constant else _remarks(columns, y, target)
+        follows = (
+            "it does not tell the parameters of a law that varies" if keep_constant else "the law is that constant"
+        )
+        remarks += _remarks({} if keep_constant else columns, y, target, follows)
+        remarks += _scales({target: y, **columns})
         if not kept:
             raise InputError(
                 f"no feature varies: {', '.join(map(repr, names))} "
@@ -815,14 +819,14 @@ def _side_by_side(columns: list[np.ndarray]) -> np.ndarray:
     return x
 
 
-def _remarks(columns: Mapping[Hashable, np.ndarray], y: np.ndarray, target: Hashable) -> list[SymRegWarning]:
-    """CONSTANT, SCALE and LEAK for columns (N,) and y (N,)."""
+def _remarks(
+    columns: Mapping[Hashable, np.ndarray], y: np.ndarray, target: Hashable, follows: str
+) -> list[SymRegWarning]:
+    """CONSTANT and LEAK for columns (N,) and y (N,); what follows where y does not vary."""
     remarks = []
     of_y = _direction(y)
     if of_y is None:
-        remarks.append(
-            SymRegWarning("CONSTANT", f"target {target!r} is {y[0]:g} in every row: the law is that constant")
-        )
+        remarks.append(SymRegWarning("CONSTANT", f"target {target!r} is {y[0]:g} in every row: {follows}"))
     for name, values in columns.items():
         if values.min() == values.max():
             text = f"feature {name!r} is {values[0]:g} in every row and is left out"
@@ -835,7 +839,7 @@ def _remarks(columns: Mapping[Hashable, np.ndarray], y: np.ndarray, target: Hash
                     f"(1 - |correlation| = {max(far, 0.0):.1g}); leave it out if it was computed from it",
                 )
             )
-    return [*remarks, *_scales({target: y, **columns})]
+    return remarks
 
 
 def _scales(columns: Mapping[Hashable, np.ndarray]) -> list[SymRegWarning]:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 
 from sr_accessor.device import seed_of
-from sr_accessor.known_law import KnownLaw, optimum, starts_of
+from sr_accessor.known_law import KnownLaw, optimum, starts_of, unit_remarks
 from sr_accessor.noise.model import NoiseModel
 from sr_accessor.observations import Observations
 from sr_accessor.result import FitResult
@@ -65,7 +65,7 @@ def refine_law(
         parameters=law.numbers,
         status="converged" if best.settled else "no_convergence",
         seconds=time.perf_counter() - began,
-        remarks=[*([] if remark is None else [remark]), *best.remarks],
+        remarks=[*([] if remark is None else [remark]), *best.remarks, *unit_remarks(law, observations)],
         provenance={
             **versions(),
             "device": "cpu",

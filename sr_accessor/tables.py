@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from pandas.api import types
 
-from sr_accessor.errors import ColumnError, InputError, OptionError, SymRegError, brief, nearest
+from sr_accessor.errors import ColumnError, InputError, OptionError, SymRegError, UnitError, brief, nearest
 from sr_accessor.units import pint_text
 
 if TYPE_CHECKING:
@@ -158,13 +158,22 @@ def unit_of(label: Hashable, attrs: Mapping[Any, Any], series: pd.Series | None 
 
     From the dtype (durations are in seconds, pint's dtype has its unit), else from ``attrs["units"]`` ({label: unit}),
     else from a label "T [K]".
+
+    Raises
+    ------
+    UnitError : ``attrs["units"]`` does not say which column has which unit.
     """
+    units = {} if attrs.get("units") is None else attrs["units"]
+    if not isinstance(units, Mapping):
+        raise UnitError(
+            f"df.attrs['units'] is {brief(units)}, which does not say which column has which unit; "
+            f"write df.attrs['units'] = {{{label!r}: 'm'}}, or take it off: del df.attrs['units']"
+        )
     if series is not None and is_duration(series.dtype):
         return "s"
     if series is not None and hasattr(series.dtype, "units"):
         return pint_text(series.dtype.units)
-    units = attrs.get("units")
-    if isinstance(units, Mapping) and units.get(label) is not None:
+    if units.get(label) is not None:
         return str(units[label])
     found = _UNIT_IN_LABEL.search(label) if isinstance(label, str) else None
     return found.group(1).strip() if found else None

@@ -1,5 +1,6 @@
 """sr.refine: a better curve_fit; against scipy, with ties, bounds, held parameters, noise models, and bad input."""
 
+import dataclasses
 import math
 import re
 import warnings
@@ -27,6 +28,7 @@ from sr_accessor.expressions.elementary import ELEMENTARY
 from sr_accessor.expressions.parse import parse_model
 from sr_accessor.expressions.vocabulary import Vocabulary
 from sr_accessor.refinement.exchange import exchanges
+from sr_accessor.uncertainty.laplace import covariance
 
 FORMULA = "b1*(1 - exp(-b2*t)) + b3"
 
@@ -125,6 +127,24 @@ def test_outliers_with_student_t():
     assert list(own) == ["nu", "s"] and own["nu"] < 3 and own["s"] < 0.5
     assert f"student_t (nu = {own['nu']:.4g}, s = {own['s']:.4g})" in found.report()
     assert sr.load(found.to_json()).best.noise_parameters == own
+
+
+@pytest.mark.parametrize("noise", ["poisson", "gaussian", "negative_binomial"])
+def test_a_target_of_zeros_tells_nothing(noise):
+    with pytest.warns(sr.errors.SymRegWarning) as caught:
+        found = sr.refine(table().assign(n=0), "n", "a*exp(-k*t)", noise=noise, random_state=0, restarts=5)
+    assert "CONSTANT: target 'n' is 0 in every row" in str(caught[0].message)
+    assert "CONSTANT" in [warning.code for warning in found.warnings]
+    assert not (found.best.params["stderr"] == 0).any()
+
+
+def test_a_law_that_meets_a_target_of_zeros_has_no_error_bars():
+    law = sr.refine(table(), "y", "b3 + 0*t", random_state=0, restarts=0).best
+    zeros = torch.zeros(60, dtype=torch.float64)
+    met = covariance(law.expression.with_constants(torch.zeros_like(law.expression.constants)), zeros[:, None], zeros)
+    assert met.variance.tolist() == [0.0] and met.stderr.isnan().all()
+    (told,) = dataclasses.replace(law, laplace=met).warnings
+    assert told.message == "no error bars for b3: every residual is 0, and so is the target; pass sigma="
 
 
 def test_doors_are_the_function(tmp_path):

@@ -208,7 +208,7 @@ def test_what_is_not_identifiable_is_nan_with_a_reason(line):
     params = line[2].params
     assert params["stderr"].isna().tolist() == [True, True, False]
     (warning,) = line[2].warnings
-    assert warning.code == "SINGULAR" and "c0, c1" in warning.message
+    assert warning.code == "SINGULAR" and "c0, c1" in warning.message and ".fix(c0=...)" in warning.message
     assert line[2].correlation.isna().to_numpy().sum() == 8
 
 

@@ -1,5 +1,8 @@
 """units=: constants get units, strict admits only what fits together, and what is wrong is told with its column."""
 
+import re
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -105,3 +108,43 @@ def test_parameters_of_a_known_law_get_their_units_held_ones_too():
     frame.attrs["units"] = {"t": "min", "v": "V"}
     params = sr.refine(frame, "v", "A*exp(-k*t) + B", fix={"B": 0.0}).best.params
     assert params["unit"].to_dict() == {"A": "V", "k": "1/min", "B": "V"}
+
+
+@pytest.mark.parametrize("given", ["m", ["m", "V"]])
+def test_units_that_do_not_say_whose_they_are_are_refused(given):
+    frame = table()
+    frame.attrs["units"] = given
+    law = sr.refine(table(), "E", "0.5*c*m*v**2")
+    for use in (lambda: fit(frame), lambda: sr.refine(frame, "E", "c*m*v**2"), lambda: law.predict(frame)):
+        with pytest.raises(
+            UnitError, match=r"does not say which column has which unit; write df.attrs\['units'\] = \{"
+        ):
+            use()
+
+
+@pytest.mark.parametrize(
+    ("formula", "units", "told"),
+    [
+        ("a*exp(-t) + t", {}, r"exp needs a number without unit, not -t \[s\]\. No unit of a constant follows"),
+        ("a + 0*t + t*exp(-k*t) + log(t)", {}, r"log needs a number without unit, not t \[s\]"),
+        ("a*exp(-k*t) + 0*b", {"t": "sek"}, r"column 't': no unit 'sek'; did you mean 'sec'"),
+    ],
+)
+@pytest.mark.parametrize("groups", [False, True])
+def test_a_known_law_says_where_its_units_do_not_fit(formula, units, told, groups):
+    t = np.linspace(0.1, 5, 60)
+    y = 3 * np.exp(-0.7 * t) + np.random.default_rng(0).normal(0, 0.01, 60)
+    frame = pd.DataFrame({"t": t, "v": y, "run": np.arange(60) % 2})
+    frame.attrs["units"] = {"t": "s", "v": "V"} | units
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        sr.refine(frame, "v", formula, restarts=1, random_state=0, **({"by": "run"} if groups else {}))
+    found = [str(w.message) for w in caught if w.message.code == "UNITS"]
+    assert len(found) == 1 and re.search(told, found[0]), found
+
+
+def test_written_numbers_of_a_known_law_may_have_a_unit():
+    t = np.linspace(0.1, 5, 60)
+    frame = pd.DataFrame({"t": t, "h": 4.9 * t**2 + np.random.default_rng(0).normal(0, 0.01, 60)})
+    frame.attrs["units"] = {"t": "s", "h": "m"}
+    assert sr.refine(frame, "h", "4.9*t**n", random_state=0).warnings == ()

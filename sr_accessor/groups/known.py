@@ -19,7 +19,7 @@ from sr_accessor.groups.refine import refine_each
 from sr_accessor.groups.result import GroupedResult
 from sr_accessor.groups.search import report_groups, status_of, told_status
 from sr_accessor.groups.split import Groups
-from sr_accessor.known_law import KnownLaw, starts_of
+from sr_accessor.known_law import KnownLaw, starts_of, unit_remarks
 from sr_accessor.noise.model import NoiseModel
 from sr_accessor.observations import FEWEST_ROWS
 from sr_accessor.refinement.likelihood import MANY_PASSES
@@ -85,7 +85,11 @@ def refine_groups(
         forms=pd.DataFrame(),
         sizes=sizes,
         seconds=time.perf_counter() - began,
-        remarks=[*([] if remark is None else [remark]), *told_status(groups, status)],
+        remarks=[
+            *([] if remark is None else [remark]),
+            *told_status(groups, status),
+            *unit_remarks(law, groups.observations),
+        ],
         provenance={
             **versions(),
             "device": "cpu",

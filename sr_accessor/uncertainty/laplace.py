@@ -177,9 +177,10 @@ def covariance(
     rounding = (torch.finfo(DTYPE).eps * y * weight).square().mean(1)
     estimated = (squares if plain else torch.full_like(squares, points)) / degrees.clamp(min=1)
     estimated = estimated.clamp(min=rounding) if plain else estimated
+    estimated = torch.where(estimated < torch.finfo(DTYPE).tiny, 0.0, estimated)  # a target of zeros met: no scale
     variance = torch.ones_like(squares) if absolute else torch.where(degrees > 0, estimated, torch.nan)
     free = expressions.free if parameters is None else parameters.free
-    identifiable = free & (lost < NULL_SHARE) & finite[:, None] & variance.isfinite()[:, None]
+    identifiable = free & (lost < NULL_SHARE) & (finite & variance.isfinite() & (variance > 0))[:, None]
     full = root @ root.mT * variance[:, None, None]
     full = torch.where(identifiable[:, :, None] & identifiable[:, None, :], full, torch.nan)
     return Laplace(
