@@ -109,10 +109,10 @@ def read_law(
         raise OptionError(f"formula={formula!r}; give text such as 'b1*(1 - exp(-b2*x))'")
     operators = vocabulary("default")
     others = [label for label in labels if label != target]
-    unknown = unknown_names(formula, operators, others)
+    start, bounds, fix = (_mapping(name, given) for name, given in (("start", start), ("bounds", bounds), ("fix", fix)))
+    unknown = unknown_names(formula, operators, others, {*start, *bounds, *fix})
     if str(target) in unknown:
         raise InputError(f"the formula reads the target {target!r}; write it of other columns and of parameters")
-    start, bounds, fix = (_mapping(name, given) for name, given in (("start", start), ("bounds", bounds), ("fix", fix)))
     for what, given in (("start", start), ("bounds", bounds), ("fix", fix)):
         for name in given:
             if name not in unknown:

@@ -73,6 +73,20 @@ def test_of_a_frequency_and_its_alias_the_one_near_the_start_is_meant():
     np.testing.assert_allclose(found.best.params["value"], [3, 2, 0.02, 40], rtol=0.02)
 
 
+def test_an_energy_is_a_parameter_and_so_is_what_the_caller_names():
+    temperature = np.linspace(300, 600, 40)
+    scatter = 1 + 0.01 * np.random.default_rng(0).normal(size=40)
+    frame = pd.DataFrame({"T": temperature, "k": 1e9 * np.exp(-8e4 / (8.314 * temperature)) * scatter})
+    options = {"noise": "multiplicative", "random_state": 0}
+    free = sr.refine(frame, "k", "A*exp(-E/(8.314*T))", **options).best.params
+    assert free.loc["E", "value"] == pytest.approx(8e4, rel=0.01)
+    for name in ("e", "gamma", "log"):  # Euler's number, a word, a function
+        params = sr.refine(frame, "k", f"A*exp(-{name}/(8.314*T))", start={name: 5e4}, **options).best.params
+        assert params.loc[name, "value"] == pytest.approx(free.loc["E", "value"], rel=1e-6)
+    euler = sr.refine(frame, "k", "A*e**(-q/(8.314*T))", **options).best.params
+    assert list(euler.index) == ["A", "q"]
+
+
 def test_a_name_at_two_places_is_one_parameter():
     frame = table()
     found = sr.refine(frame, "y", "a*(1 - exp(-k*t)) + a/5", random_state=0)

@@ -191,7 +191,8 @@ def refine(
     ----------
     table, target, sigma, sigma_x, absolute_sigma, sample_weight, nan_policy, noise : as in `fit`
     formula : right-hand side such as "b1*(1 - exp(-b2*x))": names of columns are inputs (others than identifiers in
-        backticks), all other names parameters; written numbers stay
+        backticks), all other names parameters but pi and e (these too where start, bounds or fix name them); written
+        numbers stay
     start : {parameter: first value}; parameters without one begin at 1
     bounds : {parameter: (lower, upper)}, None where there is none
     fix : {parameter: value that it keeps}

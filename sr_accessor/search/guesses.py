@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Sequence
+from collections.abc import Collection, Hashable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -90,9 +90,17 @@ def _from_sympy(
     return e
 
 
-def unknown_names(text: str, vocabulary: Vocabulary, names: Sequence[Hashable]) -> list[str]:
-    """Names in `text` that are neither features nor constants of the vocabulary (pi, e, a declared one), in order."""
-    known = {str(name) for name in names} | {o.name for o in vocabulary.operators} | set(ALIASES)
+def unknown_names(
+    text: str, vocabulary: Vocabulary, names: Sequence[Hashable], meant: Collection[str] = ()
+) -> list[str]:
+    """Names in `text` that are neither features nor constants of the vocabulary (pi, e, a declared one), in order.
+
+    Parameters
+    ----------
+    meant : names that are free constants whatever else they are called; E always is: an energy, not 2.718
+    """
+    taken = {o.name for o in vocabulary.operators} | ALIASES.keys() - {"E"}
+    known = {str(name) for name in names} | taken - set(meant)
     found = [match["name"] for match in NAME.finditer(text) if match["name"] and not match["call"]]
     return [name for name in dict.fromkeys(found) if name not in known]
 
