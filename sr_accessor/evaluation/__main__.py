@@ -23,6 +23,7 @@ from sr_accessor.evaluation.pure_noise import noise
 from sr_accessor.evaluation.scaling import scaling
 from sr_accessor.evaluation.speed import speed
 from sr_accessor.evaluation.srbench import srbench
+from sr_accessor.evaluation.units import units
 from sr_accessor.evaluation.visible import visible
 from sr_accessor.evaluation.wide import wide
 
@@ -36,7 +37,7 @@ def commands() -> None:
 
 for command in (
     visible, srbench, peers, control, scaling, in_domain, figure3, figure4, nested, network, new_operators, ablations,
-    noise, coverage, groups, chunks, outliers, wide, speed, exports,
+    noise, coverage, groups, chunks, outliers, units, wide, speed, exports,
 ):  # fmt: skip
     commands.add_command(command)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 import pandas as pd
@@ -20,8 +21,8 @@ from sr_accessor.evaluation.scoring import COLUMNS, Answer, Method, report, scor
 __all__ = ["evaluate_methods", "fit_table", "visible"]
 
 
-def fit_table(problem: Problem, seconds: float) -> Answer:
-    """The public `sr.fit` on the training frame, everything at its default but time, seed and the bar."""
+def fit_table(problem: Problem, seconds: float, **options: Any) -> Answer:
+    """The public `sr.fit` on the training frame, everything at its default but time, seed, the bar and `options`."""
     record = problem.record
     began = time.perf_counter()
     result = sr.fit(
@@ -31,6 +32,7 @@ def fit_table(problem: Problem, seconds: float) -> Answer:
         timeout=seconds,
         random_state=problem.seed,
         progress=False,
+        **options,
     )
     took = time.perf_counter() - began
     return Answer(
@@ -52,16 +54,19 @@ def evaluate_methods(
     seed: int = SEEDS[0],
     minutes: float | None = None,
     points: str = "srbench",
+    units: bool = False,
     progress: bool = True,
 ) -> pd.DataFrame:
     """Every method on every record at every noise level; the rows of `runner.run` with `scoring.COLUMNS`.
+
+    `points` and `units` are those of `problems.load`.
 
     Methods and noise levels alternate problem by problem, so that a run cut short has compared them on the same.
     """
     by_name = {r.name: r for r in records}
 
     def solve(task: Task) -> dict[str, object]:
-        problem = load(by_name[task.problem], task.seed, task.noise, points=points)
+        problem = load(by_name[task.problem], task.seed, task.noise, points=points, units=units)
         try:
             answer = methods[task.method](problem, task.budget)
         except SymRegError as error:  # the method refused this table: a result, not an accident

@@ -64,8 +64,8 @@ def test_a_table_without_a_law_has_no_exactness():
     assert "exact" not in row and "size" not in row and row["r2"] < 1
 
 
-def run_visible(*arguments):
-    done = CliRunner().invoke(commands, ["visible", *arguments])
+def run_visible(*arguments, command="visible"):
+    done = CliRunner().invoke(commands, [command, *arguments])
     assert done.exit_code == 0, done.output
     return done.output
 
@@ -91,6 +91,22 @@ def test_a_refused_table_is_a_row(tmp_path, monkeypatch):
     run_visible("--problem", "Jin-1", "--out", str(out))
     (row,) = read_rows(out).to_dict("records")
     assert row["status"] == "InputError: no" and row["exact"] is False and row["r2"] == -math.inf
+
+
+def test_units_are_compared_on_tables_that_have_them(tmp_path, monkeypatch):
+    asked = []
+
+    def fit_table(problem, seconds, units="report"):
+        asked.append((problem.record.name, units))
+        assert problem.train.attrs["units"] == dict(problem.record.units)
+        return knows_the_truth(problem, seconds)
+
+    monkeypatch.setattr("sr_accessor.evaluation.units.fit_table", fit_table)
+    out = tmp_path / "units.csv"
+    shown = run_visible("--suite", "feynman,jin", "--subset", "2", "--out", str(out), command="units")
+    assert len({name for name, _ in asked}) == 2 and all(name.startswith("feynman") for name, _ in asked)
+    assert [units for _, units in asked] == ["report", "strict"] * 2
+    assert [line.split()[0] for line in shown.splitlines() if " feynman " in line] == ["report", "strict"]
 
 
 @pytest.mark.parametrize(("option", "value"), [("--noise", "a"), ("--noise", "-1"), ("--subset", "0")])
