@@ -8,7 +8,7 @@ import torch
 
 from sr_accessor.expressions.build import exponents_up_to
 
-__all__ = ["NOISE_SIGMAS", "POINTS_EACH", "neighbours_alike", "noise_above_surface", "surfaces"]
+__all__ = ["NOISE_SIGMAS", "POINTS_EACH", "neighbours_alike", "noise_above_surface", "spread_out", "surfaces"]
 
 #: Points for each term at least, and the largest degree of a surface.
 POINTS_EACH, MOST_DEGREE = 6, 24
