@@ -248,7 +248,8 @@ def _doubt(h: _Hypotheses) -> torch.Tensor:
     broken ones are rare.
     """
     group = torch.where(h.pair >= 0, h.exponent, 0.0)
-    size = sum(e.abs() + (e != e.round()) for e in (group, h.power.nan_to_num(0.0))) + 2 * (h.slant != 0) + 2 * (h.slant.abs() != h.slant.abs().round())
+    size = sum(e.abs() + (e != e.round()) for e in (group, h.power.nan_to_num(0.0)))
+    size = size + 2 * (h.slant != 0) + 2 * (h.slant != h.slant.round())
     return (1 + DOUBT) ** size
 
 
@@ -280,7 +281,7 @@ def _sums(k: int) -> _Hypotheses:
 
 
 def _slanted(stage: _Stage, goal: torch.Tensor, weight: torch.Tensor) -> _Hypotheses:
-    """Pairs as u + c·v where ∂f/∂v is c·∂f/∂u nearly everywhere, as in a plane wave: c from the slopes of the surface."""
+    """Pairs as u + c·v where ∂f/∂v is c·∂f/∂u nearly everywhere, as in a plane wave: c from a surface's slopes."""
     columns, _ = _columns(stage.values[None], stage.carrier[None], stage.logs[None], weight, JUDGING[1])
     solved = torch.linalg.lstsq(columns[0].T, (weight * goal)[:, None]).solution[:, 0]
     with torch.enable_grad():
@@ -322,8 +323,10 @@ def _taken(stage: _Stage, h: _Hypotheses, error: float, doubt: float) -> _Stage:
     if bool(h.slant != 0):
         both = monomials(torch.stack([own, other]), sums.vocabulary)
         one, two = both[:1], both[1:]
-        plain = bool(h.slant.abs() == 1)
-        total = one.apply("add" if bool(h.slant > 0) else "sub", two) if plain else one + constant(h.slant, sums.vocabulary, groups.device) * two
+        if bool(h.slant.abs() == 1):
+            total = one.apply("add" if bool(h.slant > 0) else "sub", two)
+        else:
+            total = one + constant(h.slant, sums.vocabulary, groups.device) * two
         sums = concatenate([sums, total])
         groups, factor, beside = (torch.nn.functional.pad(part, (0, 1)) for part in (groups, factor, beside))
         own, joined = groups[int(h.out)], torch.nn.functional.one_hot(torch.tensor(len(factor) - 1)).to(groups)
@@ -357,7 +360,7 @@ def _finished(stage: _Stage, goal: torch.Tensor) -> Reduction | None:
 def _columns(
     values: torch.Tensor, carrier: torch.Tensor, logs: torch.Tensor, weight: torch.Tensor, terms: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """(H, T, N) weighted columns of y ≈ carrier·surface + Σ p·logs, and whether all are finite (H,); else they are 0."""
+    """(H, T, N) weighted columns of y ≈ carrier·surface + Σ p·logs, 0 where not all are finite; and where all are (H,)."""
     scale = carrier * weight
     scale = scale / scale.square().mean(-1, keepdim=True).sqrt().clamp(min=1e-300)
     centred = logs - logs.mean(-1, keepdim=True)
