@@ -14,6 +14,7 @@ from sr_accessor.expressions.build import exponents_up_to, linear_combination, m
 from sr_accessor.expressions.definitions import lifted, unlifted
 from sr_accessor.expressions.evaluate import evaluate
 from sr_accessor.expressions.jacobian import jacobian
+from sr_accessor.expressions.linear import single_term
 from sr_accessor.expressions.vocabulary import Vocabulary
 from sr_accessor.plugins.manager import routes
 from sr_accessor.prior.examples import sample_expressions
@@ -593,7 +594,8 @@ def propose_mixed(state: SearchState, generator: torch.Generator) -> list[Propos
 def propose_recombined(state: SearchState, generator: torch.Generator) -> list[Proposal]:
     """Pieces of the best laws times few monomials each: what is right of a law stays, and what is missing joins it.
 
-    Once with the pieces of each law alone, and once with those of all. Of a sum its inverse is a piece too.
+    Once with the pieces of each law alone, and once with those of all. Sums are no pieces of a single law, since none
+    of its terms would be questioned; of each sum the inverse is.
     """
     work, data = state.workspace, state.workspace.middle
     target = work.target(view_of("y"), False, data)
@@ -604,8 +606,11 @@ def propose_recombined(state: SearchState, generator: torch.Generator) -> list[P
     sums = torch.tensor([work.vocabulary.id(name) for name in ("add", "sub") if name in work.vocabulary], device=device)
     for laws in (*(best[i : i + 1] for i in range(len(best))), best):  # a handful of laws
         parts = subexpressions(laws)[:MOST_PIECES]
-        if "div" in work.vocabulary and len(parts):
-            parts = concatenate([parts, one / parts[torch.isin(parts.codes[:, 0], sums).nonzero()[:, 0]]])
+        total = parts[torch.isin(parts.codes[:, 0], sums).nonzero()[:, 0]]
+        if len(laws) == 1:
+            parts = parts[single_term(parts).nonzero()[:, 0]]
+        if "div" in work.vocabulary and len(total):
+            parts = concatenate([parts, one / total])
         pieces = extend(work.small, parts, work.screen.x)[len(work.small) :].expressions  # not what is a monomial
         values, valid = evaluate(pieces, data.x)
         sound = (valid.all(1) & (values.abs().amax(1) < MOST_SIZE)).nonzero()[:, 0]

@@ -360,7 +360,7 @@ def _finished(stage: _Stage, goal: torch.Tensor) -> Reduction | None:
 def _columns(
     values: torch.Tensor, carrier: torch.Tensor, logs: torch.Tensor, weight: torch.Tensor, terms: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """(H, T, N) weighted columns of y ≈ carrier·surface + Σ p·logs, 0 where not all are finite; and where all are (H,)."""
+    """(H, T, N) weighted columns of y ≈ carrier·surface + Σ p·logs, 0 where one is not finite; and where not (H,)."""
     scale = carrier * weight
     scale = scale / scale.square().mean(-1, keepdim=True).sqrt().clamp(min=1e-300)
     centred = logs - logs.mean(-1, keepdim=True)
