@@ -43,6 +43,7 @@ from sr_accessor.search.screens import (
     screen_ratio,
     screen_recombined,
     screen_residual,
+    screen_short_ratio,
     screen_span,
     screen_sparse,
     shares_of_mixed,
@@ -58,6 +59,7 @@ from sr_accessor.search.state import (
     Workspace,
     shortest,
 )
+from sr_accessor.search.surfaces import smoothed
 from sr_accessor.search.targets import Rows, Target, join_rows
 from sr_accessor.search.views import View, view_of
 
@@ -88,6 +90,7 @@ __all__ = [
     "propose_ratios",
     "propose_recombined",
     "propose_residuals",
+    "propose_short_ratios",
     "propose_simple",
     "target_around",
     "together",
@@ -99,6 +102,8 @@ ROUGH = 0.1
 DRAFTS, DRAFTED_GROUPS, IMPROVED = 64, 200, 6
 #: Monomials of one dictionary at most.
 MOST_MONOMIALS, MOST_RATIO = 90, 130
+#: Monomials that short ratios are made of; their degree in up to `FEW_MIXED` variables, and in more.
+MOST_SHORT, SHORT_DEGREES = 21, (3, 2)
 #: Values of a monomial are less than this.
 MOST_SIZE = 1e150
 #: From so many variables on dictionaries of a few degrees hold too few monomials.
@@ -267,11 +272,25 @@ def propose_ratios(views: Sequence[str], most: int):
                         found.append((f"screen ratio, {name}", law))
                 target = work.target(view_of(name), False, data)
                 if target is not None:
-                    law = screen_noisy_ratio(target, dictionary, dictionary)
+                    smooth = smoothed(data.x, target.values, target.weight)
+                    law = screen_noisy_ratio(target, dictionary, dictionary, smooth)
                     found.append((f"screen noisy ratio, {name}", law))
         return found
 
     return propose
+
+
+def propose_short_ratios(state: SearchState, generator: torch.Generator) -> list[Proposal]:
+    """Ratios of few monomials, all of them."""
+    work = state.workspace
+    data, target = work.middle, work.target(view_of("y"), False, work.middle)
+    most = SHORT_DEGREES[work.dimensions > FEW_MIXED]
+    degrees = [g for g in range(1, most + 1) if _terms(work.dimensions, g) <= MOST_SHORT]
+    if target is None or not degrees or "div" not in work.vocabulary or "mul" not in work.vocabulary:
+        return []
+    dictionary = _dictionary(data.x, work.vocabulary, degrees[-1])
+    smooth = smoothed(data.x, target.values, target.weight)
+    return [("screen short ratio", screen_short_ratio(target, dictionary, smooth))]
 
 
 def _bases(work: Workspace) -> list[Rows]:
