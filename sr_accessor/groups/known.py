@@ -12,13 +12,13 @@ import pandas as pd
 import torch
 
 from sr_accessor.device import alone, seed_of
-from sr_accessor.errors import InputError
+from sr_accessor.errors import InputError, SymRegWarning
 from sr_accessor.groups.common import Shared, share
 from sr_accessor.groups.forms import SharedForm
 from sr_accessor.groups.refine import refine_each
 from sr_accessor.groups.result import GroupedResult
 from sr_accessor.groups.search import report_groups, status_of, told_status
-from sr_accessor.groups.split import Groups
+from sr_accessor.groups.split import Groups, told_groups
 from sr_accessor.known_law import KnownLaw, starts_of, unit_remarks
 from sr_accessor.noise.model import NoiseModel
 from sr_accessor.observations import FEWEST_ROWS
@@ -88,6 +88,7 @@ def refine_groups(
         remarks=[
             *([] if remark is None else [remark]),
             *told_status(groups, status),
+            *_told_constant(groups, needed),
             *unit_remarks(law, groups.observations),
         ],
         provenance={
@@ -99,6 +100,16 @@ def refine_groups(
     )
     report_groups(result, errors)
     return result
+
+
+def _told_constant(groups: Groups, needed: int) -> list[SymRegWarning]:
+    """That a target does not vary in groups of enough rows; of one that varies in none the observations tell."""
+    y = groups.observations.y
+    low, high = np.full(len(groups), np.inf), np.full(len(groups), -np.inf)
+    np.minimum.at(low, groups.code, y)
+    np.maximum.at(high, groups.code, y)
+    told = "have one value of the target, which does not tell the parameters of a law that varies"
+    return told_groups("CONSTANT", groups.keys, (low == high) & (groups.counts >= needed) & (y.min() < y.max()), told)
 
 
 def _refined(

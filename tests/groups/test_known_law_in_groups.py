@@ -147,6 +147,16 @@ def test_poisson_counts_and_error_bars_of_each_group():
     assert np.allclose(two[3].params[["value", "stderr"]], alone.best.params[["value", "stderr"]], rtol=1e-4)
 
 
+def test_a_group_that_counted_nothing_is_told():
+    t = np.tile(np.linspace(0, 4, 20), 3)
+    run = np.repeat(["a", "b", "c"], 20)
+    counts = np.where(run == "b", 0, np.random.default_rng(0).poisson(20 * np.exp(-0.3 * t)))
+    frame = pd.DataFrame({"run": run, "t": t, "n": counts})
+    with pytest.warns(sr.errors.SymRegWarning, match=r"CONSTANT: 1 of 3 groups have one value of the target.*: 'b'"):
+        found = sr.refine(frame, "n", "a*exp(-k*t)", by="run", noise="poisson", random_state=0, restarts=3)
+    assert [remark.code for remark in found.remarks] == ["CONSTANT"]
+
+
 def test_error_bars_that_depend_on_the_law_settle_in_every_group():
     rng = np.random.default_rng(0)
     frame = pd.DataFrame(
