@@ -25,9 +25,12 @@ from sr_accessor.errors import (
     UnknownNameError,
 )
 from sr_accessor.expressions.elementary import ELEMENTARY
+from sr_accessor.expressions.evaluate import evaluate
+from sr_accessor.expressions.operator import Operator
 from sr_accessor.expressions.parse import parse_model
 from sr_accessor.expressions.vocabulary import Vocabulary
 from sr_accessor.refinement.exchange import exchanges
+from sr_accessor.search.guesses import unknown_names
 from sr_accessor.uncertainty.laplace import covariance
 
 FORMULA = "b1*(1 - exp(-b2*t)) + b3"
@@ -85,6 +88,15 @@ def test_an_energy_is_a_parameter_and_so_is_what_the_caller_names():
         assert params.loc[name, "value"] == pytest.approx(free.loc["E", "value"], rel=1e-6)
     euler = sr.refine(frame, "k", "A*e**(-q/(8.314*T))", **options).best.params
     assert list(euler.index) == ["A", "q"]
+
+
+def test_a_function_of_a_plugin_does_not_take_a_name_away():
+    gamma = Operator("gamma", 1, torch.exp, lambda u: u)
+    known = Vocabulary((*ELEMENTARY, gamma, Operator("g0", 0, lambda: 9.81, lambda: 9.81)))
+    assert unknown_names("gamma(t)*exp(-gamma*t) + g0 + pi", known, ["t"]) == ["gamma"]
+    law = parse_model("gamma(t)*exp(-gamma*t)", known, ["t"], {"gamma": 0.5})
+    x = torch.tensor([[2.0]], dtype=torch.float64)
+    assert float(evaluate(law.expressions, x)[0]) == pytest.approx(math.exp(2) * math.exp(-1))
 
 
 def test_a_name_at_two_places_is_one_parameter():

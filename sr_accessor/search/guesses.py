@@ -10,6 +10,7 @@ import torch
 
 from sr_accessor.errors import InputError, OptionError
 from sr_accessor.expressions.batch import Expressions, concatenate, constant
+from sr_accessor.expressions.elementary import ELEMENTARY
 from sr_accessor.expressions.parse import ALIASES, parse_model
 from sr_accessor.expressions.symbolic import from_sympy
 from sr_accessor.expressions.text import IDENTIFIER
@@ -97,9 +98,11 @@ def unknown_names(
 
     Parameters
     ----------
-    meant : names that are free constants whatever else they are called; E always is: an energy, not 2.718
+    meant : names that are free constants whatever else they are called. E always is, an energy and not 2.718, and so
+        is a plugin's function without brackets: no plugin may change what `gamma` means in exp(-gamma*t)
     """
-    taken = {o.name for o in vocabulary.operators} | ALIASES.keys() - {"E"}
+    taken = {o.name for o in vocabulary.operators if o.arity == 0} | {o.name for o in ELEMENTARY}
+    taken |= ALIASES.keys() - {"E"}
     known = {str(name) for name in names} | taken - set(meant)
     found = [match["name"] for match in NAME.finditer(text) if match["name"] and not match["call"]]
     return [name for name in dict.fromkeys(found) if name not in known]
