@@ -708,11 +708,11 @@ def read_beside(frame: pd.DataFrame, given: Any, role: str, problems: list[SymRe
         return None
     else:
         series = given
+    sides = ", or a tuple (downwards, upwards)" if role == "sigma" and len(series) in (2, 2 * n) else ""
     if (reason := obstacle(series)) is not None:
-        problems.append(kind(f"{role} {reason}"))
+        problems.append(kind(f"{role} {reason}{sides}"))
         return None
     if len(series) != n:
-        sides = ", or a tuple (downwards, upwards)" if role == "sigma" and len(series) == 2 * n else ""
         problems.append(kind(f"{role} has {len(series)} values for {_rows(n)}; give one per row of the table{sides}"))
         return None
     return numbers(series)

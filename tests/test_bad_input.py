@@ -335,6 +335,13 @@ CASES = {
         SigmaError,
         ["10 values for 5 rows", "or a tuple (downwards, upwards)"],
     ),
+    "sigma as a list of two sides": (
+        table(),
+        ("force",),
+        {"sigma": ["dF", 0.1]},
+        SigmaError,
+        ["sigma is text", "or a tuple (downwards, upwards)"],
+    ),
     "operators by their signs": (
         table().drop(columns="dF"),
         ("force",),
