@@ -46,7 +46,7 @@ def constrained(vocabulary: Vocabulary, constraints: Constraints, names: Sequenc
     ------
     UnknownNameError : `costs` or `forbid` names what is neither a feature (forbid only) nor an operator.
     """
-    known = {o.name for o in vocabulary.operators}
+    known = [o.name for o in vocabulary.operators]
     for name in constraints.costs:
         if name not in known:
             raise UnknownNameError(f"costs: no operator {name!r}; {nearest(name, known)}")
