@@ -174,8 +174,9 @@ def screen_power(
     per view, expressions of y with K and c free
     """
     fit = regress(targets, x)
+    others = max(1, keep // FEWER)
     keep = NOISY_TIMES * keep if noisy else keep
-    best = _ranked(fit, library, kinds, RANKED * keep)
+    best = _ranked(fit, library, kinds, RANKED * keep, RANKED * others)
     parts = []
     for number in best.kind.unique().tolist():  # over kinds of features, not candidates
         here = best[best.kind == number]
@@ -188,7 +189,7 @@ def screen_power(
     for i, view in enumerate(fit.views):  # a handful of views
         mine = (of_view == i).nonzero()[:, 0]
         if len(mine):
-            few = min(len(mine), keep if i == 0 else max(1, keep // FEWER))
+            few = min(len(mine), others if i else keep)
             best = mine[length[mine].topk(few, largest=False).indices]
             found.append((view, view.undo(every[best].trimmed())))
     return found
@@ -207,8 +208,8 @@ class _Ranked:
         return _Ranked(self.view[rows], self.group[rows], self.kind[rows], self.inner[rows])
 
 
-def _ranked(fit: Regression, library: Library, kinds: Sequence[Feature], keep: int) -> _Ranked:
-    """The `keep` best choices of each view."""
+def _ranked(fit: Regression, library: Library, kinds: Sequence[Feature], keep: int, others: int) -> _Ranked:
+    """The `keep` best choices of the first view, and `others` of each other one."""
     found = []  # (V, k) lengths, rows, inner constants, kinds
     points = library.values.shape[1]
     price = structure_bits(library.expressions, library.exponents.shape[1])
@@ -227,7 +228,7 @@ def _ranked(fit: Regression, library: Library, kinds: Sequence[Feature], keep: i
     best = length.topk(min(keep, length.shape[1]), largest=False, dim=1).indices
     view = torch.arange(len(fit.views), device=best.device)[:, None].expand_as(best)
     sound = fit.left[:, None].expand_as(best) & length.gather(1, best).isfinite()
-    sound[1:, max(1, keep // FEWER) :] = False
+    sound[1:, others:] = False
     return _Ranked(view[sound], *(part.gather(1, best)[sound] for part in (group, kind, inner)))
 
 
