@@ -94,7 +94,7 @@ class Observations:
     sample_weight : (N,) factors of the squared residuals, or None; rows of weight 0 are left out
     names, target : the caller's own labels of the D variables and of y
     units, target_unit : as plain text, None where unknown; durations are in "s"
-    rows : (N,) positions of the points in the caller's table
+    rows : (N,) positions of the points in the caller's table; -1 of rows of another one, held out to judge by
     dropped : {label: number of missing values}; empty if every row is complete
     remarks : warnings about the data (DROPPED, CONSTANT, LEAK, SCALE, TEXT) and the note SKIPPED
     sigma_sides : (N, 2) standard errors downwards and upwards, or None where they are equal

@@ -575,7 +575,7 @@ class FitResult:
         """Raise InputError where the fitted columns of a table are not what they were."""
         changed: Counter[Any] = Counter()
         for part in (self._observations, self._held_out):
-            if part is None:
+            if part is None or part.rows.max() < 0:  # of another table
                 continue
             read = inputs_of(table, (*part.names, part.target), part.target).x
             if len(read) <= part.rows.max():

@@ -96,11 +96,11 @@ def _pairs(given: Iterable[str], option: str) -> dict[str, str]:
     return pairs
 
 
-def _number(text: str, option: str) -> float:
+def _number(text: str, option: str, more: str = "") -> float:
     try:
         return float(text)
     except ValueError:
-        raise InputError(f"{option} {text!r} is no number") from None
+        raise InputError(f"{option} {text!r} is no number{more}") from None
 
 
 @click.command()
@@ -115,7 +115,12 @@ def _number(text: str, option: str) -> float:
 @click.option("--constant", "constants", multiple=True, help="Known number, g=9.81; several times.")
 @click.option("--template", help='Known outer form, "A*exp(-k*t) + f(T)".')
 @click.option("--units", help='"report", "strict", "none", or a JSON file {column: unit}.', default="report")
-@click.option("--validation", default="auto", show_default=True, help='Share of rows that judge, "auto" or "none".')
+@click.option(
+    "--validation",
+    default="auto",
+    show_default=True,
+    help='Share of rows that judge, a file of such rows, "auto" or "none".',
+)
 @click.option("--timeout", type=float, default=60.0, show_default=True, help="Seconds; most searches end before.")
 @click.option("--max-rounds", type=int, help="Rounds of the search: bytes that do not depend on the clock.")
 @click.option("--device", default="auto", show_default=True)
@@ -133,7 +138,8 @@ def fit(context: click.Context, table: str, target: str, **given: Any) -> None:
     """
     if given["print_inputs"]:
         units = [given["units"]] if given["units"] not in ("report", "strict", "none") else []
-        click.echo("\n".join([table, *units]))
+        judges = [given["validation"]] if Path(given["validation"]).is_file() else []
+        click.echo("\n".join([table, *units, *judges]))
         return
     _check_outputs(given)
     rows = read_table(table)
@@ -144,8 +150,6 @@ def fit(context: click.Context, table: str, target: str, **given: Any) -> None:
 
         named = [to_label(name, known) if name in map(str, known) else name for name in given["require"]]
         constraints = Constraints(max_complexity=given["max_complexity"], require=named)
-    validation = {"auto": "auto", "none": None}.get(given["validation"], ...)
-    validation = _number(given["validation"], "--validation") if validation is ... else validation
     operators = given["operators"] or "default"
     constants = {name: _number(text, "--constant") for name, text in _pairs(given["constants"], "--constant").items()}
     with _telling() as remarks, _terminated_like_interrupted():
@@ -154,7 +158,8 @@ def fit(context: click.Context, table: str, target: str, **given: Any) -> None:
             operators=operators.split(",") if "," in operators or operators[0] in "+-" else operators,
             network=None if given["network"] == "none" else given["network"],
             constants=constants or None,
-            guesses=given["guesses"], constraints=constraints, validation=validation, units=_units(given, known),
+            guesses=given["guesses"], constraints=constraints, units=_units(given, known),
+            validation=_validation(given["validation"]),
             progress=False if given["quiet"] else "auto",
             shared=not given["apart"],
             **{name: given[name] for name in ("select", "template", "timeout", "max_rounds", "device", "checkpoint")},
@@ -194,6 +199,12 @@ def refine(context: click.Context, table: str, target: str, **given: Any) -> Non
             bounds=bounds, restarts=given["restarts"], shared=given["shared"], **values, **_about(rows, given),
         )  # fmt: skip
     _hand_over(context, result, remarks, given)
+
+
+def _validation(text: str) -> Any:
+    if text in ("auto", "none"):
+        return "auto" if text == "auto" else None
+    return read_table(text) if Path(text).is_file() else _number(text, "--validation", ", and no file")
 
 
 def _about(rows: Any, given: Mapping[str, Any]) -> dict[str, Any]:

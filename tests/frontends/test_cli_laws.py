@@ -139,6 +139,15 @@ def test_every_option_arrives(symreg):
     assert symreg("fit", "d.csv", "--y", "F", "--units", "units.json", "--print-inputs").stdout == "d.csv\nunits.json\n"
 
 
+def test_a_file_of_rows_that_judge(symreg, law):
+    table().iloc[:20].to_csv("judges.csv", index=False)
+    given = ("fit", "data.csv", "--y", "F", "--x", "m,a b", "--validation", "judges.csv")
+    assert symreg(*given, "--print-inputs").stdout == "data.csv\njudges.csv\n"
+    symreg(*given, *QUICK, "--out", "judged.json")
+    judged = sr.load("judged.json")
+    assert judged.provenance["validation"] == "rows given" and "held-out rows = 20" in judged.report()
+
+
 def test_names_of_rows_are_no_feature(symreg, law):
     table().drop(columns=["note", "dF"]).to_csv("indexed.csv")
     summary = json.loads(symreg("fit", "indexed.csv", "--y", "F", *QUICK, "--json").stdout)
