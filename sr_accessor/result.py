@@ -29,7 +29,7 @@ from sr_accessor.errors import (
     UnknownNameError,
     nearest,
 )
-from sr_accessor.expressions.evaluate import evaluate
+from sr_accessor.expressions.evaluate import evaluate, read_prefix
 from sr_accessor.expressions.text import to_text
 from sr_accessor.files import envelope
 from sr_accessor.files.pause import Pause
@@ -337,6 +337,25 @@ class FitResult:
             self[rule]  # raises where there is none
             rule = operator.index(rule) % len(self)
         return FitResult(**self._given, rule=rule)
+
+    def check(self) -> pd.DataFrame:
+        """What `front` says of each law's fit, beside the same from the rows and the plain reader of expressions.
+
+        Returns
+        -------
+        DataFrame, one row per law: loss, loss_again, rmse, rmse_again, equation
+
+        Raises
+        ------
+        InputError : the rows are not all here.
+        """
+        laws, table = self._front.expressions, self._table[["loss", "rmse", "equation"]].copy()
+        x, y, sigma = measured_for(laws, self.best._rows)
+        values = read_prefix(laws, x)[0]
+        loss = self._given["noise"].negative_log_likelihood(y, values, sigma)
+        table.insert(1, "loss_again", loss.numpy())
+        table.insert(3, "rmse_again", (values - y).square().mean(1).sqrt().numpy())
+        return table
 
     # ------------------------------------------------------------------ the chosen law
     def predict(self, table: Any, band: str | None = None, *, level: float = 0.95, sigma: Any = None) -> Any:

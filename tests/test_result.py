@@ -2,6 +2,7 @@
 
 import html
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -156,6 +157,19 @@ def test_the_table_handed_out_is_a_copy(line):
     mine = line.front
     mine.loc[0, "loss"] = 99.0
     assert line.front.loc[0, "loss"] != 99.0
+
+
+def test_the_table_can_be_checked_and_shows_what_is_wrong(line):
+    checked = line.check()
+    assert list(checked.columns) == ["loss", "loss_again", "rmse", "rmse_again", "equation"]
+    np.testing.assert_allclose(checked["loss_again"], line.front["loss"], rtol=1e-12)
+    np.testing.assert_allclose(checked["rmse_again"], line.front["rmse"], rtol=1e-12)
+    seen = line.observations
+    told = front(concatenate([c(1.0), x(0)]), seen)
+    wrong = FitResult(observations=seen, noise=GAUSSIAN, front=replace(told, loss=told.loss + 1.0)).check()
+    np.testing.assert_allclose(wrong["loss"] - wrong["loss_again"], 1.0)
+    with pytest.raises(InputError, match="data=True"):
+        sr.load(line.to_json()).check()
 
 
 # ---------------------------------------------------------------------------- what else was kept
