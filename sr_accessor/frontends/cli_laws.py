@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import pandas as pd
 
 from sr_accessor.errors import ColumnError, InputError, SymRegWarning, nearest
 from sr_accessor.frontends import functions
@@ -340,7 +341,7 @@ def _summary(result: FitResult | GroupedResult, remarks: Iterable[SymRegWarning]
 @click.option("--out", default="-", help="Where to write: .csv, .tsv, .parquet or .nc. [default: CSV on the output]")
 @click.option("--band", type=click.Choice(["confidence", "prediction"]), help="Also limits, of the law or of new y.")
 @click.option("--level", type=float, default=0.95, show_default=True, help="Share that the band should hold.")
-@click.option("--keep", is_flag=True, help="With the columns of TABLE.")
+@click.option("--keep", is_flag=True, help="With the columns of TABLE; F beside a measured F is F_hat.")
 @click.option("--select", help="Another rule's choice of law.")
 @click.option("--if-changed", is_flag=True, help="Leave a file alone that holds the same already.")
 @click.option("--json", "as_json", is_flag=True, help="Print a summary as JSON (needs --out).")
@@ -358,15 +359,28 @@ def predict(law: str, table: str, out: str, band: str | None, level: float, keep
             found = result.predict(rows)
     if is_xarray(rows):
         found = found.to_dataset() if hasattr(found, "dims") and not hasattr(found, "data_vars") else found
-        found = rows.merge(found, compat="override") if keep else found
     else:
         found = found.to_frame() if found.ndim == 1 else found
-        found = rows.drop(columns=[c for c in found.columns if c in rows.columns]).join(found) if keep else found
+    lost = {str(name): int(found[name].isnull().sum()) for name in (found if band is None else ["mean"])}
+    if keep and is_xarray(rows):
+        found = rows.merge(found.rename(_beside(found, rows)))
+    elif keep:
+        found = pd.concat([rows, found.rename(columns=_beside(found, rows))], axis=1)
     write_table(found, out, if_changed=if_changed)
     if as_json:
-        lost = {str(name): int(found[name].isnull().sum()) for name in (found if band is None else ["mean"])}
         _print_json({"out": out, "rows": len(rows) if not is_xarray(rows) else dict(rows.sizes), "missing": lost,
                      "warnings": [str(remark) for remark in remarks]})  # fmt: skip
+
+
+def _beside(found: Any, rows: Any) -> dict[Any, str]:
+    """{label of a prediction that the table has already: one that it has not}."""
+    renamed = {}
+    for label in found:
+        free = label
+        while free in rows:
+            free = f"{free}_hat"
+        renamed |= {} if free == label else {label: free}
+    return renamed
 
 
 def _loaded(path: str) -> FitResult | GroupedResult:

@@ -188,10 +188,17 @@ def test_predict(symreg, law):
     }
     pd.testing.assert_frame_equal(pd.read_parquet("p.parquet"), wanted.predict(table(), "prediction", level=0.9))
     symreg("predict", law, "data.csv", "--out", "kept.csv", "--keep")
-    assert list(pd.read_csv("kept.csv")) == ["m", "a b", "note", "dF", "F"]
+    kept = pd.read_csv("kept.csv")
+    pd.testing.assert_frame_equal(kept[list(table())], pd.read_csv("data.csv"))  # what was measured stays
+    assert kept["F_hat"].tolist() == wanted.predict(table()).tolist()
+    table().set_axis(["same"] * 60).to_csv("indexed.csv")
+    assert len(symreg("predict", law, "indexed.csv", "--keep").stdout.splitlines()) == 61
     symreg("predict", law, "data.nc", "--out", "p.nc", "--keep", "--band", "confidence")
     with xr.open_dataset("p.nc", engine="scipy") as made:
         assert {"mean", "lower", "upper", "m"} <= set(made) and made["mean"].dims == ("run",)
+    symreg("predict", law, "data.nc", "--out", "p.nc", "--keep")
+    with xr.open_dataset("p.nc", engine="scipy") as made, xr.open_dataset("data.nc", engine="scipy") as given:
+        xr.testing.assert_identical(made.drop_vars("F_hat"), given)
 
 
 # ---------------------------------------------------------------------------- a law for each group
