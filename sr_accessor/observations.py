@@ -635,7 +635,9 @@ def _choose(
             label = next(iter(written))
             raise InputError(f"no numeric feature: column {label!r} {obstacle(column(frame, label))}")
         found = f"only {told}" if told else "no other column"
-        raise InputError(f"no numeric feature: beside the target {target!r} there is {found}; add a column of numbers")
+        levels = ", ".join(repr(name) for name in frame.index.names if name is not None)
+        mend = f"reset_index() makes columns of the index, {levels}" if levels else "add a column of numbers"
+        raise InputError(f"no numeric feature: beside the target {target!r} there is {found}; {mend}")
     notes = [SymRegWarning("SKIPPED", f"not numbers, so not used as features: {told}")] if skipped else []
     notes += [
         SymRegWarning("TEXT", f"column {label!r} holds numbers as text, such as {text!r}, and is not used; convert it, "

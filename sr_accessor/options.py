@@ -11,10 +11,12 @@ from typing import Any
 from sr_accessor.constraints import Constraints, Shape
 from sr_accessor.errors import InputError, OptionError, brief, nearest
 
-__all__ = ["FitOptions", "check_keywords"]
+__all__ = ["SESSION", "FitOptions", "check_keywords"]
 
 #: With validation="auto": this share is held out, but never so much that fewer rows than this are left to learn from.
 HELD_OUT, FEWEST_TRAINING_ROWS = 0.2, 20
+#: Options of fits that do not name them, as `sr_accessor.set_options` left them.
+SESSION: dict[str, Any] = {}
 #: Keywords of other programs, and how to say the same here.
 ELSEWHERE = {
     "p0": "start={'a': 1.0}, the first values by name",
@@ -135,14 +137,14 @@ class FitOptions:
 
     @classmethod
     def from_keywords(cls, keywords: Mapping[str, Any], others: Iterable[str] = ()) -> FitOptions:
-        """Options from the keywords of a call whose own keywords are `others`.
+        """Options from the keywords of a call whose own keywords are `others`; else those of this session.
 
         Raises
         ------
         OptionError : a keyword that neither knows, with the nearest ones.
         """
         check_keywords(keywords, [*others, *(field.name for field in fields(cls))])
-        return cls(**keywords)
+        return cls(**SESSION | keywords)
 
     @property
     def asked(self) -> dict[str, Any]:

@@ -109,6 +109,13 @@ CASES = {
         ["no numeric feature", "'force'", "'label' (str)", "'when' (datetime64["],
     ),
     "no other column": (table()[["force"]], ("force",), {}, InputError, ["there is no other column"]),
+    "inputs in the index": (
+        table().set_index(["mass", "label"])[["force"]],
+        ("force",),
+        {},
+        InputError,
+        ["there is no other column; reset_index() makes columns of the index, 'mass', 'label'"],
+    ),
     "duplicate labels": (duplicated(), ("force",), {}, InputError, ["duplicate column labels: 'mass' (2 times)"]),
     "too few rows": (table(2), ("force", "mass"), {}, InputError, ["2 rows to learn from", "0 of 2", "at least 3"]),
     "too few complete rows": (
@@ -366,9 +373,9 @@ CASES = {
     "a table as an option": (
         table(),
         ("force",),
-        {"validation": table()},
+        {"template": table()},
         OptionError,
-        ["dF label …; give a share, None or 'auto'"],
+        ["dF label …; give text such as"],
     ),
     "by the target": (table(), ("force",), {"by": "force"}, InputError, ["by names the target 'force'"]),
     "a word of another program": (
