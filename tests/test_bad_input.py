@@ -183,7 +183,7 @@ CASES = {
         InputError,
         ["sparse", ".sparse.to_dense()"],
     ),
-    "category": (table(c=pd.Categorical([1, 2, 1, 2, 1])), ("force", "c"), {}, InputError, ["a category", "name it in by="]),
+    "category": (table(c=pd.Categorical([1, 2, 1, 2, 1])), ("force", "c"), {}, InputError, ["a category", "by="]),
     "complex": (table(z=1j), ("force", "z"), {}, InputError, ["'z' is complex", "real part, imaginary part or abs()"]),
     "complex in object": (
         table(z=pd.Series([1, 2j, 3, 4, 5], dtype=object, index=table().index)),
