@@ -110,6 +110,8 @@ def fit(
             "errors": errors, "reduce_dims": reduce_dims, "skipna": skipna,
         }  # fmt: skip
         return _each_target(table, target, features, sigma, chosen, given | options)
+    if _is_tree(table) or isinstance(table, pd.api.typing.DataFrameGroupBy):
+        chosen.rows_held_out(0)  # refuses rows that are named: each part would be judged by those of all
     if background and (by is not None or over is not None or reduce_dims is not None or _is_tree(table)):
         raise OptionError("background=True is for one table and one law; leave it out here")
     if _is_tree(table):
@@ -322,12 +324,13 @@ def _fit_one(
         if remark.code != "SKIPPED":  # a note: most tables have a column of names, and nothing is wrong with it
             warnings.warn(remark, stacklevel=4)  # the line that called the accessor
 
-    from sr_accessor import regression  # loads torch, which wrong input should not have to wait for
-
     held_out = None
     if options.names_its_judges:
         observations, held_out = _judged(table, target, about, observations, options.validation)
         options = dataclasses.replace(options, validation=None)
+
+    from sr_accessor import regression  # loads torch, which wrong input should not have to wait for
+
     return (regression.launch if background else regression.fit)(observations, options, held_out=held_out)
 
 

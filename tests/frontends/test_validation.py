@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 from sklearn.model_selection import KFold, PredefinedSplit, ShuffleSplit
 
 import sr_accessor as sr
@@ -83,6 +84,12 @@ def test_what_cannot_judge(tables, given, error, words):
         given = given | {"sigma": 0.5}
     with pytest.raises(error, match=words):
         sr.fit(learnt, "y", FEATURES, **given, **QUICK)
+
+
+def test_parts_of_a_table_are_not_judged_by_rows_of_all(tables):
+    for parts in (tables[0].groupby("dy"), xr.DataTree.from_dict({"/a": tables[0].to_xarray()})):
+        with pytest.raises(OptionError, match="give a share of the rows here"):
+            sr.fit(parts, "y", FEATURES, validation=tables[1], **QUICK)
 
 
 def test_a_splitter_is_not_for_xarray(tables):
