@@ -48,7 +48,7 @@ POWERS, NOISY_TIMES = (-2.0, -1.0, -0.5, 0.5, 1.0, 2.0), 2
 FEWER = 3
 #: So many times more choices are zoomed than laws are proposed.
 RANKED = 3
-#: Pairs of factors that are proposed with free exponents too.
+#: Pairs of factors that are proposed with free exponents too, and without.
 FREE_PAIRS = 120
 #: Shares below this are rounding: then the simplest is the best.
 LEAST_SHARE = 1e-12
@@ -174,8 +174,9 @@ def screen_power(
     per view, expressions of y with K and c free
     """
     fit = regress(targets, x)
+    others = max(1, keep // FEWER)
     keep = NOISY_TIMES * keep if noisy else keep
-    best = _ranked(fit, library, kinds, RANKED * keep)
+    best = _ranked(fit, library, kinds, RANKED * keep, RANKED * others)
     parts = []
     for number in best.kind.unique().tolist():  # over kinds of features, not candidates
         here = best[best.kind == number]
@@ -188,7 +189,7 @@ def screen_power(
     for i, view in enumerate(fit.views):  # a handful of views
         mine = (of_view == i).nonzero()[:, 0]
         if len(mine):
-            few = min(len(mine), keep if i == 0 else max(1, keep // FEWER))
+            few = min(len(mine), others if i else keep)
             best = mine[length[mine].topk(few, largest=False).indices]
             found.append((view, view.undo(every[best].trimmed())))
     return found
@@ -207,8 +208,8 @@ class _Ranked:
         return _Ranked(self.view[rows], self.group[rows], self.kind[rows], self.inner[rows])
 
 
-def _ranked(fit: Regression, library: Library, kinds: Sequence[Feature], keep: int) -> _Ranked:
-    """The `keep` best choices of each view."""
+def _ranked(fit: Regression, library: Library, kinds: Sequence[Feature], keep: int, others: int) -> _Ranked:
+    """The `keep` best choices of the first view, and `others` of each other one."""
     found = []  # (V, k) lengths, rows, inner constants, kinds
     points = library.values.shape[1]
     price = structure_bits(library.expressions, library.exponents.shape[1])
@@ -227,7 +228,7 @@ def _ranked(fit: Regression, library: Library, kinds: Sequence[Feature], keep: i
     best = length.topk(min(keep, length.shape[1]), largest=False, dim=1).indices
     view = torch.arange(len(fit.views), device=best.device)[:, None].expand_as(best)
     sound = fit.left[:, None].expand_as(best) & length.gather(1, best).isfinite()
-    sound[1:, max(1, keep // FEWER) :] = False
+    sound[1:, others:] = False
     return _Ranked(view[sound], *(part.gather(1, best)[sound] for part in (group, kind, inner)))
 
 
@@ -391,9 +392,11 @@ def _times_power(lead: Expressions, factor: Expressions, p: torch.Tensor, vocabu
 
 
 def screen_log_pair(
-    target: Target, x: torch.Tensor, rows: Rows, vocabulary: Vocabulary, *, keep: int = 250
+    target: Target, x: torch.Tensor, rows: Rows, vocabulary: Vocabulary, *, noisy: bool = False, keep: int = 250
 ) -> Expressions:
-    """T ≈ K·Π x_d^β · u^p · v^q for all pairs of rows u, v, from the logarithms."""
+    """T ≈ K·Π x_d^β · u^p · v^q for all pairs of rows u, v, from the logarithms; where `noisy` the best also as K·u·v,
+    since the logarithms of small values say nothing of the powers then.
+    """
     fit = regress([target], x)
     if not bool(fit.left[0]):
         return empty(vocabulary, x.device)
@@ -417,6 +420,10 @@ def screen_log_pair(
     if "pow" in vocabulary:  # the power of an exponential is no half: it belongs to its inner constant
         best = best[:FREE_PAIRS]
         laws.append(log_law(fit, [rows[i[best]], rows[j[best]]], vocabulary, free=True))
+    if noisy:
+        best = best[:FREE_PAIRS]
+        plain = torch.ones(len(best), 2, dtype=x.dtype, device=x.device)
+        laws.append(_log_law(fit, [rows[i[best]], rows[j[best]]], None, plain, vocabulary, False))
     return concatenate(laws)
 
 

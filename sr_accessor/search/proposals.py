@@ -110,7 +110,8 @@ MOST_SIZE = 1e150
 MANY = 7
 #: Monomials beside a common factor, and their degree at most.
 MOST_COMMON_TERMS, MOST_COMMON_DEGREE = 500, 5
-#: Terms of a quadratic beside a row at most, and variables up to which it is multiplied with one too.
+#: Terms of a quadratic beside a row at most, and variables up to which it is multiplied with one too, and features with
+#: each other.
 MOST_MIXED, FEW_MIXED = 28, 2
 #: Pieces of laws that are recombined, and their products with monomials at most.
 MOST_PIECES, MOST_PIECED = 30, 1500
@@ -424,7 +425,8 @@ def propose_products(view: str, relative: bool):
         target = _target(state, view, relative)
         if target is None:
             return []
-        law = screen_product(target, _bases(work), work.monomials, work.rows[:MOST_SECOND])
+        first = work.monomials if work.dimensions > FEW_MIXED else work.outer
+        law = screen_product(target, _bases(work), first, work.rows[:MOST_SECOND])
         return [(f"screen product, {view}", law)]
 
     return propose
@@ -455,8 +457,11 @@ def propose_log_pairs(around: bool):
         rows, x = join_rows(work.sharp(target, True), work.rows)[:MOST_SECOND], work.screen.x
         kernels = work.sharp_kernels(target, True, rows)
         return [
-            ("screen log pair", screen_log_pair(target, x, rows, work.vocabulary)),
-            ("screen log pair", screen_log_pair(target, x, kernels, work.vocabulary, keep=2 * MOST_KERNELS)),
+            ("screen log pair", screen_log_pair(target, x, rows, work.vocabulary, noisy=around)),
+            (
+                "screen log pair",
+                screen_log_pair(target, x, kernels, work.vocabulary, noisy=around, keep=2 * MOST_KERNELS),
+            ),
             ("screen log chain", screen_log_chain(target, x, rows, work.vocabulary)),
         ]
 
