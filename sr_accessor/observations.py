@@ -94,7 +94,7 @@ class Observations:
     sample_weight : (N,) factors of the squared residuals, or None; rows of weight 0 are left out
     names, target : the caller's own labels of the D variables and of y
     units, target_unit : as plain text, None where unknown; durations are in "s"
-    rows : (N,) positions of the points in the caller's table
+    rows : (N,) positions of the points in the caller's table; -1 of rows of another one, held out to judge by
     dropped : {label: number of missing values}; empty if every row is complete
     remarks : warnings about the data (DROPPED, CONSTANT, LEAK, SCALE, TEXT) and the note SKIPPED
     sigma_sides : (N, 2) standard errors downwards and upwards, or None where they are equal
@@ -639,7 +639,9 @@ def _choose(
             label = next(iter(written))
             raise InputError(f"no numeric feature: column {label!r} {obstacle(column(frame, label))}")
         found = f"only {told}" if told else "no other column"
-        raise InputError(f"no numeric feature: beside the target {target!r} there is {found}; add a column of numbers")
+        levels = ", ".join(repr(name) for name in frame.index.names if name is not None)
+        mend = f"reset_index() makes columns of the index, {levels}" if levels else "add a column of numbers"
+        raise InputError(f"no numeric feature: beside the target {target!r} there is {found}; {mend}")
     notes = [SymRegWarning("SKIPPED", f"not numbers, so not used as features: {told}")] if skipped else []
     notes += [
         SymRegWarning("TEXT", f"column {label!r} holds numbers as text, such as {text!r}, and is not used; convert it, "

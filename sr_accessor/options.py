@@ -11,10 +11,12 @@ from typing import Any
 from sr_accessor.constraints import Constraints, Shape
 from sr_accessor.errors import InputError, OptionError, brief, nearest
 
-__all__ = ["FitOptions", "check_keywords"]
+__all__ = ["SESSION", "FitOptions", "check_keywords"]
 
 #: With validation="auto": this share is held out, but never so much that fewer rows than this are left to learn from.
 HELD_OUT, FEWEST_TRAINING_ROWS = 0.2, 20
+#: Options of fits that do not name them, as `sr_accessor.set_options` left them.
+SESSION: dict[str, Any] = {}
 #: Keywords of other programs, and how to say the same here.
 ELSEWHERE = {
     "p0": "start={'a': 1.0}, the first values by name",
@@ -54,7 +56,8 @@ class FitOptions:
     units : "report" tells the unit of each constant; "strict" admits only laws whose units fit together while their
         constants have none; None ignores units; {label: unit} says units that the table does not, and reports
     validation : share of the rows (0 to 0.5) held out to judge the front; None holds out none;
-        "auto" holds out a fifth if 20 rows or more are left to learn from, else none
+        "auto" holds out a fifth if 20 rows or more are left to learn from, else none; a table like the fitted one, with
+        the rows to judge by; or what parts a DataFrame as scikit-learn's ``ShuffleSplit(n_splits=1)`` does, once
     timeout : seconds after which no new round begins (math.inf: only `max_rounds` ends the search)
     max_rounds : number of rounds; None: as many as the time allows. With equal `random_state` and equal
         number of rounds two fits are the same
@@ -81,7 +84,7 @@ class FitOptions:
     template: str | None = None
     shape: tuple[Shape, ...] = ()
     units: str | Mapping[Hashable, str] | None = "report"
-    validation: float | str | None = "auto"
+    validation: Any = "auto"
     timeout: float = 10.0
     max_rounds: int | None = None
     device: Any = "auto"
@@ -116,7 +119,7 @@ class FitOptions:
             ("timeout", self.timeout, _is(Real), "a number of seconds"),
             ("max_rounds", self.max_rounds, _is(Integral, None), "a whole number or None"),
             ("random_state", self.random_state, _is(Integral, None), "a whole number or None"),
-            ("validation", self.validation, _is(Real, None, "auto"), "a share, None or 'auto'"),
+            ("validation", self.validation, _is_validation, "a share, a table, a splitter, None or 'auto'"),
         ):
             if not right(value):
                 raise OptionError(f"{name}={brief(value)}; give {wanted}")
@@ -134,14 +137,14 @@ class FitOptions:
 
     @classmethod
     def from_keywords(cls, keywords: Mapping[str, Any], others: Iterable[str] = ()) -> FitOptions:
-        """Options from the keywords of a call whose own keywords are `others`.
+        """Options from the keywords of a call whose own keywords are `others`; else those of this session.
 
         Raises
         ------
         OptionError : a keyword that neither knows, with the nearest ones.
         """
         check_keywords(keywords, [*others, *(field.name for field in fields(cls))])
-        return cls(**keywords)
+        return cls(**SESSION | keywords)
 
     @property
     def asked(self) -> dict[str, Any]:
@@ -154,8 +157,23 @@ class FitOptions:
             "template": self.template,
         }
 
+    @property
+    def names_its_judges(self) -> bool:
+        """Whether `validation` says which rows judge the front, not how many."""
+        return not isinstance(self.validation, (Real, str, type(None)))
+
     def rows_held_out(self, n: int) -> int:
-        """How many of `n` rows judge the front instead of teaching it."""
+        """How many of `n` rows, drawn at random, judge the front instead of teaching it.
+
+        Raises
+        ------
+        OptionError : `validation` says which; only `sr_accessor.fit` of one table in memory knows these.
+        """
+        if self.names_its_judges:
+            raise OptionError(
+                f"validation={type(self.validation).__name__}(...) is for one DataFrame or one table of xarray in "
+                "memory; give a share of the rows here"
+            )
         if self.validation is None:
             return 0
         if self.validation != "auto":
@@ -181,6 +199,12 @@ def check_keywords(keywords: Mapping[str, Any], known: Iterable[str]) -> None:
 
 def _several(value: Any) -> tuple[Any, ...]:
     return tuple(value) if isinstance(value, Iterable) and not isinstance(value, str) else (value,)
+
+
+def _is_validation(value: Any) -> bool:
+    """Whether it is a share, or a table or what parts one, by the methods that these have."""
+    given = not isinstance(value, str) and any(hasattr(value, name) for name in ("split", "columns", "dims"))
+    return given or _is(Real, None, "auto")(value)
 
 
 def _is(kind: type | tuple[type, ...], *words: Any) -> Callable[[Any], bool]:

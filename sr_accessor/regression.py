@@ -60,13 +60,16 @@ from sr_accessor.version import versions
 __all__ = ["fit", "launch", "resume"]
 
 
-def fit(observations: Observations, options: FitOptions, *, shown: bool = True) -> FitResult:
+def fit(
+    observations: Observations, options: FitOptions, *, held_out: Observations | None = None, shown: bool = True
+) -> FitResult:
     """Search for the law behind the observations, and wait for it.
 
     Parameters
     ----------
     observations : checked rows
     options : how to look
+    held_out : rows to judge the front by, of the same variables; None: as the options say
     shown : whether a notebook shows the result where it showed progress
 
     Returns
@@ -82,17 +85,25 @@ def fit(observations: Observations, options: FitOptions, *, shown: bool = True) 
     ParseError : a guess or a template that is no expression.
     DeviceError : no such device.
     """
-    found = launch(observations, options, waiting=True, shown=shown).found()
+    found = launch(observations, options, held_out=held_out, waiting=True, shown=shown).found()
     for remark in found.remarks:
         warnings.warn(remark, stacklevel=4)
     return found.result
 
 
-def launch(observations: Observations, options: FitOptions, *, waiting: bool = False, shown: bool = True) -> FitHandle:
+def launch(
+    observations: Observations,
+    options: FitOptions,
+    *,
+    held_out: Observations | None = None,
+    waiting: bool = False,
+    shown: bool = True,
+) -> FitHandle:
     """Begin to search for the law behind the observations, in a thread of its own.
 
     Parameters
     ----------
+    held_out : rows to judge the front by, of the same variables; None: as the options say
     waiting : whether the calling thread will do nothing but wait; changes what the display of progress advises
     shown : whether a notebook shows the result where it showed progress
 
@@ -100,7 +111,8 @@ def launch(observations: Observations, options: FitOptions, *, waiting: bool = F
     ------
     nothing that `fit` raises: the handle's `result` does.
     """
-    return _launched(partial(_recipe, observations, options), observations, options, waiting=waiting, shown=shown)
+    work = partial(_recipe, observations, held_out, options)
+    return _launched(work, observations, options, waiting=waiting, shown=shown)
 
 
 def resume(
@@ -176,7 +188,13 @@ def _on_one_thread() -> bool:
     return several
 
 
-def _recipe(observations: Observations, options: FitOptions, watcher: Watcher, handle: FitHandle) -> Found:
+def _recipe(
+    observations: Observations,
+    held_out: Observations | None,
+    options: FitOptions,
+    watcher: Watcher,
+    handle: FitHandle,
+) -> Found:
     """From observations to a result, and the remarks to warn of."""
     beside = _on_one_thread()
     began = time.perf_counter()
@@ -190,7 +208,11 @@ def _recipe(observations: Observations, options: FitOptions, watcher: Watcher, h
     operators = with_constants(operators, check_constants(options.constants or {}), observations.names)
     offered = len(observations.names)
     observations, selected = _selected(observations, options, constraints, operators, seed)
-    training, held_out = _split(observations, options.rows_held_out(len(observations.y)), seed)
+    training = observations
+    if held_out is None:
+        training, held_out = _split(observations, options.rows_held_out(len(observations.y)), seed)
+    else:
+        held_out = held_out.with_features([held_out.names.index(name) for name in training.names])
     task = _Task(training, held_out, options, noises, operators, constraints, seed, offered, selected, beside)
     return _found(task, FitContext(observations, options, seed, operators), began, watcher, handle)
 
@@ -243,6 +265,7 @@ def _found(task: _Task, context: FitContext, began: float, watcher: Watcher, han
             seconds=time.perf_counter() - began,
             remarks=(*task.remarks, *unit_remarks, *told, *remarks),
             provenance=_provenance(options, seed, device, state, operators)
+            | ({} if task.held_out is None or options.validation is not None else {"validation": "rows given"})
             | {"features_offered": task.offered, "features_searched": len(training.names), "rows_searched": len(rows)},
             pause=Pause.of(rounds.resting(state), options),
             go_on=resume,

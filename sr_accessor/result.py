@@ -29,7 +29,7 @@ from sr_accessor.errors import (
     UnknownNameError,
     nearest,
 )
-from sr_accessor.expressions.evaluate import evaluate
+from sr_accessor.expressions.evaluate import evaluate, read_prefix
 from sr_accessor.expressions.text import to_text
 from sr_accessor.files import envelope
 from sr_accessor.files.pause import Pause
@@ -79,6 +79,15 @@ DEFINITIONS = {
     "selected": "the row that the rule chose",
     "equation": "the law with constants in four digits",
 }
+#: The same of `FitResult.candidates`.
+CANDIDATES = {name: what for name, what in DEFINITIONS.items() if name not in ("score", "selected", "equation")} | {
+    "on_front": "whether the law is a row of the front",
+    "equation": DEFINITIONS["equation"],
+}
+#: Laws are the same whose values, weighted and summed up, differ by less than this share of what y's may sum up to.
+SAME = 1e-9
+#: Values of candidates that are in memory at once.
+MOST_VALUES = 20_000_000
 #: Probability that a normal variable is within one standard deviation.
 ONE_SIGMA = 0.6826894921370859
 #: χ²/(N − k) outside this range is worth a remark: errors misjudged by more than a factor of three.
@@ -236,6 +245,39 @@ class FitResult:
         return self._table.copy()
 
     @property
+    def candidates(self) -> pd.DataFrame:
+        """All laws that the search kept, shortest description first: the front, and what came close to it.
+
+        Columns are those of `front`, with ``on_front`` in the place of score and selected. Laws of the same values on
+        the rows stand there once; ``fit(..., guesses=[equation])`` begins with one. Of a known law, of a chunked table
+        and of a file without data it is the front.
+        """
+        pause, table = self._given["pause"], self._table.assign(on_front=True)
+        if pause is not None:
+            kept = self._on_the_rows(pause.population.front()).assign(on_front=False)
+            every = pd.concat([self._on_the_rows(self._front).assign(on_front=True), kept], ignore_index=True)
+            every = every[np.isfinite(every["loss"])].sort_values("value", kind="stable")
+            apart = every["value"].diff() > SAME * np.linalg.norm(self._observations.y)
+            table = every.assign(value=apart.cumsum()).sort_index().drop_duplicates("value")
+        table = table.sort_values("mdl", kind="stable", ignore_index=True)[[*CANDIDATES]]
+        table.attrs["definitions"] = dict(CANDIDATES)
+        return table
+
+    def _on_the_rows(self, laws: Front) -> pd.DataFrame:
+        """The table of laws that the search may have refined on some of the rows only; ``value`` tells them apart."""
+        tables, each = [], max(1, MOST_VALUES // self._observations.count)
+        for at in range(0, len(laws), each):  # pieces that fit into memory
+            e, rows = laws.expressions[at : at + each], slice(at, at + each)
+            x, y, sigma = measured_for(e, self._observations)
+            values = evaluate(e, x)[0]
+            loss = self._given["noise"].negative_log_likelihood(y, values, sigma)
+            piece = Front(e, loss, laws.bits[rows], laws.origins[rows])
+            alone = {"front": piece, "findings": None, "pause": None, "laplace": None}
+            table = FitResult(**self._given | alone, rule=0)._table
+            tables.append(table.assign(value=(values @ torch.arange(len(y), dtype=DTYPE).cos()).numpy()))
+        return pd.concat(tables)
+
+    @property
     def best(self) -> Equation:
         """The law that the rule chose."""
         return self[self._chosen]
@@ -295,6 +337,25 @@ class FitResult:
             self[rule]  # raises where there is none
             rule = operator.index(rule) % len(self)
         return FitResult(**self._given, rule=rule)
+
+    def check(self) -> pd.DataFrame:
+        """What `front` says of each law's fit, beside the same from the rows and the plain reader of expressions.
+
+        Returns
+        -------
+        DataFrame, one row per law: loss, loss_again, rmse, rmse_again, equation
+
+        Raises
+        ------
+        InputError : the rows are not all here.
+        """
+        laws, table = self._front.expressions, self._table[["loss", "rmse", "equation"]].copy()
+        x, y, sigma = measured_for(laws, self.best._rows)
+        values = read_prefix(laws, x)[0]
+        loss = self._given["noise"].negative_log_likelihood(y, values, sigma)
+        table.insert(1, "loss_again", loss.numpy())
+        table.insert(3, "rmse_again", (values - y).square().mean(1).sqrt().numpy())
+        return table
 
     # ------------------------------------------------------------------ the chosen law
     def predict(self, table: Any, band: str | None = None, *, level: float = 0.95, sigma: Any = None) -> Any:
@@ -575,7 +636,7 @@ class FitResult:
         """Raise InputError where the fitted columns of a table are not what they were."""
         changed: Counter[Any] = Counter()
         for part in (self._observations, self._held_out):
-            if part is None:
+            if part is None or part.rows.max() < 0:  # of another table
                 continue
             read = inputs_of(table, (*part.names, part.target), part.target).x
             if len(read) <= part.rows.max():

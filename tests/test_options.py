@@ -5,6 +5,7 @@ import math
 
 import pytest
 
+import sr_accessor as sr
 from sr_accessor import fit
 from sr_accessor.errors import InputError, OptionError
 from sr_accessor.options import FitOptions
@@ -76,3 +77,29 @@ def test_refused(bad, error, message):
 )
 def test_rows_held_out(validation, n, held_out):
     assert FitOptions(validation=validation).rows_held_out(n) == held_out
+
+
+def test_options_of_a_session_hold_where_a_call_says_nothing():
+    with sr.set_options(timeout=3.0, device="cpu"):
+        with sr.set_options(timeout=5.0):
+            assert FitOptions.from_keywords({}).timeout == 5.0
+        here = FitOptions.from_keywords({"device": "auto"})
+        assert (here.timeout, here.device) == (3.0, "auto")
+    assert FitOptions.from_keywords({}) == FitOptions()
+    sr.set_options(progress=False)
+    assert FitOptions.from_keywords({}).progress is False
+    sr.set_options(progress="auto")
+    assert FitOptions.from_keywords({}) == FitOptions()
+
+
+@pytest.mark.parametrize(
+    ("bad", "error", "message"),
+    [
+        ({"time_out": 1}, OptionError, "no keyword time_out=1; did you mean 'timeout'?"),
+        ({"timeout": -1}, InputError, "timeout=-1 is out of range"),
+    ],
+)
+def test_options_of_a_session_are_checked_and_then_not_kept(bad, error, message):
+    with pytest.raises(error) as caught:
+        sr.set_options(validation=None, **bad)
+    assert message in str(caught.value) and FitOptions.from_keywords({}) == FitOptions()

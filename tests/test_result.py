@@ -2,6 +2,7 @@
 
 import html
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 from scipy import stats
 
 import sr_accessor as sr
+from sr_accessor import result as result_module
 from sr_accessor.display import figure
 from sr_accessor.errors import (
     ColumnError,
@@ -26,7 +28,7 @@ from sr_accessor.expressions.evaluate import evaluate
 from sr_accessor.expressions.vocabulary import Vocabulary
 from sr_accessor.noise.gaussian import GAUSSIAN
 from sr_accessor.observations import Observations
-from sr_accessor.result import DEFINITIONS, FitResult
+from sr_accessor.result import CANDIDATES, DEFINITIONS, FitResult
 from sr_accessor.search.front import Front
 
 VOCABULARY = Vocabulary(ELEMENTARY)
@@ -155,6 +157,44 @@ def test_the_table_handed_out_is_a_copy(line):
     mine = line.front
     mine.loc[0, "loss"] = 99.0
     assert line.front.loc[0, "loss"] != 99.0
+
+
+def test_the_table_can_be_checked_and_shows_what_is_wrong(line):
+    checked = line.check()
+    assert list(checked.columns) == ["loss", "loss_again", "rmse", "rmse_again", "equation"]
+    np.testing.assert_allclose(checked["loss_again"], line.front["loss"], rtol=1e-12)
+    np.testing.assert_allclose(checked["rmse_again"], line.front["rmse"], rtol=1e-12)
+    seen = line.observations
+    told = front(concatenate([c(1.0), x(0)]), seen)
+    wrong = FitResult(observations=seen, noise=GAUSSIAN, front=replace(told, loss=told.loss + 1.0)).check()
+    np.testing.assert_allclose(wrong["loss"] - wrong["loss_again"], 1.0)
+    with pytest.raises(InputError, match="data=True"):
+        sr.load(line.to_json()).check()
+
+
+# ---------------------------------------------------------------------------- what else was kept
+def test_candidates_are_all_laws_that_were_kept_once_each(monkeypatch):
+    frame = table()
+    found = sr.fit(frame, TARGET, network=None, max_rounds=2, timeout=60.0, random_state=0, progress=False)
+    kept, shown = found.candidates, found.front
+    assert list(kept.columns) == list(kept.attrs["definitions"]) == list(CANDIDATES)
+    assert kept["mdl"].is_monotonic_increasing and len(kept) > len(shown)
+    own = kept[kept["on_front"]].sort_values("complexity", ignore_index=True)
+    same = [name for name in CANDIDATES if name != "on_front"]
+    pd.testing.assert_frame_equal(own[same], shown[same])
+    scale = found.observations.y.std()
+    apart = np.abs(np.subtract.outer(kept["rmse"].to_numpy(), kept["rmse"].to_numpy())) > 1e-12 * scale
+    assert (apart | np.eye(len(kept), dtype=bool)).all()  # no two say the same
+    again = sr.load(found.to_json(data=True))
+    pd.testing.assert_frame_equal(again.candidates, kept)
+    monkeypatch.setattr(result_module, "MOST_VALUES", 3 * len(frame))  # piece by piece
+    pd.testing.assert_frame_equal(again.candidates, kept)
+
+
+def test_candidates_of_a_known_law_and_of_a_file_without_data_are_the_front(line):
+    assert sorted(line.candidates["equation"]) == sorted(line.front["equation"])
+    kept = sr.load(line.to_json()).candidates
+    assert kept["on_front"].all() and kept["mdl"].is_monotonic_increasing and len(kept) == len(line)
 
 
 # ---------------------------------------------------------------------------- choice

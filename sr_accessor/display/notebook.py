@@ -6,6 +6,7 @@ import sys
 from typing import Any
 
 from sr_accessor.errors import InputError, OptionError, nearest
+from sr_accessor.options import SESSION, FitOptions
 
 __all__ = ["NOTHING", "notebook", "set_options", "show_panel", "shows_panels"]
 
@@ -17,32 +18,41 @@ DISPLAYS = ("static", "widget")
 
 
 class set_options:
-    """Say how results appear in this notebook, from now on or inside a ``with``.
+    """Say how results appear in this notebook, and what fits do that are not told, from now on or inside a ``with``.
 
-    ``sr.set_options(display="widget")``
+    ``sr.set_options(display="widget", timeout=30, device="cpu")``
 
     Parameters
     ----------
     display : "static", the default, shows a result as text and pictures that survive saving; "widget" shows below it
         the panel of `FitResult.explore`, of which a saved notebook keeps one line. Outside of notebooks, where nothing
-        can show a panel, neither changes anything
+        can show a panel, neither changes anything. None leaves it as it is
+    **options : of `sr_accessor.fit`, by the same names: see `sr_accessor.options.FitOptions`; what a call of fit says
+        goes before. A result's ``.provenance`` has what counted
 
     Raises
     ------
-    OptionError : no such display.
+    OptionError : no such display; an option that no fit has, or of the wrong kind.
+    InputError : an option out of its range.
     """
 
-    def __init__(self, *, display: str):
-        if display not in DISPLAYS:
+    def __init__(self, *, display: str | None = None, **options: Any):
+        if display is not None and display not in DISPLAYS:
             raise OptionError(f"display={display!r} is not known; {nearest(str(display), DISPLAYS)}")
-        self._before = DISPLAYS[shows_panels()]
-        _choose(display)
+        FitOptions.from_keywords(options, ("display",))
+        self._before = DISPLAYS[shows_panels()], dict(SESSION)
+        if display is not None:
+            _choose(display)
+        SESSION.update(options)
 
     def __enter__(self) -> None:
         """The options hold already."""
 
     def __exit__(self, *error: Any) -> None:
-        _choose(self._before)
+        display, options = self._before
+        _choose(display)
+        SESSION.clear()
+        SESSION.update(options)
 
 
 def notebook() -> Any:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import pandas as pd
 
 from sr_accessor.errors import ColumnError, InputError, SymRegWarning, nearest
 from sr_accessor.frontends import functions
@@ -96,11 +97,11 @@ def _pairs(given: Iterable[str], option: str) -> dict[str, str]:
     return pairs
 
 
-def _number(text: str, option: str) -> float:
+def _number(text: str, option: str, more: str = "") -> float:
     try:
         return float(text)
     except ValueError:
-        raise InputError(f"{option} {text!r} is no number") from None
+        raise InputError(f"{option} {text!r} is no number{more}") from None
 
 
 @click.command()
@@ -115,7 +116,12 @@ def _number(text: str, option: str) -> float:
 @click.option("--constant", "constants", multiple=True, help="Known number, g=9.81; several times.")
 @click.option("--template", help='Known outer form, "A*exp(-k*t) + f(T)".')
 @click.option("--units", help='"report", "strict", "none", or a JSON file {column: unit}.', default="report")
-@click.option("--validation", default="auto", show_default=True, help='Share of rows that judge, "auto" or "none".')
+@click.option(
+    "--validation",
+    default="auto",
+    show_default=True,
+    help='Share of rows that judge, a file of such rows, "auto" or "none".',
+)
 @click.option("--timeout", type=float, default=60.0, show_default=True, help="Seconds; most searches end before.")
 @click.option("--max-rounds", type=int, help="Rounds of the search: bytes that do not depend on the clock.")
 @click.option("--device", default="auto", show_default=True)
@@ -133,7 +139,8 @@ def fit(context: click.Context, table: str, target: str, **given: Any) -> None:
     """
     if given["print_inputs"]:
         units = [given["units"]] if given["units"] not in ("report", "strict", "none") else []
-        click.echo("\n".join([table, *units]))
+        judges = [given["validation"]] if Path(given["validation"]).is_file() else []
+        click.echo("\n".join([table, *units, *judges]))
         return
     _check_outputs(given)
     rows = read_table(table)
@@ -144,8 +151,6 @@ def fit(context: click.Context, table: str, target: str, **given: Any) -> None:
 
         named = [to_label(name, known) if name in map(str, known) else name for name in given["require"]]
         constraints = Constraints(max_complexity=given["max_complexity"], require=named)
-    validation = {"auto": "auto", "none": None}.get(given["validation"], ...)
-    validation = _number(given["validation"], "--validation") if validation is ... else validation
     operators = given["operators"] or "default"
     constants = {name: _number(text, "--constant") for name, text in _pairs(given["constants"], "--constant").items()}
     with _telling() as remarks, _terminated_like_interrupted():
@@ -154,7 +159,8 @@ def fit(context: click.Context, table: str, target: str, **given: Any) -> None:
             operators=operators.split(",") if "," in operators or operators[0] in "+-" else operators,
             network=None if given["network"] == "none" else given["network"],
             constants=constants or None,
-            guesses=given["guesses"], constraints=constraints, validation=validation, units=_units(given, known),
+            guesses=given["guesses"], constraints=constraints, units=_units(given, known),
+            validation=_validation(given["validation"]),
             progress=False if given["quiet"] else "auto",
             shared=not given["apart"],
             **{name: given[name] for name in ("select", "template", "timeout", "max_rounds", "device", "checkpoint")},
@@ -194,6 +200,12 @@ def refine(context: click.Context, table: str, target: str, **given: Any) -> Non
             bounds=bounds, restarts=given["restarts"], shared=given["shared"], **values, **_about(rows, given),
         )  # fmt: skip
     _hand_over(context, result, remarks, given)
+
+
+def _validation(text: str) -> Any:
+    if text in ("auto", "none"):
+        return "auto" if text == "auto" else None
+    return read_table(text) if Path(text).is_file() else _number(text, "--validation", ", and no file")
 
 
 def _about(rows: Any, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -329,7 +341,7 @@ def _summary(result: FitResult | GroupedResult, remarks: Iterable[SymRegWarning]
 @click.option("--out", default="-", help="Where to write: .csv, .tsv, .parquet or .nc. [default: CSV on the output]")
 @click.option("--band", type=click.Choice(["confidence", "prediction"]), help="Also limits, of the law or of new y.")
 @click.option("--level", type=float, default=0.95, show_default=True, help="Share that the band should hold.")
-@click.option("--keep", is_flag=True, help="With the columns of TABLE.")
+@click.option("--keep", is_flag=True, help="With the columns of TABLE; F beside a measured F is F_hat.")
 @click.option("--select", help="Another rule's choice of law.")
 @click.option("--if-changed", is_flag=True, help="Leave a file alone that holds the same already.")
 @click.option("--json", "as_json", is_flag=True, help="Print a summary as JSON (needs --out).")
@@ -347,15 +359,28 @@ def predict(law: str, table: str, out: str, band: str | None, level: float, keep
             found = result.predict(rows)
     if is_xarray(rows):
         found = found.to_dataset() if hasattr(found, "dims") and not hasattr(found, "data_vars") else found
-        found = rows.merge(found, compat="override") if keep else found
     else:
         found = found.to_frame() if found.ndim == 1 else found
-        found = rows.drop(columns=[c for c in found.columns if c in rows.columns]).join(found) if keep else found
+    lost = {str(name): int(found[name].isnull().sum()) for name in (found if band is None else ["mean"])}
+    if keep and is_xarray(rows):
+        found = rows.merge(found.rename(_beside(found, rows)))
+    elif keep:
+        found = pd.concat([rows, found.rename(columns=_beside(found, rows))], axis=1)
     write_table(found, out, if_changed=if_changed)
     if as_json:
-        lost = {str(name): int(found[name].isnull().sum()) for name in (found if band is None else ["mean"])}
         _print_json({"out": out, "rows": len(rows) if not is_xarray(rows) else dict(rows.sizes), "missing": lost,
                      "warnings": [str(remark) for remark in remarks]})  # fmt: skip
+
+
+def _beside(found: Any, rows: Any) -> dict[Any, str]:
+    """{label of a prediction that the table has already: one that it has not}."""
+    renamed = {}
+    for label in found:
+        free = label
+        while free in rows:
+            free = f"{free}_hat"
+        renamed |= {} if free == label else {label: free}
+    return renamed
 
 
 def _loaded(path: str) -> FitResult | GroupedResult:

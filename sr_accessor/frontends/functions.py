@@ -8,9 +8,11 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from itertools import islice
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from sr_accessor.errors import ColumnError, InputError, OptionError, SymRegError, SymRegWarning, brief, nearest
@@ -108,6 +110,8 @@ def fit(
             "errors": errors, "reduce_dims": reduce_dims, "skipna": skipna,
         }  # fmt: skip
         return _each_target(table, target, features, sigma, chosen, given | options)
+    if _is_tree(table) or isinstance(table, pd.api.typing.DataFrameGroupBy):
+        chosen.rows_held_out(0)  # refuses rows that are named: each part would be judged by those of all
     if background and (by is not None or over is not None or reduce_dims is not None or _is_tree(table)):
         raise OptionError("background=True is for one table and one law; leave it out here")
     if _is_tree(table):
@@ -321,9 +325,55 @@ def _fit_one(
         if remark.code != "SKIPPED":  # a note: most tables have a column of names, and nothing is wrong with it
             warnings.warn(remark, stacklevel=4)  # the line that called the accessor
 
+    held_out = None
+    if options.names_its_judges:
+        observations, held_out = _judged(table, target, about, observations, options.validation)
+        options = dataclasses.replace(options, validation=None)
+
     from sr_accessor import regression  # loads torch, which wrong input should not have to wait for
 
-    return (regression.launch if background else regression.fit)(observations, options)
+    return (regression.launch if background else regression.fit)(observations, options, held_out=held_out)
+
+
+def _judged(
+    table: Any, target: Hashable | None, about: dict[str, Any], seen: Observations, validation: Any
+) -> tuple[Observations, Observations]:
+    """Rows to learn from and rows to judge by, which a table of their own has, or a splitter tells.
+
+    Raises
+    ------
+    OptionError : a splitter of xarray, or one with several splits; error bars that belong to rows of the other table.
+    InputError : no row on one of the sides.
+    ColumnError, SigmaError, UnitError : of the table, as of the fitted one.
+    """
+    if hasattr(validation, "split"):
+        if is_xarray(table):
+            raise OptionError(f"validation={brief(validation)} parts rows of a DataFrame; of xarray give two tables")
+        splits = list(islice(validation.split(table), 2))
+        if len(splits) != 1:
+            raise OptionError(
+                f"validation={brief(validation)} parts the rows several times, and a fit holds rows out once; give "
+                "ShuffleSplit(n_splits=1) or PredefinedSplit"
+            )
+        training, judging = (seen.take(np.flatnonzero(np.isin(seen.rows, part))) for part in splits[0])
+        if not (training.count and judging.count):
+            raise InputError(
+                f"validation={brief(validation)} leaves {training.count} rows and {judging.count} held out"
+            )
+        return training, judging
+    for name in ("sigma", "sigma_x", "sample_weight"):
+        if _is_by_row(about[name]):
+            raise OptionError(f"{name}= has a number for each row of the fitted table; name a column that both have")
+    given = about | {"features": list(seen.names), "keep_constant": True}
+    read = _observe(validation, target, given)
+    units = dict(zip((*seen.names, seen.target), (*seen.units, seen.target_unit), strict=True))
+    return seen, dataclasses.replace(read.in_units(units), rows=np.full(read.count, -1))
+
+
+def _is_by_row(given: Any) -> bool:
+    """Whether error bars or weights are an array, or hold one."""
+    parts = given.values() if isinstance(given, Mapping) else given if isinstance(given, tuple) else (given,)
+    return any(isinstance(part, list) or getattr(part, "ndim", 0) for part in parts)
 
 
 def _each_target(

@@ -129,6 +129,7 @@ def _check_options(options: FitOptions, shared: bool) -> None:
             f"select={options.select!r} chooses from the front of one table; the form that groups share is that of the "
             "shortest description: leave select out, or give every group its own law with shared=False"
         )
+    options.rows_held_out(0)  # refuses rows that are named
     if shared and options.validation not in (None, "auto"):
         raise OptionError(
             f"validation={options.validation!r}: of groups that share a form no rows are held out; leave validation "

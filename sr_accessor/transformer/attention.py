@@ -14,7 +14,7 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from sr_accessor.transformer.config import TransformerConfig
 
-__all__ = ["CrossAttention", "FeedForward", "KeyValues", "SelfAttention", "norm"]
+__all__ = ["CrossAttention", "FeedForward", "KeyValues", "SelfAttention", "embedding", "norm"]
 
 #: Positions a cache grows by: copying it at every step would cost as much as the network itself.
 _SPARE = 32
@@ -70,6 +70,12 @@ class RMSNorm(nn.RMSNorm):
 def norm(config: TransformerConfig) -> nn.Module:
     """The normalisation of one vector; eps as published for LayerNorm (system.md §3)."""
     return nn.LayerNorm(config.width, eps=1e-12) if config.norm == "post_layer" else RMSNorm(config.width, eps=1e-6)
+
+
+def embedding(count: int, width: int) -> nn.Embedding:
+    """A table of vectors without values yet: to draw some on the meta device, where a network is read from its file,
+    torch loads its compiler and sympy, two seconds of a first fit."""
+    return nn.Embedding.from_pretrained(torch.empty(count, width), freeze=False)
 
 
 def _heads(x: torch.Tensor, heads: int) -> torch.Tensor:

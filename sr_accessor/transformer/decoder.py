@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from sr_accessor.transformer.attention import CrossAttention, FeedForward, KeyValues, SelfAttention, norm
+from sr_accessor.transformer.attention import CrossAttention, FeedForward, KeyValues, SelfAttention, embedding, norm
 from sr_accessor.transformer.config import TransformerConfig
 from sr_accessor.transformer.tokenizer import layout
 
@@ -88,8 +88,8 @@ class Decoder(nn.Module):
     def __init__(self, config: TransformerConfig):
         super().__init__()
         self.post = config.norm == "post_layer"
-        self.tokens = nn.Embedding(layout(config).size, config.width)
-        self.positions = nn.Embedding(config.positions, config.width)
+        self.tokens = embedding(layout(config).size, config.width)
+        self.positions = embedding(config.positions, config.width)
         self.norm = norm(config)
         self.layers = nn.ModuleList(DecoderLayer(config) for _ in range(config.decoder_layers))
         self.output_bias = nn.Parameter(torch.empty(layout(config).size))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from sr_accessor.transformer.attention import embedding
 from sr_accessor.transformer.config import TransformerConfig
 from sr_accessor.transformer.tokenizer import BITS, FEATURES, input_size
 
@@ -19,7 +20,7 @@ class Embedder(nn.Module):
         super().__init__()
         numbers = config.variables + 1
         if config.inputs == "tokens":
-            self.table = nn.Embedding(input_size(config), config.embedder_width)
+            self.table = embedding(input_size(config), config.embedder_width)
             features = 3 * numbers * config.embedder_width
         else:
             self.table = None

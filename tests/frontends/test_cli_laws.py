@@ -139,6 +139,15 @@ def test_every_option_arrives(symreg):
     assert symreg("fit", "d.csv", "--y", "F", "--units", "units.json", "--print-inputs").stdout == "d.csv\nunits.json\n"
 
 
+def test_a_file_of_rows_that_judge(symreg, law):
+    table().iloc[:20].to_csv("judges.csv", index=False)
+    given = ("fit", "data.csv", "--y", "F", "--x", "m,a b", "--validation", "judges.csv")
+    assert symreg(*given, "--print-inputs").stdout == "data.csv\njudges.csv\n"
+    symreg(*given, *QUICK, "--out", "judged.json")
+    judged = sr.load("judged.json")
+    assert judged.provenance["validation"] == "rows given" and "held-out rows = 20" in judged.report()
+
+
 def test_names_of_rows_are_no_feature(symreg, law):
     table().drop(columns=["note", "dF"]).to_csv("indexed.csv")
     summary = json.loads(symreg("fit", "indexed.csv", "--y", "F", *QUICK, "--json").stdout)
@@ -179,10 +188,17 @@ def test_predict(symreg, law):
     }
     pd.testing.assert_frame_equal(pd.read_parquet("p.parquet"), wanted.predict(table(), "prediction", level=0.9))
     symreg("predict", law, "data.csv", "--out", "kept.csv", "--keep")
-    assert list(pd.read_csv("kept.csv")) == ["m", "a b", "note", "dF", "F"]
+    kept = pd.read_csv("kept.csv")
+    pd.testing.assert_frame_equal(kept[list(table())], pd.read_csv("data.csv"))  # what was measured stays
+    assert kept["F_hat"].tolist() == wanted.predict(table()).tolist()
+    table().set_axis(["same"] * 60).to_csv("indexed.csv")
+    assert len(symreg("predict", law, "indexed.csv", "--keep").stdout.splitlines()) == 61
     symreg("predict", law, "data.nc", "--out", "p.nc", "--keep", "--band", "confidence")
     with xr.open_dataset("p.nc", engine="scipy") as made:
         assert {"mean", "lower", "upper", "m"} <= set(made) and made["mean"].dims == ("run",)
+    symreg("predict", law, "data.nc", "--out", "p.nc", "--keep")
+    with xr.open_dataset("p.nc", engine="scipy") as made, xr.open_dataset("data.nc", engine="scipy") as given:
+        xr.testing.assert_identical(made.drop_vars("F_hat"), given)
 
 
 # ---------------------------------------------------------------------------- a law for each group

@@ -24,6 +24,7 @@ class SumOfInputs:
 
     observations: Observations
     options: FitOptions
+    held_out: Observations | None = None
 
     def predict(self, table):
         inputs = inputs_of(table, self.observations.names, self.observations.target)

@@ -27,6 +27,11 @@ def test_one_small_file_with_its_card():
     assert f"{BUNDLED.provenance['examples']:,}" in card
 
 
+def test_it_is_read_without_drawing_first_values(monkeypatch):
+    monkeypatch.setattr(torch.nn.init, "normal_", None)  # on the meta device it would load torch's compiler
+    assert checkpoint.load("default").provenance == BUNDLED.provenance
+
+
 def test_it_reads_the_points():
     model = BUNDLED.model
     known = vocabulary().restricted(model.config.operators)
