@@ -34,11 +34,14 @@ class Ablation:
     changed: Mapping[str, object] = field(default_factory=dict)
 
 
-#: In the order of the table. "paper" gives y as it comes; `mini` divides it by its root mean square, `pair` does not.
+#: In the order of the table. Of `mini`, "tokens" are numbers of two digits down to a thousandth. "paper" gives y as it
+#: comes; `mini` divides it by its root mean square, `pair` does not.
 ABLATIONS: Mapping[str, Ablation] = {
     "recipe": Ablation(),
     "layers-1+4": Ablation(changed={"layers": "1+4"}),
     "layers-5+1": Ablation(changed={"layers": "5+1"}),
+    "bits": Ablation(changed={"inputs": "bits"}),
+    "tokens": Ablation(changed={"inputs": "tokens"}),
     "exact": Ablation(changed={"prior": "exact"}),
     "raw": Ablation(changed={"prior": "raw"}),
     "mixture": Ablation(changed={"prior": "science+paper"}),
