@@ -115,6 +115,6 @@ def ablations(names, preset, operations, batch_points, validation, threads, seed
     click.echo(ablations_table(rows))
     click.echo(
         f"nats per token on {validation} held-out functions of the prior 'judged', given a function's own points and "
-        "another's;\none run each: differences below 0.01 say nothing"
+        "another's;\none run each: the same command with another --seed tells how far two runs lie apart"
     )
     click.echo(provenance(preset=preset, operations=f"{operations:g} each", seed=seed, runs=out))
