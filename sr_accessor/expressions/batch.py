@@ -89,6 +89,11 @@ class Expressions:
         return self.is_number.sum(1)
 
     @cached_property
+    def held(self) -> torch.Tensor:
+        """(B, K) True where a column of `constants` belongs to a number symbol of the row."""
+        return torch.arange(self.constants.shape[1], device=self.device) < self.number_counts[:, None]
+
+    @cached_property
     def free(self) -> torch.Tensor:
         """(B, K) True where a number is free (CONSTANT), False at literals and absent numbers."""
         mask = torch.zeros(len(self), self.constants.shape[1] + 1, dtype=torch.bool, device=self.device)
@@ -222,20 +227,13 @@ class Expressions:
         return self.apply("neg")
 
 
-def _ragged(parts: Sequence[tuple[torch.Tensor, torch.Tensor]], rows: int, fill: float) -> torch.Tensor:
-    """Rows of several padded tensors joined without gaps; the lengths say how much of each row counts."""
-    total = sum(lengths.expand(rows) for _, lengths in parts)
-    width = int(total.max()) if rows else 0
-    values = parts[0][0]
+def _packed(parts: Sequence[torch.Tensor], counted: Sequence[torch.Tensor], rows: int, fill: float) -> torch.Tensor:
+    """Rows of several padded tensors joined without gaps; the masks say what of each row counts."""
+    values, mask = (torch.cat([part.expand(rows, -1) for part in some], 1) for some in (parts, counted))
+    place = mask.cumsum(1)
+    width = int(place[:, -1].max()) if rows and place.shape[1] else 0
     out = values.new_full((rows, width + 1), fill)
-    offset = torch.zeros(rows, dtype=torch.int64, device=values.device)
-    for part, lengths in parts:
-        columns = torch.arange(part.shape[1], device=values.device)
-        counts = columns < lengths.expand(rows)[:, None]
-        where = torch.where(counts, offset[:, None] + columns, width)  # what does not count goes to the spare column
-        out.scatter_(1, where, part.expand(rows, -1))
-        offset = offset + lengths.expand(rows)
-    return out[:, :width]
+    return out.scatter_(1, torch.where(mask, place - 1, width), values)[:, :width]  # the rest goes to a spare column
 
 
 def join(*parts: Expressions) -> Expressions:
@@ -244,8 +242,8 @@ def join(*parts: Expressions) -> Expressions:
     Parts of one row broadcast; where one has no rows, nor has the result.
     """
     rows = 0 if any(len(p) == 0 for p in parts) else max(len(p) for p in parts)
-    codes = _ragged([(p.codes, p.lengths) for p in parts], rows, PAD)
-    constants = _ragged([(p.constants, p.number_counts) for p in parts], rows, 0.0)
+    codes = _packed([p.codes for p in parts], [p.present for p in parts], rows, PAD)
+    constants = _packed([p.constants for p in parts], [p.held for p in parts], rows, 0.0)
     return Expressions(codes, constants, parts[0].vocabulary)
 
 

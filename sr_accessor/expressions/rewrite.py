@@ -12,7 +12,7 @@ an algebraic law is about named functions; a stranger's operator is kept as it i
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import torch
@@ -50,18 +50,19 @@ SCALE_IMAGE: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
 POWER_NAME = {2.0: "square", 3.0: "cube", 0.5: "sqrt", -1.0: "inv"}
 
 
-def simplify_batch(
-    expressions: Expressions, *, scales: Literal["merged", "outward", "inward"] = "merged"
-) -> Expressions:
+Scales = Literal["merged", "outward", "inward"]
+
+
+def simplify_batch(expressions: Expressions, *, scales: Scales | Sequence[Scales] = "merged") -> Expressions:
     """Simpler expressions with equal values, row by row.
 
     Parameters
     ----------
     expressions : Expressions, B well-formed rows; free constants and literals keep their kinds
-    scales : where free scales go that belong to nothing else. "outward": they leave sums with a literal offset too,
-        k·log(c·x + 1) + d -> k·log(x + c′) + d′; this frees the offset, so it is simpler only where something outside
-        takes the scale up. "inward": they enter the sum under a power, k·sqrt(u + c·v) -> sqrt(a·u + b·v); simpler
-        only where one of a and b is a number of its own.
+    scales : where free scales go that belong to nothing else, in all rows or in each. "outward": they leave sums with
+        a literal offset too, k·log(c·x + 1) + d -> k·log(x + c′) + d′; this frees the offset, so it is simpler only
+        where something outside takes the scale up. "inward": they enter the sum under a power, k·sqrt(u + c·v) ->
+        sqrt(a·u + b·v); simpler only where one of a and b is a number of its own.
 
     Returns
     -------
@@ -71,7 +72,7 @@ def simplify_batch(
     """
     if not len(expressions) or not expressions.codes.shape[1]:
         return expressions
-    forms = _Forms(expressions, scales)
+    forms = _Forms(expressions, [scales] * len(expressions) if isinstance(scales, str) else scales)
     for depth in range(int(forms.depths.max()), -1, -1):
         forms.rewrite((forms.depths == depth).nonzero()[:, 0])
     written = forms.written()
@@ -85,11 +86,14 @@ def simplify_batch(
 class _Forms:
     """Working arrays, one entry per position of the batch (flat): the form a·core + b and the core's own symbol."""
 
-    def __init__(self, expressions: Expressions, scales: str):
-        self.outward, self.inward = scales == "outward", scales == "inward"
+    def __init__(self, expressions: Expressions, scales: Sequence[Scales]):
         layout = lay_out(expressions)
         self.vocabulary, self.device = layout.vocabulary, layout.codes.device
         self.rows, self.length = layout.codes.shape
+        self.outward, self.inward = (
+            torch.tensor([one == way for one in scales], device=self.device).repeat_interleave(self.length)
+            for way in ("outward", "inward")
+        )
         base = torch.arange(self.rows, device=self.device)[:, None] * self.length
         self.code = layout.codes.reshape(-1).clone()
         self.left = (base + torch.arange(1, self.length + 1, device=self.device).clamp(max=self.length - 1)).reshape(-1)
@@ -310,7 +314,7 @@ class _Forms:
         s, offset = image, torch.where(b == 0, 0.0, b / a)
         no_b = (b == 0) & ~self.b_free[j]
         short = (s * 1024).round() == s * 1024
-        wanted = torch.where(self.a_free[j], no_b | self.b_free[j] | self.outward, no_b & short & (a != 1))
+        wanted = torch.where(self.a_free[j], no_b | self.b_free[j] | self.outward[j], no_b & short & (a != 1))
         take = wanted & allowed & (self.core[j] != NUMBER) & (a != 0)
         take &= torch.isfinite(s) & (s != 0) & torch.isfinite(offset) & ((b == 0) | (offset != 0))
         free = take & self.a_free[j]
@@ -684,9 +688,9 @@ class _Forms:
 
     def _push(self, at) -> None:
         """k·f(c·u + v) becomes f(a·u + b·v) for the powers f, where k and one of the two scales are free."""
-        if not self.inward or "add" not in self.known:
+        at = at[self.inward[at] & (self.core[at] != NUMBER) & self.a_free[at]]
+        if not len(at) or "add" not in self.known:
             return
-        at = at[(self.core[at] != NUMBER) & self.a_free[at]]
         for name, p in EXPONENT_OF.items():
             here = at[self._of(self.code[self.core[at]], name)]
             child = self.left[self.core[here]]

@@ -26,6 +26,10 @@ __all__ = [
 
 #: Variables as exponents of others are tried up to so many variables.
 MOST_EXPONENTS = 5
+#: Factors of sums: what one with a variable of the sum's own costs beside its exponents, and a sum beside a difference.
+SHARED_LENGTH, ADDED_LENGTH = 3, 0.5
+#: Of more variables than this so many products and quotients of differences are there at least: of six variables all.
+MANY, MOST_QUOTIENTS = 4, 120
 #: A group must rest on more points than this. No more is asked: the product of five variables that each span half a
 #: decade rests on three of 200 points, and its exponential on all; the screens test their own rows. Of few points, down
 #: to one point in so many, less: 1/x of a twofold dilution series rests on 1.7 of them, however long the series is.
@@ -237,16 +241,36 @@ def _pairs(count: int, device) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def _sums(parts: list[Library], x: torch.Tensor, vocabulary: Vocabulary, count: int) -> Library:
-    """a ± b over the simplest monomials with positive exponents first, then over all simple ones."""
+    """a ± b over the simplest monomials with positive exponents first, then over all simple ones; the shortest first,
+    so that of two variables every sum and difference is there before any longer one."""
     simple = parts[0].expressions
     dimensions = x.shape[1]
     positive = (parts[0].exponents >= 0).all(1)
     order = torch.argsort((~positive).long(), stable=True)[: max(8, 3 * dimensions)]
     i, j = _pairs(len(order), x.device)
     i, j = order[i], order[j]
-    i, j = i[: count // 4], j[: count // 4]
+    first = torch.argsort(simple.lengths[i] + simple.lengths[j], stable=True)[: count // 4]
+    i, j = i[first], j[first]
     batches = [simple[i].apply(sign, simple[j]) for sign in ("sub", "add") if sign in vocabulary]
     return _rows(concatenate(batches) if batches else empty(vocabulary, x.device), x)
+
+
+def _factors_of_sums(parts: list[Library], most: float, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Monomials with exponents of `most` in all, and sums, that multiply each other: `count` pairs, simple ones first.
+
+    (a − b)/a is 1 − b/a, which features cover: factors of variables that are not in the sum come first.
+    """
+    simple, sums = parts[0], parts[1].expressions
+    whole = (simple.exponents == simple.exponents.round()).all(1)
+    few = (whole & (simple.exponents.abs().sum(1) <= most)).nonzero()[:, 0]
+    f, g = torch.cartesian_prod(few, torch.arange(len(sums), device=few.device)).T
+    inside = torch.stack([sums.uses(d) for d in range(simple.exponents.shape[1])], 1)
+    shared = (inside[g] & (simple.exponents[f] != 0)).any(1)
+    price = simple.exponents[f].abs().sum(1) + sums.lengths[g] + SHARED_LENGTH * shared
+    if "add" in sums.vocabulary:
+        price = price + ADDED_LENGTH * (sums.codes[g, 0] == sums.vocabulary.id("add"))
+    best = torch.argsort(price, stable=True)[: max(count, MOST_QUOTIENTS if inside.shape[1] > MANY else 0)]
+    return f[best], g[best]
 
 
 def _squares_of_sums(parts: list[Library], x: torch.Tensor, vocabulary: Vocabulary, count: int) -> Library:
@@ -278,12 +302,8 @@ def _squares_of_quotients(parts: list[Library], x: torch.Tensor, vocabulary: Voc
     """((a ± b)/c)² and ((a ± b)·c)²: what stands in a Gaussian of any width, or a resonance."""
     if len(parts) < 2 or not len(parts[1]) or not {"square", "mul"} <= {o.name for o in vocabulary}:
         return _rows(empty(vocabulary, x.device), x)
-    simple, sums = parts[0], parts[1]
-    single = (simple.exponents.abs().sum(1) == 1).nonzero()[:, 0]
-    many = min(len(sums), max(1, count // max(1, len(single))))
-    grid = torch.cartesian_prod(torch.arange(many, device=x.device), single)
-    factors, bodies = simple.expressions[grid[:, 1]], sums.expressions[grid[:, 0]]
-    return _rows((factors * bodies).apply("square"), x)
+    f, g = _factors_of_sums(parts, 1, count)
+    return _rows((parts[0].expressions[f] * parts[1].expressions[g]).apply("square"), x)
 
 
 def _exponents(parts: list[Library], x: torch.Tensor, vocabulary: Vocabulary, count: int) -> Library:
@@ -300,8 +320,5 @@ def _exponents(parts: list[Library], x: torch.Tensor, vocabulary: Vocabulary, co
 def _sums_times_monomials(parts: list[Library], x: torch.Tensor, vocabulary: Vocabulary, count: int) -> Library:
     if len(parts) < 2 or not len(parts[1]) or "mul" not in vocabulary:
         return _rows(empty(vocabulary, x.device), x)
-    simple, sums = parts[0], parts[1]
-    few = (simple.exponents.abs().sum(1) <= 2).nonzero()[:, 0][: 4 * x.shape[1] + 4]
-    many = min(len(sums), max(1, count // max(1, len(few))))
-    grid = torch.cartesian_prod(torch.arange(many, device=x.device), few)
-    return _rows(simple.expressions[grid[:, 1]] * sums.expressions[grid[:, 0]], x)
+    f, g = _factors_of_sums(parts, 2, count)
+    return _rows(parts[0].expressions[f] * parts[1].expressions[g], x)

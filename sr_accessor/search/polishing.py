@@ -103,9 +103,10 @@ def polish(proposals: Sequence[Proposal], work: Workspace, known: float) -> Scor
     close = order[hopeful[order]][: MOST_SNAPPED if work.snapping else 0]
     if len(close) and given.template is None:
         short = close[scored.expressions[close].complexity <= LONG]  # each way costs milliseconds for every level
-        ways = [simplify_batch(scored.expressions[short], scales=way) for way in ("outward", "inward")]
-        ways.append(simplify_batch(distributed(collected(scored.expressions[short]))))
-        every = concatenate([scored.expressions[close], *ways])
+        few = scored.expressions[short]
+        ways = concatenate([few, few, distributed(collected(few))])
+        scales = [scale for scale in ("outward", "inward", "merged") for _ in range(len(few))]
+        every = concatenate([scored.expressions[close], simplify_batch(ways, scales=scales)])
         kept, rows = distinct(every), torch.cat([close, short, short, short])
         tried = score(every[kept], data, tuple(scored.origins[i] for i in rows[kept].tolist()))
         final = stack([snap(tried, data), scored[order]])

@@ -42,8 +42,8 @@ __all__ = [
 
 #: Exponents of a power law are rounded to multiples of this; larger ones than `MOST_EXPONENT` are noise.
 EXPONENT_STEP, MOST_EXPONENT, MOST_FEATURE_POWER = 0.5, 6.0, 4.0
-#: Powers of the feature that are tried where noise leaves p open, and how many of them are proposed.
-POWERS, KEPT_POWERS = (-2.0, -1.0, -0.5, 0.5, 1.0, 2.0), 2
+#: Powers of the feature that are tried where noise leaves p open, and how many times more laws are proposed then.
+POWERS, NOISY_TIMES = (-2.0, -1.0, -0.5, 0.5, 1.0, 2.0), 2
 #: Of every view but the first so many times fewer choices are proposed: y itself is what most laws are simple in.
 FEWER = 3
 #: So many times more choices are zoomed than laws are proposed.
@@ -167,13 +167,14 @@ def screen_power(
     library : groups g
     kinds : features F
     noisy : whether c and p are to be told apart by trying several p
-    keep : laws proposed for the first view
+    keep : laws proposed for the first view, and more of them where `noisy`
 
     Returns
     -------
     per view, expressions of y with K and c free
     """
     fit = regress(targets, x)
+    keep = NOISY_TIMES * keep if noisy else keep
     best = _ranked(fit, library, kinds, RANKED * keep)
     parts = []
     for number in best.kind.unique().tolist():  # over kinds of features, not candidates
@@ -364,7 +365,7 @@ def _logs(kind: Feature | None, groups: torch.Tensor, inner: torch.Tensor) -> to
 def _several_powers(
     kind: Feature | None, groups: torch.Tensor, inner: torch.Tensor, fit: Regression, view: torch.Tensor
 ):
-    """For each choice the best few powers, each with its own c: which choice, c and p of each (M·`KEPT_POWERS`,)."""
+    """For each choice all powers, each with its own c: which choice, c and p of each."""
     powers = torch.tensor(POWERS, dtype=groups.dtype, device=groups.device)
     every = torch.arange(len(groups), device=groups.device)
     p, choice = powers.repeat(len(groups)), every.repeat_interleave(len(powers))
@@ -375,8 +376,7 @@ def _several_powers(
     else:
         c = grid_inner(kind, groups, fit.projection, view, True, powers.expand(len(groups), -1)).flatten()
         c, share = zoom(kind, groups[choice], c, fit.projection, view[choice], True, p[:, None], rounds=4)
-    best = share.view(-1, len(powers)).topk(KEPT_POWERS, dim=1, largest=False)
-    at = (best.indices + len(powers) * every[:, None])[best.values.isfinite()]
+    at = share.flatten().isfinite().nonzero()[:, 0]
     return choice[at], c[at], p[at]
 
 

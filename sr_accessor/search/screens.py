@@ -50,6 +50,9 @@ __all__ = [
 
 #: Sums of more terms than this follow anything and are not proposed.
 MOST_TERMS = 16
+#: Terms that elimination drops by updates of the inverse before all is solved again; it is at once where a term is not
+#: told from the others so well (variance inflation), since subtracting large numbers leaves rounding.
+MOST_UPDATES, WELL_KNOWN = 8, 1e6
 #: Values in one piece of a mixed screen, and the share of a column's square that the base must leave of it.
 MIXED_VALUES, LEAST_LEFT_MIXED = 2_000_000, 1e-8
 #: Common factors: points and terms by which they are chosen, how many are, and terms joined beyond `MOST_TERMS`, since
@@ -346,21 +349,33 @@ def eliminate(
         inverse = (vector / value.clamp(min=1e-14 * value[:, -1:])[:, None, :]) @ vector.transpose(1, 2)
         beta = (inverse @ (right * used)[:, :, None])[:, :, 0] * used
         rest = (goal - (beta[:, None, :] @ unit)[:, 0]).square().sum(1)
-        return beta, inverse.diagonal(dim1=1, dim2=2), rest
+        return beta, inverse, rest
 
-    beta, diagonal, rest = solve(used)
+    beta, inverse, rest = solve(used)
+    row, updates = torch.arange(count, device=columns.device), 0
     for _ in range(terms - 1):
         look()
+        diagonal = inverse.diagonal(dim1=1, dim2=2)
         growth = torch.where(used, beta.square() / diagonal.clamp(min=1e-300), torch.inf)
         least = growth.min(1)
         loses = 0.5 * points * torch.log((rest + least.values + floor) / (rest + floor))
         drop = (loses < price) & (used.sum(1) > 1)
         if not bool(drop.any()):
             break
-        trial = used.clone()
-        trial[drop, least.indices[drop]] = False
-        beta, diagonal, rest = solve(trial)
-        used = trial
+        k = least.indices
+        used = used & ~(drop[:, None] & (k[:, None] == torch.arange(terms, device=k.device)))
+        own = diagonal[row, k]
+        updates += 1
+        if updates == MOST_UPDATES or bool((drop & ~(own < WELL_KNOWN)).any()):
+            (beta, inverse, rest), updates = solve(used), 0
+            continue
+        # One term less is one step of Gauss–Jordan elimination on the inverse.
+        share = torch.where(drop[:, None], inverse[row, k] / own[:, None], 0.0)
+        beta = (beta - share * beta[row, k][:, None]) * used
+        inverse = inverse - share[:, :, None] * inverse[row, k][:, None, :]
+        rest = rest + torch.where(drop, least.values, 0.0)
+    if updates:
+        beta = solve(used)[0]
     return beta / scale, used & (beta != 0)
 
 
