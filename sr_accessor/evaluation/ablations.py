@@ -115,7 +115,7 @@ def ablations(names, preset, operations, batch_points, validation, threads, seed
     click.echo(ablations_table(rows))
     click.echo(
         f"nats per token on {validation} held-out functions of the prior 'judged', given a function's own points and "
-        "another's;\none run each: the same command with another --seed tells how far two runs lie apart; where targets "
-        "are\nwritten in other forms (raw; y-scaled and y-as-it-is) only the difference compares"
+        "another's;\none run each: the same command with another --seed tells how far two runs lie apart; where "
+        "targets are\nwritten in other forms (raw; y-scaled and y-as-it-is) only the difference compares"
     )
     click.echo(provenance(preset=preset, operations=f"{operations:g} each", seed=seed, runs=out))
