@@ -1,4 +1,4 @@
-"""Which constants enter an expression linearly, so that one least-squares solve finds them all."""
+"""What an expression is linear in: constants that one least-squares solve finds; and whether it is a single term."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import torch
 from sr_accessor.expressions.batch import Expressions
 from sr_accessor.expressions.vocabulary import CONSTANT, FIRST_OPERATOR, VARIABLE
 
-__all__ = ["linear_constants"]
+__all__ = ["linear_constants", "single_term"]
 
 _NONE, _JOINT, _EACH, _FIRST = range(4)
 _WORDS = {"none": _NONE, "joint": _JOINT, "each": _EACH, "first": _FIRST}
@@ -25,11 +25,8 @@ def linear_constants(expressions: Expressions) -> torch.Tensor:
     """
     e = expressions
     rows, length = e.codes.shape
-    table = torch.zeros(VARIABLE + 1, dtype=torch.int64)
-    for i, operator in enumerate(e.vocabulary.operators):
-        table[FIRST_OPERATOR + i] = _WORDS[operator.linear]
     # Positions first, so that each step reads and writes whole rows; the first argument is the next position.
-    rule = table.to(e.device)[e.codes.clamp(max=VARIABLE)].T.contiguous()
+    rule = _rules(e).T.contiguous()
     second, arity = e.children[1].T.contiguous(), e.arities.T.contiguous()
     free = (e.codes == CONSTANT).T.contiguous()
     joint, each = rule == _JOINT, rule == _EACH
@@ -54,3 +51,28 @@ def linear_constants(expressions: Expressions) -> torch.Tensor:
     slots = e.constants.shape[1]
     out = torch.zeros(rows, slots + 1, dtype=torch.bool, device=e.device)
     return out.scatter_(1, torch.where(linear, e.number_slot, slots), True)[:, :slots]
+
+
+def single_term(expressions: Expressions) -> torch.Tensor:
+    """(B,) whether an expression is one term: no sum or difference in it but inside functions and denominators."""
+    e = expressions
+    rows, length = e.codes.shape
+    rule, (first, second) = _rules(e), e.children
+    opens = torch.where((e.arities > 0) & (rule == _NONE), first, length)  # an argument list that hides its sums
+    divides = torch.where((e.arities == 2) & (rule == _FIRST), second, length)
+    depth = torch.zeros(rows, length + 1, dtype=torch.int64, device=e.device)
+    one = torch.ones_like(e.codes)
+    for begin, end in ((opens, e.ends), (divides, e.ends)):
+        hidden = begin < length
+        depth.scatter_add_(1, begin, one)
+        depth.scatter_add_(1, torch.where(hidden, end, length), -one)
+    inside = depth[:, :length].cumsum(1) > 0
+    return ~((rule == _JOINT) & (e.arities == 2) & ~inside).any(1)
+
+
+def _rules(e: Expressions) -> torch.Tensor:
+    """(B, L) how each symbol depends on its arguments."""
+    table = torch.zeros(VARIABLE + 1, dtype=torch.int64)
+    for i, operator in enumerate(e.vocabulary.operators):
+        table[FIRST_OPERATOR + i] = _WORDS[operator.linear]
+    return table.to(e.device)[e.codes.clamp(max=VARIABLE)]

@@ -48,7 +48,7 @@ POWERS, NOISY_TIMES = (-2.0, -1.0, -0.5, 0.5, 1.0, 2.0), 2
 FEWER = 3
 #: So many times more choices are zoomed than laws are proposed.
 RANKED = 3
-#: Pairs of factors that are proposed with free exponents too.
+#: Pairs of factors that are proposed with free exponents too, and without.
 FREE_PAIRS = 120
 #: Shares below this are rounding: then the simplest is the best.
 LEAST_SHARE = 1e-12
@@ -391,9 +391,11 @@ def _times_power(lead: Expressions, factor: Expressions, p: torch.Tensor, vocabu
 
 
 def screen_log_pair(
-    target: Target, x: torch.Tensor, rows: Rows, vocabulary: Vocabulary, *, keep: int = 250
+    target: Target, x: torch.Tensor, rows: Rows, vocabulary: Vocabulary, *, noisy: bool = False, keep: int = 250
 ) -> Expressions:
-    """T ≈ K·Π x_d^β · u^p · v^q for all pairs of rows u, v, from the logarithms."""
+    """T ≈ K·Π x_d^β · u^p · v^q for all pairs of rows u, v, from the logarithms; where `noisy` the best also as K·u·v,
+    since the logarithms of small values say nothing of the powers then.
+    """
     fit = regress([target], x)
     if not bool(fit.left[0]):
         return empty(vocabulary, x.device)
@@ -417,6 +419,10 @@ def screen_log_pair(
     if "pow" in vocabulary:  # the power of an exponential is no half: it belongs to its inner constant
         best = best[:FREE_PAIRS]
         laws.append(log_law(fit, [rows[i[best]], rows[j[best]]], vocabulary, free=True))
+    if noisy:
+        best = best[:FREE_PAIRS]
+        plain = torch.ones(len(best), 2, dtype=x.dtype, device=x.device)
+        laws.append(_log_law(fit, [rows[i[best]], rows[j[best]]], None, plain, vocabulary, False))
     return concatenate(laws)
 
 

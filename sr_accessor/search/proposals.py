@@ -14,6 +14,7 @@ from sr_accessor.expressions.build import exponents_up_to, linear_combination, m
 from sr_accessor.expressions.definitions import lifted, unlifted
 from sr_accessor.expressions.evaluate import evaluate
 from sr_accessor.expressions.jacobian import jacobian
+from sr_accessor.expressions.linear import single_term
 from sr_accessor.expressions.vocabulary import Vocabulary
 from sr_accessor.plugins.manager import routes
 from sr_accessor.prior.examples import sample_expressions
@@ -42,6 +43,7 @@ from sr_accessor.search.screens import (
     screen_ratio,
     screen_recombined,
     screen_residual,
+    screen_short_ratio,
     screen_span,
     screen_sparse,
     shares_of_mixed,
@@ -57,6 +59,7 @@ from sr_accessor.search.state import (
     Workspace,
     shortest,
 )
+from sr_accessor.search.surfaces import smoothed
 from sr_accessor.search.targets import Rows, Target, join_rows
 from sr_accessor.search.views import View, view_of
 
@@ -87,6 +90,7 @@ __all__ = [
     "propose_ratios",
     "propose_recombined",
     "propose_residuals",
+    "propose_short_ratios",
     "propose_simple",
     "target_around",
     "together",
@@ -98,13 +102,16 @@ ROUGH = 0.1
 DRAFTS, DRAFTED_GROUPS, IMPROVED = 64, 200, 6
 #: Monomials of one dictionary at most.
 MOST_MONOMIALS, MOST_RATIO = 90, 130
+#: Monomials that short ratios are made of; their degree in up to `FEW_MIXED` variables, and in more.
+MOST_SHORT, SHORT_DEGREES = 21, (3, 2)
 #: Values of a monomial are less than this.
 MOST_SIZE = 1e150
 #: From so many variables on dictionaries of a few degrees hold too few monomials.
 MANY = 7
 #: Monomials beside a common factor, and their degree at most.
 MOST_COMMON_TERMS, MOST_COMMON_DEGREE = 500, 5
-#: Terms of a quadratic beside a row at most, and variables up to which it is multiplied with one too.
+#: Terms of a quadratic beside a row at most, and variables up to which it is multiplied with one too, and features with
+#: each other.
 MOST_MIXED, FEW_MIXED = 28, 2
 #: Pieces of laws that are recombined, and their products with monomials at most.
 MOST_PIECES, MOST_PIECED = 30, 1500
@@ -266,11 +273,25 @@ def propose_ratios(views: Sequence[str], most: int):
                         found.append((f"screen ratio, {name}", law))
                 target = work.target(view_of(name), False, data)
                 if target is not None:
-                    law = screen_noisy_ratio(target, dictionary, dictionary)
+                    smooth = smoothed(data.x, target.values, target.weight)
+                    law = screen_noisy_ratio(target, dictionary, dictionary, smooth)
                     found.append((f"screen noisy ratio, {name}", law))
         return found
 
     return propose
+
+
+def propose_short_ratios(state: SearchState, generator: torch.Generator) -> list[Proposal]:
+    """Ratios of few monomials, all of them."""
+    work = state.workspace
+    data, target = work.middle, work.target(view_of("y"), False, work.middle)
+    most = SHORT_DEGREES[work.dimensions > FEW_MIXED]
+    degrees = [g for g in range(1, most + 1) if _terms(work.dimensions, g) <= MOST_SHORT]
+    if target is None or not degrees or "div" not in work.vocabulary or "mul" not in work.vocabulary:
+        return []
+    dictionary = _dictionary(data.x, work.vocabulary, degrees[-1])
+    smooth = smoothed(data.x, target.values, target.weight)
+    return [("screen short ratio", screen_short_ratio(target, dictionary, smooth))]
 
 
 def _bases(work: Workspace) -> list[Rows]:
@@ -404,7 +425,8 @@ def propose_products(view: str, relative: bool):
         target = _target(state, view, relative)
         if target is None:
             return []
-        law = screen_product(target, _bases(work), work.monomials, work.rows[:MOST_SECOND])
+        first = work.monomials if work.dimensions > FEW_MIXED else work.outer
+        law = screen_product(target, _bases(work), first, work.rows[:MOST_SECOND])
         return [(f"screen product, {view}", law)]
 
     return propose
@@ -435,8 +457,11 @@ def propose_log_pairs(around: bool):
         rows, x = join_rows(work.sharp(target, True), work.rows)[:MOST_SECOND], work.screen.x
         kernels = work.sharp_kernels(target, True, rows)
         return [
-            ("screen log pair", screen_log_pair(target, x, rows, work.vocabulary)),
-            ("screen log pair", screen_log_pair(target, x, kernels, work.vocabulary, keep=2 * MOST_KERNELS)),
+            ("screen log pair", screen_log_pair(target, x, rows, work.vocabulary, noisy=around)),
+            (
+                "screen log pair",
+                screen_log_pair(target, x, kernels, work.vocabulary, noisy=around, keep=2 * MOST_KERNELS),
+            ),
             ("screen log chain", screen_log_chain(target, x, rows, work.vocabulary)),
         ]
 
@@ -593,7 +618,8 @@ def propose_mixed(state: SearchState, generator: torch.Generator) -> list[Propos
 def propose_recombined(state: SearchState, generator: torch.Generator) -> list[Proposal]:
     """Pieces of the best laws times few monomials each: what is right of a law stays, and what is missing joins it.
 
-    Once with the pieces of each law alone, and once with those of all. Of a sum its inverse is a piece too.
+    Once with the pieces of each law alone, and once with those of all. Sums are no pieces of a single law, since none
+    of its terms would be questioned; of each sum the inverse is.
     """
     work, data = state.workspace, state.workspace.middle
     target = work.target(view_of("y"), False, data)
@@ -604,8 +630,11 @@ def propose_recombined(state: SearchState, generator: torch.Generator) -> list[P
     sums = torch.tensor([work.vocabulary.id(name) for name in ("add", "sub") if name in work.vocabulary], device=device)
     for laws in (*(best[i : i + 1] for i in range(len(best))), best):  # a handful of laws
         parts = subexpressions(laws)[:MOST_PIECES]
-        if "div" in work.vocabulary and len(parts):
-            parts = concatenate([parts, one / parts[torch.isin(parts.codes[:, 0], sums).nonzero()[:, 0]]])
+        total = parts[torch.isin(parts.codes[:, 0], sums).nonzero()[:, 0]]
+        if len(laws) == 1:
+            parts = parts[single_term(parts).nonzero()[:, 0]]
+        if "div" in work.vocabulary and len(total):
+            parts = concatenate([parts, one / total])
         pieces = extend(work.small, parts, work.screen.x)[len(work.small) :].expressions  # not what is a monomial
         values, valid = evaluate(pieces, data.x)
         sound = (valid.all(1) & (values.abs().amax(1) < MOST_SIZE)).nonzero()[:, 0]

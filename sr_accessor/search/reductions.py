@@ -4,6 +4,8 @@ A surface (a polynomial of all variables) says how well y can be told from them.
 over one variable less, times a power of it, tells y as well or better, since fewer variables leave more terms for each.
 Symmetries are taken one after the other, as AI Feynman does with a trained network [Udrescu & Tegmark 2020, §II.C-E];
 least squares and leave-one-out errors [Allen 1974, PRESS] do it in milliseconds, under noise, and where y changes sign.
+That y depends on u + c·v alone, as a plane wave does, is read off the surface's slopes [Härdle & Stoker 1989, JASA 84,
+986, average derivatives].
 """
 
 from __future__ import annotations
@@ -14,13 +16,13 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from sr_accessor.expressions.batch import Expressions, concatenate, empty
+from sr_accessor.expressions.batch import Expressions, concatenate, constant, empty
 from sr_accessor.expressions.build import monomials, writable
 from sr_accessor.expressions.definitions import unlifted
 from sr_accessor.expressions.evaluate import evaluate
 from sr_accessor.expressions.vocabulary import VARIABLE, Vocabulary
 from sr_accessor.search.power_screens import halves
-from sr_accessor.search.surfaces import POINTS_EACH, surfaces
+from sr_accessor.search.surfaces import POINTS_EACH, spread_out, surfaces
 from sr_accessor.stopping import look
 
 __all__ = ["Reduction", "reductions"]
@@ -46,6 +48,9 @@ BEAM, JUDGED = 4, 10
 MANY = 5
 #: Of stages whose errors are within this factor of the least the one with the fewest variables is returned too.
 ALIKE = 1.3
+#: Slopes in two variables belong to one sum of them where their squared cosine is larger; only points within this part
+#: of every range count.
+PARALLEL, MIDDLE = 0.98, 0.9
 #: An exponent is so much less likely than one smaller by 1, relative, and a half so much less than an integer.
 DOUBT = 0.05
 #: An exponent that the regression of log y finds must be so close to a half.
@@ -124,17 +129,17 @@ class _Stage:
 class _Hypotheses:
     """H ways to have one variable less: variable `out` goes, and multiplies y to the power `power` (NaN: any).
 
-    Where `pair` is not −1 the variable `pair` becomes out·pair^exponent, or out + sign·pair where sign is not 0.
+    Where `pair` is not −1 the variable `pair` becomes out·pair^exponent, or out + slant·pair where slant is not 0.
     """
 
     out: torch.Tensor
     pair: torch.Tensor
     exponent: torch.Tensor
-    sign: torch.Tensor
+    slant: torch.Tensor
     power: torch.Tensor
 
     def __getitem__(self, rows: torch.Tensor) -> _Hypotheses:
-        return _Hypotheses(self.out[rows], self.pair[rows], self.exponent[rows], self.sign[rows], self.power[rows])
+        return _Hypotheses(self.out[rows], self.pair[rows], self.exponent[rows], self.slant[rows], self.power[rows])
 
     def __len__(self) -> int:
         return len(self.out)
@@ -191,7 +196,7 @@ def _chain(
         return []
     least = min(visited, key=lambda stage: stage.error)
     alike = [stage for stage in visited if stage.error <= ALIKE * max(least.error, LEAST_ERROR)]
-    simplest = min(alike, key=lambda stage: (len(stage.values), stage.error))
+    simplest = min(alike, key=lambda stage: (len(stage.values), stage.merit))
     wider = [stage for stage in visited if len(stage.values) == len(simplest.values) + 1]
     ends = [simplest, least, *sorted(wider, key=lambda stage: stage.error)[:1]]
     return [reduction for stage in ends if (reduction := _finished(stage, goal)) is not None]
@@ -213,6 +218,8 @@ def _following(stage: _Stage, goal: torch.Tensor, weight: torch.Tensor, *, log: 
         ways += [[_pairs(k, RICH, BESIDE)]] if k <= MOST_RICH else []
     if "add" in vocabulary and "sub" in vocabulary:
         ways[0].append(_sums(k))
+        if "mul" in vocabulary:
+            ways[0].append(_slanted(stage, goal, weight))
     few = slice(0, CHOOSING[0])
     part = replace(stage, values=stage.values[:, few], carrier=stage.carrier[few], logs=stage.logs[:, few])
     for kinds in ways:
@@ -241,12 +248,13 @@ def _doubt(h: _Hypotheses) -> torch.Tensor:
     broken ones are rare.
     """
     group = torch.where(h.pair >= 0, h.exponent, 0.0)
-    size = sum(e.abs() + (e != e.round()) for e in (group, h.power.nan_to_num(0.0))) + 2 * (h.sign != 0)
+    size = sum(e.abs() + (e != e.round()) for e in (group, h.power.nan_to_num(0.0)))
+    size = size + 2 * (h.slant != 0) + 2 * (h.slant != h.slant.round())
     return (1 + DOUBT) ** size
 
 
 def _fields(h: _Hypotheses) -> tuple[torch.Tensor, ...]:
-    return h.out, h.pair, h.exponent, h.sign, h.power
+    return h.out, h.pair, h.exponent, h.slant, h.power
 
 
 def _alone(k: int, powers: Sequence[float]) -> _Hypotheses:
@@ -268,8 +276,26 @@ def _pairs(k: int, exponents: Sequence[float], powers: Sequence[float]) -> _Hypo
 def _sums(k: int) -> _Hypotheses:
     """Every pair of variables as their difference and as their sum."""
     i, j = torch.triu_indices(k, k, 1).repeat(1, 2)
-    sign = torch.tensor([-1.0, 1.0], dtype=torch.float64).repeat_interleave(len(i) // 2)
-    return _Hypotheses(i, j, sign * 0.0, sign, sign * 0.0)
+    slant = torch.tensor([-1.0, 1.0], dtype=torch.float64).repeat_interleave(len(i) // 2)
+    return _Hypotheses(i, j, slant * 0.0, slant, slant * 0.0)
+
+
+def _slanted(stage: _Stage, goal: torch.Tensor, weight: torch.Tensor) -> _Hypotheses:
+    """Pairs as u + c·v where ∂f/∂v is c·∂f/∂u nearly everywhere, as in a plane wave: c from a surface's slopes."""
+    columns, _ = _columns(stage.values[None], stage.carrier[None], stage.logs[None], weight, JUDGING[1])
+    solved = torch.linalg.lstsq(columns[0].T, (weight * goal)[:, None]).solution[:, 0]
+    with torch.enable_grad():
+        values = stage.values.detach().requires_grad_()
+        rows = surfaces(values[None], JUDGING[1])[0]
+        (slopes,) = torch.autograd.grad((solved[: len(rows)] @ rows).sum(), values)
+    slopes = slopes * (spread_out(values.detach()).abs() < MIDDLE).all(0)  # at its edges a polynomial has wild slopes
+    products = slopes @ slopes.T
+    i, j = torch.triu_indices(len(values), len(values), 1)
+    slant = (products[i, j] / products[i, i]).cpu()
+    alike = products[i, j].square() / (products[i, i] * products[j, j])
+    kept = ((alike > PARALLEL) & (alike < math.inf)).cpu().nonzero()[:, 0]
+    i, j, slant = i[kept], j[kept], slant[kept]
+    return _Hypotheses(i, j, slant * 0.0, slant, slant * 0.0)
 
 
 def _tried(stage: _Stage, h: _Hypotheses) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -278,7 +304,7 @@ def _tried(stage: _Stage, h: _Hypotheses) -> tuple[torch.Tensor, torch.Tensor, t
     index = torch.arange(len(v) - 1, device=v.device)
     others = index + (index >= h.out[:, None])
     u, w = v[h.out], v[h.pair.clamp(min=0)]
-    joined = torch.where((h.sign != 0)[:, None], u + h.sign[:, None] * w, u * w.pow(h.exponent[:, None]))
+    joined = torch.where((h.slant != 0)[:, None], u + h.slant[:, None] * w, u * w.pow(h.exponent[:, None]))
     values = torch.where((others == h.pair[:, None])[:, :, None], joined[:, None], v[others])
     logs = stage.logs.expand(len(h), -1, -1)
     free = h.power.isnan()
@@ -294,9 +320,13 @@ def _taken(stage: _Stage, h: _Hypotheses, error: float, doubt: float) -> _Stage:
     form, beside, pair = stage.form, stage.beside, int(h.pair)
     groups, factor, sums = form.groups, form.factor, form.sums
     own, other = groups[int(h.out)], groups[pair]
-    if bool(h.sign != 0):
-        two = monomials(torch.stack([own, other]), sums.vocabulary)
-        total = two[:1].apply("add" if bool(h.sign > 0) else "sub", two[1:])
+    if bool(h.slant != 0):
+        both = monomials(torch.stack([own, other]), sums.vocabulary)
+        one, two = both[:1], both[1:]
+        if bool(h.slant.abs() == 1):
+            total = one.apply("add" if bool(h.slant > 0) else "sub", two)
+        else:
+            total = one + constant(h.slant, sums.vocabulary, groups.device) * two
         sums = concatenate([sums, total])
         groups, factor, beside = (torch.nn.functional.pad(part, (0, 1)) for part in (groups, factor, beside))
         own, joined = groups[int(h.out)], torch.nn.functional.one_hot(torch.tensor(len(factor) - 1)).to(groups)
@@ -327,6 +357,19 @@ def _finished(stage: _Stage, goal: torch.Tensor) -> Reduction | None:
     return form if bool(writable(exponents, form.sums.vocabulary).all()) else None
 
 
+def _columns(
+    values: torch.Tensor, carrier: torch.Tensor, logs: torch.Tensor, weight: torch.Tensor, terms: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """(H, T, N) weighted columns of y ≈ carrier·surface + Σ p·logs, 0 where one is not finite; and where not (H,)."""
+    scale = carrier * weight
+    scale = scale / scale.square().mean(-1, keepdim=True).sqrt().clamp(min=1e-300)
+    centred = logs - logs.mean(-1, keepdim=True)
+    centred = centred / centred.square().mean(-1, keepdim=True).sqrt().clamp(min=1e-300)
+    columns = torch.cat([surfaces(values, terms) * scale[:, None], centred * weight], 1)
+    sound = columns.isfinite().all(-1).all(-1)
+    return torch.where(sound[:, None, None], columns, 0.0), sound
+
+
 def _errors(
     values: torch.Tensor,
     carrier: torch.Tensor,
@@ -336,13 +379,7 @@ def _errors(
     terms: int,
 ) -> torch.Tensor:
     """(H,) leave-one-out errors of y ≈ carrier·surface + Σ p·logs, weighted; +inf where a value is not finite."""
-    scale = carrier * weight
-    scale = scale / scale.square().mean(-1, keepdim=True).sqrt().clamp(min=1e-300)
-    centred = logs - logs.mean(-1, keepdim=True)
-    centred = centred / centred.square().mean(-1, keepdim=True).sqrt().clamp(min=1e-300)
-    columns = torch.cat([surfaces(values, terms) * scale[:, None], centred * weight], 1)
-    sound = columns.isfinite().all(-1).all(-1)
-    columns = torch.where(sound[:, None, None], columns, 0.0)
+    columns, sound = _columns(values, carrier, logs, weight, terms)
     normal = columns @ columns.mT
     unit = torch.eye(normal.shape[1], dtype=normal.dtype, device=normal.device)
     size = normal.diagonal(dim1=1, dim2=2).mean(1).clamp(min=1e-300)

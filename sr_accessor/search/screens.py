@@ -24,6 +24,7 @@ import torch
 
 from sr_accessor.expressions.batch import Expressions, concatenate, constant, empty, join, literal
 from sr_accessor.expressions.build import heads, is_one, linear_combination, present
+from sr_accessor.expressions.description import structure_bits
 from sr_accessor.refinement.levenberg_marquardt import solve_normal
 from sr_accessor.search.library import least_points
 from sr_accessor.search.pursuit import best_pairs, chains, greedy, pair_share
@@ -43,6 +44,7 @@ __all__ = [
     "screen_ratio",
     "screen_recombined",
     "screen_residual",
+    "screen_short_ratio",
     "screen_span",
     "screen_sparse",
     "shares_of_mixed",
@@ -66,6 +68,10 @@ MOST_ALIKE = 600
 NO_NULL_VECTOR = 3e-2
 #: Times that the errors of a noisy ratio are weighted by its denominator; the least of that, of its median; and steps.
 REWEIGHTED, LEAST_DENOMINATOR, NEWTON_STEPS = 5, 1e-2, 4
+#: Terms of p and of q in short ratios; choices of each kind that are judged, and weighted by 1/q so many times.
+SHORT_RATIOS, JUDGED_RATIOS, REWEIGHTED_SHORT = ((1, 2), (2, 2), (1, 3)), 200, 3
+#: Terms of one sum whose unit Gram matrix has an eigenvalue below this are not told apart.
+TERMS_APART = 1e-4
 #: Terms whose unit Gram matrix has an eigenvalue below this depend on each other: they have a ratio that says nothing.
 DEPENDENT = 1e-9
 #: Columns that are eliminated one by one at most; more only where the null vector is unique.
@@ -543,36 +549,44 @@ def screen_ratio(target: Target, top: Rows, bottom: Rows) -> Expressions | None:
     return target.view.undo(numerator / denominator)
 
 
-def screen_noisy_ratio(target: Target, top: Rows, bottom: Rows) -> Expressions:
+def screen_noisy_ratio(target: Target, top: Rows, bottom: Rows, smooth: torch.Tensor | None = None) -> Expressions:
     """p(x)/q(x) where noise leaves no null vector: p − T·q = 0 with errors q·σ, Gauss–Newton steps, and elimination.
 
     Each term of q in turn has the coefficient 1, since which of them are there is not known. The noise of T in its own
     columns biases the first solution [Sanathanan & Koerner 1963, IEEE Trans. Autom. Control 8, 56] and makes terms
-    seem to matter; with p/q in its place they do not.
+    seem to matter; with p/q in its place they do not. At 10 % noise it comes out as a constant, p = c·q, where all else
+    begins to fail: what a surface says of T is another start.
+
+    Parameters
+    ----------
+    smooth : (N,) T without most of its noise
 
     Returns
     -------
-    at most one proposal for each term of q
+    at most one proposal for each term of q and each start
     """
     t, p_rows, q_rows = target.values, _scaled(top.values), _scaled(bottom.values)
-    first, many = len(p_rows), len(q_rows)
+    first, terms = len(p_rows), len(q_rows)
     nothing = empty(bottom.expressions.vocabulary, t.device)
-    if first + many > len(t) // 4:
+    if first + terms > len(t) // 4:
         return nothing
-    own = torch.arange(many, device=t.device)
+    f = torch.stack([t] if smooth is None else [t, smooth]).repeat_interleave(terms, 0)
+    q_each = torch.arange(terms, device=t.device).repeat(len(f) // terms)
+    own, many = torch.arange(len(f), device=t.device), len(f)
+    leading = q_rows[q_each]
 
     def linear(f: torch.Tensor, q: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The problem around p/q = f: weighted columns (many, P + Q, N) and what they are to sum to (many, N)."""
         columns = torch.cat([p_rows.expand(many, -1, -1), -f[:, None] * q_rows], 1) / q[:, None]
-        columns[own, first + own] = 0.0
-        return columns * target.weight, (t - f + f * q_rows / q) * target.weight
+        columns[own, first + q_each] = 0.0
+        return columns * target.weight, (t - f + f * leading / q) * target.weight
 
-    f, q = t.expand(many, -1), torch.ones_like(q_rows)
+    q = torch.ones_like(leading)
     best, best_f, best_q = t.new_full((many,), torch.inf), f, q
     for turn in range(REWEIGHTED + NEWTON_STEPS):
         columns, goal = linear(f, q)
         solution = solve_normal(columns @ columns.mT, (columns @ goal[:, :, None])[:, :, 0])
-        q = q_rows + solution[:, first:] @ q_rows
+        q = leading + solution[:, first:] @ q_rows
         least = LEAST_DENOMINATOR * q.abs().median(1, keepdim=True).values
         q = torch.where(q.abs() < least, torch.where(q < 0, -least, least), q)
         ratio = solution[:, :first] @ p_rows / q
@@ -587,7 +601,7 @@ def screen_noisy_ratio(target: Target, top: Rows, bottom: Rows) -> Expressions:
     if not len(sound):
         return nothing
     coefficients, used = eliminate(columns[sound], goal[sound])
-    row, lead = torch.arange(len(sound), device=t.device), first + own[sound]
+    row, lead = torch.arange(len(sound), device=t.device), first + q_each[sound]
     coefficients[row, lead], used[row, lead] = 1.0, True
     coefficients = coefficients / torch.cat([rows.values.abs().amax(1).clamp(min=1e-300) for rows in (top, bottom)])
     coefficients = coefficients / coefficients[row, lead][:, None]
@@ -597,6 +611,70 @@ def screen_noisy_ratio(target: Target, top: Rows, bottom: Rows) -> Expressions:
         return nothing
     above = _sum_of(top, coefficients[fine, :first], up[fine])
     return target.view.undo(above / _sum_of(bottom, coefficients[fine, first:], down[fine]))
+
+
+def screen_short_ratio(target: Target, dictionary: Rows, smooth: torch.Tensor, *, keep: int = 12) -> Expressions:
+    """T ≈ p(x)/q(x) with few terms each, all choices of them: as rates, isotherms and means are, under any noise.
+
+    Elimination from all terms goes astray where noise is large. Here T's own noise is out of p − T·q = 0 at once, with
+    what a surface says in its place, and for each choice the null vector of three or four columns is in closed form;
+    the best are weighted by 1/q as their errors are, and judged by T itself.
+
+    Parameters
+    ----------
+    dictionary : rows of p and of q
+    smooth : (N,) T without most of its noise
+    """
+    t, rows = target.values, _scaled(dictionary.values)
+    many, vocabulary = len(rows), dictionary.expressions.vocabulary
+    columns = torch.cat([rows, -smooth * rows]) * target.weight
+    scale = columns.norm(dim=1).clamp(min=1e-300)
+    unit = columns / scale[:, None]
+    gram = unit @ unit.T
+    index = torch.arange(many, device=t.device)
+    found: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
+    for above, below in SHORT_RATIOS:
+        if max(above, below) > many:
+            continue
+        tops, bottoms = (torch.combinations(index, r) for r in (above, below))
+        i, j = torch.cartesian_prod(torch.arange(len(tops)), torch.arange(len(bottoms))).T.to(t.device)
+        chosen = torch.cat([tops[i], many + bottoms[j]], 1)
+        part = gram[chosen[:, :, None], chosen[:, None, :]]
+        both = (part[:, :above, :above], part[:, above:, above:])  # terms alike have a null vector that says nothing
+        told = torch.stack([torch.linalg.eigvalsh(each)[:, 0] > TERMS_APART for each in both]).all(0)
+        value, vector = torch.linalg.eigh(part)
+        best = torch.where(told, value[:, 0], torch.inf).topk(min(JUDGED_RATIOS, len(value)), largest=False)
+        best = best.indices[best.values.isfinite()]
+        if not len(best):
+            continue
+        chosen, vector = chosen[best], vector[best, :, 0]
+        for _ in range(REWEIGHTED_SHORT):
+            q = (vector[:, above:, None] * unit[chosen[:, above:]]).sum(1).abs()
+            least = (LEAST_DENOMINATOR * q.median(1, keepdim=True).values).clamp(min=1e-150)
+            weighted = unit[chosen] / torch.maximum(q, least)[:, None]
+            vector = torch.linalg.eigh(weighted @ weighted.mT).eigenvectors[:, :, 0]
+        numbers = vector / scale[chosen]
+        top, bottom = (
+            (numbers[:, k, None] * rows[chosen[:, k] % many]).sum(1)
+            for k in (torch.arange(above), torch.arange(above, above + below))
+        )
+        loss = ((t - top / bottom) * target.weight).square().sum(1).nan_to_num(nan=torch.inf, posinf=torch.inf)
+        price = structure_bits(dictionary.expressions, 1)[chosen % many].sum(1)
+        length = 0.5 * len(t) * torch.log2(loss.clamp(min=1e-300)) + price
+        full = numbers.new_zeros(len(chosen), 2 * many).scatter_(1, chosen, numbers)
+        found.append((length, full, full.new_zeros(full.shape, dtype=torch.bool).scatter_(1, chosen, True)))
+    if not found:
+        return empty(vocabulary, t.device)
+    length, numbers, used = (torch.cat(parts) for parts in zip(*found, strict=True))
+    best = length.topk(min(keep, len(length)), largest=False)
+    best = best.indices[best.values.isfinite()]
+    if not len(best):
+        return empty(vocabulary, t.device)
+    numbers = numbers[best] / dictionary.values.abs().amax(1).clamp(min=1e-300).repeat(2)
+    lead = numbers[:, many:].abs().argmax(1, keepdim=True) + many
+    numbers, used = numbers / numbers.gather(1, lead), used[best]
+    above = _sum_of(dictionary, numbers[:, :many], used[:, :many])
+    return target.view.undo(above / _sum_of(dictionary, numbers[:, many:], used[:, many:]))
 
 
 def screen_fraction(target: Target, groups: Rows, rows: Rows, *, keep: int = 6) -> Expressions:

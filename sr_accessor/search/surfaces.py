@@ -8,7 +8,15 @@ import torch
 
 from sr_accessor.expressions.build import exponents_up_to
 
-__all__ = ["NOISE_SIGMAS", "POINTS_EACH", "neighbours_alike", "noise_above_surface", "surfaces"]
+__all__ = [
+    "NOISE_SIGMAS",
+    "POINTS_EACH",
+    "neighbours_alike",
+    "noise_above_surface",
+    "smoothed",
+    "spread_out",
+    "surfaces",
+]
 
 #: Points for each term at least, and the largest degree of a surface.
 POINTS_EACH, MOST_DEGREE = 6, 24
@@ -49,6 +57,14 @@ def spread_out(values: torch.Tensor) -> torch.Tensor:
     return (2 * u - least - most) / (most - least).clamp(min=1e-300)
 
 
+def smoothed(x: torch.Tensor, y: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """(N,) what a surface says of y (N,) at the points x (N, D), by least squares with root weights (N,)."""
+    rows = surfaces(x.T[None], MOST_TERMS)[0] * weight
+    rows = rows[rows.isfinite().all(1)]
+    q = torch.linalg.qr((rows / rows.norm(dim=1, keepdim=True).clamp(min=1e-300)).T).Q
+    return q @ (q.T @ (y * weight)) / weight
+
+
 def neighbours_alike(x: torch.Tensor, unit: torch.Tensor) -> torch.Tensor:
     """Largest correlation, in standard errors, of neighbouring residuals: along each variable, and in all of them."""
     n = len(unit)
@@ -74,10 +90,7 @@ def noise_above_surface(x: torch.Tensor, y: torch.Tensor) -> bool:
     x, y = x[:MOST_POINTS], y[:MOST_POINTS]
     if len(y) < POINTS_EACH * (1 + x.shape[1]):
         return False
-    rows = surfaces(x.T[None], MOST_TERMS)[0]
-    rows = rows[rows.isfinite().all(1)]
-    q = torch.linalg.qr((rows / rows.norm(dim=1, keepdim=True).clamp(min=1e-300)).T).Q
-    left = y - q @ (q.T @ y)
+    left = y - smoothed(x, y, torch.ones_like(y))
     size = left.square().mean().sqrt()
     if not bool(size > ROUNDING * y.std()):
         return False

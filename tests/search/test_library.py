@@ -126,6 +126,17 @@ def test_simple_things_are_there():
         assert float((unit @ (wanted / wanted.norm())).abs().max()) > 1 - 1e-12
 
 
+@pytest.mark.parametrize("dimensions", [3, 4, 5])
+def test_no_order_of_the_variables_is_preferred(dimensions):
+    """Differences of any two variables, times and divided by any third, in the small library too."""
+    x = points(dimensions=dimensions)
+    unit = build_library(x, VOCABULARY, count=300).values
+    unit = unit / unit.norm(dim=1, keepdim=True)
+    for i, j, k in itertools.permutations(range(dimensions), 3):
+        for wanted in ((x[:, i] - x[:, j]) / x[:, k], (x[:, i] - x[:, j]) * x[:, k]):
+            assert float((unit @ (wanted / wanted.norm())).abs().max()) > 1 - 1e-12, (i, j, k)
+
+
 def test_a_dilution_series_has_reciprocals():
     x = 0.5 * 2.0 ** torch.arange(7, dtype=torch.float64)[:, None]
     values = build_library(x, VOCABULARY, count=100).values

@@ -43,6 +43,19 @@ def test_what_y_depends_on_together_is_found(formula, parts, noise):
     assert to_text(found(formula, noise)[0].written(), NAMES) == parts
 
 
+@pytest.mark.parametrize("noise", [0.0, 0.01])
+@pytest.mark.parametrize(
+    ("formula", "factor", "slant"),
+    [("cos(1.3*a - 0.6*b)*c/d", "c/d", -0.6 / 1.3), ("sin(2.2*a + 3.1*d)*b/c", "b/c", 3.1 / 2.2)],
+)
+def test_a_plane_wave_depends_on_one_sum_with_the_ratio_of_its_frequencies(formula, factor, slant, noise):
+    best = found(formula, noise)[0]
+    whole = best.written()
+    assert to_text(whole[:1], NAMES) == [factor]
+    assert len(whole) == 2
+    assert float(whole[1:].constants[whole[1:].free]) == pytest.approx(slant, rel=3e-2)
+
+
 @pytest.mark.parametrize(("formula", "log"), [("d*exp(-a/b)/c", True), ("a*(sin(b*c) + 0.3*d)", False)])
 def test_the_law_is_the_factor_times_a_function_of_the_groups(formula, log):
     """Moved along the symmetry, points keep factor and groups, so that the law must keep its value."""

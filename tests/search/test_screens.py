@@ -32,9 +32,11 @@ from sr_accessor.search.screens import (
     screen_pair,
     screen_ratio,
     screen_recombined,
+    screen_short_ratio,
     screen_sparse,
 )
 from sr_accessor.search.selection import Data
+from sr_accessor.search.surfaces import smoothed
 from sr_accessor.search.targets import Rows, Target
 from sr_accessor.search.views import VIEWS
 
@@ -270,6 +272,35 @@ def test_a_ratio_under_noise_keeps_the_terms_of_the_law(formula, noise):
     found = levenberg_marquardt(laws, x, exact + error, steps=30)
     fit = found.loss <= error.square().sum() + 1e-20
     assert bool((fit & (simplify_batch(found.expressions).free.sum(1) <= 4)).any())
+
+
+@pytest.mark.parametrize("noise", [0.01, 0.1])
+@pytest.mark.parametrize(
+    ("formula", "numbers"),
+    [("3*a/(a + b)", 1), ("2.4*a/(0.7 + a + 0.5*b)", 3), ("a*b/(b + a*c)", 0), ("(a*c + b*b)/(a + b)", 0)],
+)
+def test_a_short_ratio_is_found_whatever_the_noise(formula, numbers, noise):
+    """It is among the proposals, and fits as well as the law does with its numbers free."""
+    generator = torch.Generator().manual_seed(5)
+    x = 1 + 4 * torch.rand(600, 3, dtype=torch.float64, generator=generator)
+    truth = parse(formula, VOCABULARY, NAMES)
+    exact = evaluate(truth, x)[0][0]
+    y = exact + noise * exact.std() * torch.randn(600, dtype=torch.float64, generator=generator)
+    exponents = torch.tensor([e for e in itertools.product(range(3), repeat=3) if sum(e) <= 2]).double()
+    rows = Rows(monomials(exponents, VOCABULARY), evaluate(monomials(exponents, VOCABULARY), x)[0])
+    flat = Target.of(view("y"), y, torch.ones_like(y))
+    laws = screen_short_ratio(flat, rows, smoothed(x, y, torch.ones_like(y)))
+    found = levenberg_marquardt(laws, x, y, steps=30)
+    best = levenberg_marquardt(parse(formula, VOCABULARY, NAMES, numbers="constant"), x, y, steps=30).loss[0]
+    short = simplify_batch(found.expressions).free.sum(1) <= numbers + 3
+    assert bool(((found.loss <= best * (1 + 1e-6)) & short).any())
+
+
+def test_no_short_ratio_where_terms_are_alike():
+    """Two equal columns have a null vector that says nothing of the target."""
+    rows = monomial_rows(1)[torch.tensor([1, 1, 1])]
+    y = values_of("a/(1 + b)", 0.01)
+    assert not len(screen_short_ratio(target(y), rows, y))
 
 
 def test_no_noisy_ratio_of_more_terms_than_rows_allow():
