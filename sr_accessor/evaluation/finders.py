@@ -47,6 +47,8 @@ __all__ = [
 #: Candidates of one round. Rounds of 64 cost nearly as much: both sources look at two and a half times as many per
 #: second in rounds of 256.
 ROUND = 256
+#: Widest beam of a bag, for the memory.
+WIDEST = 1024
 #: A law is exact when its squared residuals are this part of Σy²; then the search for it is over.
 EXACT = 1e-24
 #: The finder without a network: samples of the prior that the networks are trained on.
@@ -91,10 +93,10 @@ def network_proposals(model: Transformer, vocabulary: Vocabulary, temperature: f
 
 
 def beam_proposals(model: Transformer, vocabulary: Vocabulary) -> Proposals:
-    """Beams of a network, each twice as wide as the one before, so that time is not spent on the same laws again."""
+    """Beams of a network, each twice as wide as the one before up to `WIDEST`, lest the same laws come again."""
 
     def begin(x: torch.Tensor, y: torch.Tensor, generator: torch.Generator) -> Callable[[], Expressions]:
-        widths = (ROUND // BAGS << k for k in itertools.count())
+        widths = (min(ROUND // BAGS << k, WIDEST) for k in itertools.count())
         return lambda: (
             draft(model, x, y, vocabulary=vocabulary, generator=generator, beam_width=next(widths)).expressions
         )
