@@ -34,11 +34,14 @@ class Ablation:
     changed: Mapping[str, object] = field(default_factory=dict)
 
 
-#: In the order of the table. "paper" gives y as it comes; `mini` divides it by its root mean square, `pair` does not.
+#: In the order of the table. Of `mini`, "tokens" are numbers of two digits down to a thousandth. "paper" gives y as it
+#: comes; `mini` divides it by its root mean square, `pair` does not.
 ABLATIONS: Mapping[str, Ablation] = {
     "recipe": Ablation(),
     "layers-1+4": Ablation(changed={"layers": "1+4"}),
     "layers-5+1": Ablation(changed={"layers": "5+1"}),
+    "bits": Ablation(changed={"inputs": "bits"}),
+    "tokens": Ablation(changed={"inputs": "tokens"}),
     "exact": Ablation(changed={"prior": "exact"}),
     "raw": Ablation(changed={"prior": "raw"}),
     "mixture": Ablation(changed={"prior": "science+paper"}),
@@ -112,6 +115,7 @@ def ablations(names, preset, operations, batch_points, validation, threads, seed
     click.echo(ablations_table(rows))
     click.echo(
         f"nats per token on {validation} held-out functions of the prior 'judged', given a function's own points and "
-        "another's;\none run each: differences below 0.01 say nothing"
+        "another's;\none run each: the same command with another --seed tells how far two runs lie apart; where "
+        "targets are\nwritten in other forms (raw; y-scaled and y-as-it-is) only the difference compares"
     )
     click.echo(provenance(preset=preset, operations=f"{operations:g} each", seed=seed, runs=out))

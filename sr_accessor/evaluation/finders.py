@@ -6,6 +6,7 @@ and by nothing else.
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ import pandas as pd
 import torch
 
 from sr_accessor.decoding import scaling
-from sr_accessor.decoding.draft import draft
+from sr_accessor.decoding.draft import BAGS, draft
 from sr_accessor.device import DTYPE, generator
 from sr_accessor.evaluation.problems import Problem
 from sr_accessor.evaluation.scoring import Answer, Method
@@ -35,6 +36,7 @@ __all__ = [
     "Finder",
     "Found",
     "Proposals",
+    "beam_proposals",
     "find_within",
     "finder",
     "method_of",
@@ -45,6 +47,8 @@ __all__ = [
 #: Candidates of one round. Rounds of 64 cost nearly as much: both sources look at two and a half times as many per
 #: second in rounds of 256.
 ROUND = 256
+#: Widest beam of a bag, for the memory.
+WIDEST = 1024
 #: A law is exact when its squared residuals are this part of Σy²; then the search for it is over.
 EXACT = 1e-24
 #: The finder without a network: samples of the prior that the networks are trained on.
@@ -83,6 +87,18 @@ def network_proposals(model: Transformer, vocabulary: Vocabulary, temperature: f
             draft(
                 model, x, y, vocabulary=vocabulary, generator=generator, samples=ROUND, temperature=temperature
             ).expressions
+        )
+
+    return begin
+
+
+def beam_proposals(model: Transformer, vocabulary: Vocabulary) -> Proposals:
+    """Beams of a network, each twice as wide as the one before up to `WIDEST`, lest the same laws come again."""
+
+    def begin(x: torch.Tensor, y: torch.Tensor, generator: torch.Generator) -> Callable[[], Expressions]:
+        widths = (min(ROUND // BAGS << k, WIDEST) for k in itertools.count())
+        return lambda: (
+            draft(model, x, y, vocabulary=vocabulary, generator=generator, beam_width=next(widths)).expressions
         )
 
     return begin

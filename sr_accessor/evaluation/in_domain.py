@@ -74,7 +74,8 @@ PRODUCT = "sr.fit"
 SCORES = ("R2", *(f"Acc {t:g}" for t in TOLERANCES))
 #: What a row says after its task; a scale is Acc 0.1 at wider test points.
 COLUMNS = (
-    "unaries", "binaries", "variables", "no law", *SCORES, *(f"scale {s}" for s in SCALES), "seconds", "truth", "law",
+    "unaries", "binaries", "variables", "no law", *SCORES, *(f"scale {s}" for s in SCALES), "seconds", "drafts",
+    "truth", "law",
 )  # fmt: skip
 #: Of a law in the results: names of its variables, and digits of its numbers.
 _NAMES, _DIGITS = tuple(f"x{i}" for i in range(PAPER_DIMENSIONS)), 5
@@ -129,10 +130,18 @@ def paper_functions(count: int, known: Vocabulary, *, seed: int, least_unaries: 
 # ---------------------------------------------------------------------- solving
 @dataclass(frozen=True)
 class Law:
-    """A law as it is read, and its values (M,) at points (M, D)."""
+    """What was found.
+
+    Parameters
+    ----------
+    text : the law as it is read
+    predict : its values (M,) at points (M, D)
+    drafts : of `sr.fit`, candidates that come from its network; 0 where the network's turn did not come
+    """
 
     text: str
     predict: Callable[[torch.Tensor], np.ndarray]
+    drafts: int | None = None
 
 
 #: x (N, D), y (N,), seconds, seed -> Law, or None where none was found
@@ -160,9 +169,11 @@ def product(rounds: int | None = None, **options: object) -> Way:
         limits = {"timeout": seconds} if rounds is None else {"timeout": math.inf, "max_rounds": rounds}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SymRegWarning)
-            best = sr.fit(frame, "y", random_state=seed, progress=False, **limits, **options).best
+            result = sr.fit(frame, "y", random_state=seed, progress=False, **limits, **options)
+        best, proposed = result.best, result.provenance["proposed"]
         predict = lambda points: np.broadcast_to(best.predict_array(points.numpy()), len(points))  # noqa: E731
-        return Law(best.to_text(_DIGITS), predict)
+        drafts = sum(count for origin, count in proposed.items() if origin.startswith("network"))
+        return Law(best.to_text(_DIGITS), predict, drafts)
 
     return find
 
@@ -219,7 +230,7 @@ def _solve(f: PaperFunction, way: Way, size: int, task: Task, seed: int) -> dict
     row = {
         "seconds": round(time.process_time() - began, 3), "no law": found is None,
         "unaries": f.unaries, "binaries": f.binaries, "variables": f.variables,
-        "truth": _text(f.law), "law": found and found.text,
+        "drafts": found and found.drafts, "truth": _text(f.law), "law": found and found.text,
     }  # fmt: skip
     for scale in SCALES:
         points = scale * f.fresh_x

@@ -63,4 +63,6 @@ def nested(functions, unaries, network, points, seconds, rounds, minutes, seed, 
         "given, judged at fresh ones;\nR2: mean of max(0, R²); Acc t: error at most t·|y| at 95 % of the points "
         "(95 % Wilson intervals)"
     )
+    drafts = rows.loc[rows["method"] == first, "drafts"]
+    click.echo(f"the network had its turn in {(drafts > 0).sum()} of {len(drafts)} fits")
     click.echo(provenance(network=network, budget=budget(seconds, rounds), seed=seed, rows=out))

@@ -22,6 +22,7 @@ from sr_accessor.evaluation.finders import (
     PRIOR,
     Finder,
     Found,
+    beam_proposals,
     find_within,
     finder,
     method_of,
@@ -153,6 +154,7 @@ def describe(weights: str, prior: str, count: int, seconds: float, validation: i
     finders = {
         "network": partial(find_within, written, refine=False),
         "network + refinement": partial(find_within, written),
+        "network, beams + refinement": partial(find_within, beam_proposals(model, known)),
         "prior samples": partial(find_within, drawn, refine=False),
         "prior samples + refinement": partial(find_within, drawn),
     }

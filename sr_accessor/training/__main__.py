@@ -14,7 +14,7 @@ from sr_accessor.training.optimizer import SCHEDULES
 from sr_accessor.training.stream import BATCH_POINTS
 from sr_accessor.training.train import CLIP, Budget, Intervals, make_plan, train
 from sr_accessor.transformer import checkpoint
-from sr_accessor.transformer.config import PRESETS
+from sr_accessor.transformer.config import INPUTS, PRESETS
 from sr_accessor.writing import write_whole
 
 __all__ = ["commands"]
@@ -26,6 +26,7 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 @click.group(invoke_without_command=True)
 @click.option("--preset", type=click.Choice(list(PRESETS)), help="Network; default base, or that of --from.")
 @click.option("--layers", metavar="E+D", help="Layers of encoder and decoder; default those of the preset.")
+@click.option("--inputs", type=click.Choice(INPUTS), help="How numbers are read; default as in the preset.")
 @click.option("--prior", default="science", show_default=True, help=f"{', '.join(PRIORS)}, or several: science+paper.")
 @click.option("--targets", type=click.Choice(["e2e", "skeleton"]), default="e2e", show_default=True)
 @click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="Budget of the run, restarts included.")
@@ -54,9 +55,9 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 @click.option("--progress/--no-progress", default=True, show_default=True)
 @click.pass_context
 def commands(
-    context, preset, layers, prior, targets, minutes, steps, operations, start_from, operators, out, device, precision,
-    threads, seed, schedule, peak, clip, batch_points, shards, validation, validate_every, save_every, log_every,
-    shard_size, compiled, progress,
+    context, preset, layers, inputs, prior, targets, minutes, steps, operations, start_from, operators, out, device,
+    precision, threads, seed, schedule, peak, clip, batch_points, shards, validation, validate_every, save_every,
+    log_every, shard_size, compiled, progress,
 ) -> None:  # fmt: skip
     """Train a network on functions of a prior, until the budget is spent or the validation accuracy saturates.
 
@@ -70,7 +71,7 @@ def commands(
     plan = make_plan(
         preset_name=preset, prior=prior, targets=targets, seed=seed, schedule=schedule, peak=peak, clip=clip,
         shards=shards, batch_points=batch_points, validation=validation, start_from=start_from,
-        operators=[name.strip() for name in operators.split(",") if name.strip()], layers=layers,
+        operators=[name.strip() for name in operators.split(",") if name.strip()], layers=layers, inputs=inputs,
     )  # fmt: skip
     outcome = train(
         plan,

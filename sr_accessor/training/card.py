@@ -61,8 +61,9 @@ points. A token is right when it is the likeliest given all right tokens before 
 - {digits}
 - It is one source of candidates: a law it does not write may still be found by the search, and its laws are
   judged by the data, never by its probability.
-- Piecewise laws, integrals, differential equations and laws with hidden variables are outside the prior.
-- Nobody has checked it on laws longer than {length} tokens: it cannot write them.
+- Laws with cases (but for `abs`, `min` and `max`), integrals, differential equations and laws with hidden variables are
+  outside the prior.
+- It writes no law longer than {length} tokens.
 {evaluation}"""
 
 
@@ -75,8 +76,9 @@ _SCALING = {
     "standard": "whose x are standardised first and whose y are as they are",
 }
 _DIGITS = {
-    "triples": "Its constants have {} significant digits at most.",
-    "words": "Its constants are off by up to 15 %: it writes the nearest of eight magnitudes per decade.",
+    "triples": "Its constants have {digits} significant digits at most.",
+    "words": "It writes the nearest of eight magnitudes per decade from 1e{low} to 1e{high}: its constants are off by\n"
+    "  up to 15 %, and by more outside.",
 }
 
 
@@ -161,7 +163,9 @@ def write_card(folder: Path, evaluation: Path | None = None) -> Path:
 
 
 def _digits(config: TransformerConfig) -> str:
-    return _DIGITS[config.numbers].format(config.mantissa_digits)
+    return _DIGITS[config.numbers].format(
+        digits=config.mantissa_digits, low=config.lowest_exponent, high=config.highest_exponent
+    )
 
 
 def _validation(found: Mapping[str, float] | None) -> str:

@@ -88,10 +88,9 @@ def make_optimizer(model: nn.Module, schedule: str) -> torch.optim.Optimizer:
 class Muon(torch.optim.Optimizer):
     """Steps of matrices made orthogonal [Jordan 2024, "Muon"]; Adam for everything else.
 
-    After 30,000 examples preset `mini` has a training loss of 2.06 nats/token with it at the full rate, and of 2.16
-    with AdamW at a rate that has already fallen (2026-11-21). Steps are scaled to the size of Adam's, so that one rate
-    serves both [Liu et al. 2025, arXiv:2502.16982, §2.2]. Only matrices shrink: norms, biases and embeddings of rare
-    tokens would be pulled to zero by it.
+    What it brings beside Adam: `evaluation ablations recipe adam`. Steps are scaled to the size of Adam's, so that one
+    rate serves both [Liu et al. 2025, arXiv:2502.16982, §2.2]. Only matrices shrink: norms, biases and embeddings of
+    rare tokens would be pulled to zero by it.
     """
 
     #: Parts of the older mean that are kept: of gradients of matrices, of other gradients, of their squares.

@@ -60,6 +60,7 @@ class Plan:
     start : SHA-256 of the weights it began with, "" for none
     operators : names the network learns besides those of its preset or weights, separated by commas
     layers : "ENCODER+DECODER", "" for those of the preset
+    inputs : how numbers are read, as in `TransformerConfig`, "" for as in the preset
     """
 
     preset: str
@@ -75,13 +76,15 @@ class Plan:
     start: str
     operators: str = ""
     layers: str = ""
+    inputs: str = ""
 
     @property
     def config(self) -> TransformerConfig:
         """Of the network that is trained, before it gets further operators."""
         encoder, _, decoder = self.layers.partition("+")
-        sizes = {"encoder_layers": int(encoder), "decoder_layers": int(decoder)} if self.layers else {}
-        return preset(self.preset, targets=self.targets, **sizes)
+        changed = {"encoder_layers": int(encoder), "decoder_layers": int(decoder)} if self.layers else {}
+        changed |= {"inputs": self.inputs} if self.inputs else {}
+        return preset(self.preset, targets=self.targets, **changed)
 
     def check_same(self, stored: Plan, folder: Path) -> None:
         """

@@ -118,6 +118,7 @@ def make_plan(
     start_from: str | None = None,
     operators: Sequence[str] = (),
     layers: str | None = None,
+    inputs: str | None = None,
 ) -> Plan:
     """Settings checked all at once, with the defaults that depend on each other.
 
@@ -137,6 +138,7 @@ def make_plan(
         preset_name = preset_name or stored.get("preset")
         batch_points = batch_points or stored.get("batch_points")
         layers = layers or stored.get("layers")
+        inputs = inputs or stored.get("inputs")
     batch_points = BATCH_POINTS if batch_points is None else batch_points
     preset_name = preset_name or "base"
     preset(preset_name)  # raises where there is none
@@ -158,7 +160,7 @@ def make_plan(
         raise InputError("; ".join(wrong))
     plan = Plan(
         preset_name, prior, targets, seed, schedule, peak, clip, shards, batch_points, validation, begun_with,
-        ",".join(operators), layers or "",
+        ",".join(operators), layers or "", inputs or "",
     )  # fmt: skip
     _ = plan.config  # raises where there is no such network
     return plan
@@ -250,7 +252,7 @@ def begin(
         if model.config.replace(operators=config.operators) != config:
             raise InputError(
                 f"the weights {start_from!r} are not of preset {plan.preset!r}; "
-                "leave --preset and --layers out, or begin without --from"
+                "leave --preset, --layers and --inputs out, or begin without --from"
             )
     else:
         model = build(config, torch.Generator().manual_seed(plan.seed)).to(world.device)

@@ -15,7 +15,7 @@ from typing import Any
 from sr_accessor.errors import LoadError, UnknownNameError, nearest
 from sr_accessor.expressions.elementary import ELEMENTARY
 
-__all__ = ["PRESETS", "TransformerConfig", "preset"]
+__all__ = ["INPUTS", "PRESETS", "TransformerConfig", "preset"]
 
 #: Literals of the compact vocabulary: numbers that belong to a structure and never change.
 _FRACTIONS = ("1/2", "1/3", "2/3", "3/2", "1/4", "3/4", "4/3", "5/2")
@@ -31,10 +31,12 @@ _PUBLISHED = (
 _LIMIT = 65_536
 _MOST_LAYERS = 256
 
+#: How the embedder reads a number.
+INPUTS = ("tokens", "bits", "features")
 _CHOICES = {
     "norm": ("post_layer", "pre_rms"),
     "activation": ("relu", "gelu"),
-    "inputs": ("tokens", "bits", "features"),
+    "inputs": INPUTS,
     "layout": ("published", "compact"),
     "numbers": ("triples", "words"),
     "targets": ("e2e", "skeleton"),

@@ -1,6 +1,7 @@
 """Table 2 and figures 3 and 4: functions, what is measured of each way, failures, findings, curves, resumption."""
 
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -179,7 +180,16 @@ def test_the_product_is_the_public_fit(rounds, seconds):
     x = torch.rand(60, 2, generator=generator(0), dtype=torch.float64) + 0.5
     found = in_domain.product(rounds)(x, 2 * x[:, 1] + 1, seconds, 0)
     np.testing.assert_allclose(found.predict(10 * x), (20 * x[:, 1] + 1).numpy(), rtol=1e-6)
-    assert found.text == "2*x1 + 1"
+    assert found.text == "2*x1 + 1" and found.drafts == 0  # the law was found before the network's turn
+
+
+def test_the_product_counts_what_comes_from_the_network(monkeypatch):
+    best = SimpleNamespace(to_text=lambda digits: "x0", predict_array=lambda x: x[:, 0])
+    proposed = {"mean": 1, "network": 200, "network, residual": 3, "pairs, y": 50}
+    result = SimpleNamespace(best=best, provenance={"proposed": proposed})
+    monkeypatch.setattr(in_domain.sr, "fit", lambda *given, **options: result)
+    x = torch.rand(20, 2, generator=generator(0), dtype=torch.float64)
+    assert in_domain.product(1)(x, x[:, 0], 0.0, 0).drafts == 203
 
 
 def test_the_product_predicts_every_point():

@@ -38,7 +38,7 @@ def test_the_command_asks_for_the_network_and_for_none(tmp_path, monkeypatch):
     def product(rounds, network):
         def find(x, y, seconds, seed):
             asked.append((rounds, network, len(x), seconds, seed))
-            return in_domain.Law("0", lambda points: 0 * points[:, 0].numpy())
+            return in_domain.Law("0", lambda points: 0 * points[:, 0].numpy(), 7 * seed if network else 0)
 
         return find
 
@@ -49,5 +49,6 @@ def test_the_command_asks_for_the_network_and_for_none(tmp_path, monkeypatch):
     assert done.exit_code == 0, done.output
     assert asked == [(3, network, 40, 5.0, place) for place in (0, 1) for network in ("default", None)]
     assert "3 unaries or more" in done.stdout and "3 rounds of sr.fit" in done.stdout and "0/2" in done.stdout
+    assert "the network had its turn in 1 of 2 fits" in done.stdout
     assert len(read_rows(out)) == 4 and CliRunner().invoke(commands, options).stdout[:200] == done.stdout[:200]
     assert len(asked) == 4  # nothing is measured twice

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from sr_accessor.device import generator
 from sr_accessor.evaluation.__main__ import commands
-from sr_accessor.evaluation.finders import find_within, prior_proposals
+from sr_accessor.evaluation.finders import beam_proposals, find_within, prior_proposals
 from sr_accessor.evaluation.functions import functions_of, recovered
 from sr_accessor.evaluation.network import constants_within, recovery, recovery_table
 from sr_accessor.expressions.elementary import ELEMENTARY
@@ -71,6 +71,13 @@ def test_no_valid_candidate_is_no_law():
     assert find_within(proposals("log(0 - a)"), x, y, 0.0, generator(0)).law is None
 
 
+def test_beams_grow_and_are_complete():
+    x, y = points()
+    propose = beam_proposals(build(preset("tiny"), generator(0)), VOCABULARY)(x, y, generator(0))
+    narrow, wide = propose(), propose()
+    assert len(narrow) < len(wide) and bool(wide.well_formed.all())
+
+
 def test_functions_are_the_same_again_and_recovered_by_themselves_only():
     some = functions_of("science", 12, VOCABULARY, seed=3, variables=4)
     again = functions_of("science", 12, VOCABULARY, seed=3, variables=4)
@@ -126,7 +133,9 @@ def test_the_command_prints_every_measure(weights, tmp_path):
     done = CliRunner().invoke(commands, ["network", *options])
     assert done.exit_code == 0, done.output
     assert "greedy: complete expressions" in done.output and "2/2" in done.output
-    assert "prior samples + refinement" in done.output and "constants within 10%" in done.output
+    for name in ("network + refinement", "network, beams + refinement", "prior samples + refinement"):
+        assert name in done.output
+    assert "constants within 10%" in done.output
     assert report.read_text() == done.output
 
 

@@ -180,18 +180,21 @@ def test_from_weights(tmp_path):
         train(other, tmp_path / "other", Budget(steps=1), start_from=str(first), device="cpu")
 
 
-def test_other_layers_and_a_budget_of_operations(tmp_path):
-    settings = plan(layers="2+1", prior="science+paper")
+def test_other_layers_and_inputs_and_a_budget_of_operations(tmp_path):
+    settings = plan(layers="2+1", inputs="tokens", prior="science+paper")
     spent = train(settings, tmp_path, Budget(operations=1.0), device="cpu", intervals=OFTEN).counters
     assert spent.step == 1 and spent.operations > 1
     config = checkpoint.read_header(tmp_path / "network.safetensors")[1]
-    assert (config.encoder_layers, config.decoder_layers) == (2, 1)
-    assert plan(start_from=str(tmp_path / "network.safetensors")).layers == "2+1"
+    assert (config.encoder_layers, config.decoder_layers, config.inputs) == (2, 1, "tokens")
+    again = plan(start_from=str(tmp_path / "network.safetensors"))
+    assert (again.layers, again.inputs) == ("2+1", "tokens")
     for wrong in ("2", "0+3", "two+three"):
         with pytest.raises(InputError, match=r"such as 2\+3"):
             plan(layers=wrong)
     with pytest.raises(LoadError, match="layers"):
         plan(layers="2+999")
+    with pytest.raises(LoadError, match="inputs='words' must be one of tokens, bits, features"):
+        plan(inputs="words")
 
 
 def test_an_operator_more(tmp_path):

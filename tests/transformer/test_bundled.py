@@ -45,3 +45,15 @@ def test_it_finds_a_law():
     y = 5.0 * x[:, 0] / (x[:, 1] + 1.5)
     found = find_within(network_proposals(BUNDLED.model, vocabulary()), x, y, 5.0, generator(0))
     assert ((evaluate(found.law, x)[0][0] - y) ** 2).sum() <= RECOVERED * (y * y).sum()
+
+
+def test_the_pair_is_small_and_has_learnt_from_the_same_examples():
+    names = ("paper-e2e", "paper-skeleton")
+    both = [checkpoint.load(name) for name in names]
+    assert sum(checkpoint.find(name).stat().st_size for name in names) <= 8_000_000
+    assert [found.model.config.targets for found in both] == ["e2e", "skeleton"]
+    plans = [{k: v for k, v in found.provenance["plan"].items() if k != "targets"} for found in both]
+    spent = [[found.provenance[k] for k in ("examples", "step", "tokens", "operations")] for found in both]
+    assert plans[0] == plans[1] and plans[0]["prior"] == "paper" and spent[0] == spent[1]
+    card = (PATH.parent / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert all(f"{count:,}" in card for count in spent[0][:3])
