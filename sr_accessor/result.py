@@ -85,7 +85,7 @@ CANDIDATES = {name: what for name, what in DEFINITIONS.items() if name not in ("
     "equation": DEFINITIONS["equation"],
 }
 #: Laws are the same whose values, weighted and summed up, differ by less than this share of what y's may sum up to.
-SAME = 1e-9
+SAME = 1e-6
 #: Values of candidates that are in memory at once.
 MOST_VALUES = 20_000_000
 #: Probability that a normal variable is within one standard deviation.
