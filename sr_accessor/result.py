@@ -84,8 +84,9 @@ CANDIDATES = {name: what for name, what in DEFINITIONS.items() if name not in ("
     "on_front": "whether the law is a row of the front",
     "equation": DEFINITIONS["equation"],
 }
-#: Laws are the same whose values, weighted and summed up, differ by less than this share of what y's may sum up to.
-SAME = 1e-6
+#: Laws are the same whose values, weighted and summed up, differ by less than this share of what y's may sum up to,
+#: and their errors by less than this share of y: refinement ends near an optimum, where the error hardly changes.
+SAME_VALUES, SAME_ERROR = 1e-6, 1e-9
 #: Values of candidates that are in memory at once.
 MOST_VALUES = 20_000_000
 #: Probability that a normal variable is within one standard deviation.
@@ -256,8 +257,10 @@ class FitResult:
         if pause is not None:
             kept = self._on_the_rows(pause.population.front()).assign(on_front=False)
             every = pd.concat([self._on_the_rows(self._front).assign(on_front=True), kept], ignore_index=True)
-            every = every[np.isfinite(every["loss"])].sort_values("value", kind="stable")
-            apart = every["value"].diff() > SAME * np.linalg.norm(self._observations.y)
+            every = every[np.isfinite(every["loss"])].sort_values("rmse", kind="stable")
+            size = float(np.linalg.norm(self._observations.y))
+            apart = every["value"].diff().abs() > SAME_VALUES * size
+            apart |= every["rmse"].diff() > SAME_ERROR * size / math.sqrt(self._observations.count)
             table = every.assign(value=apart.cumsum()).sort_index().drop_duplicates("value")
         table = table.sort_values("mdl", kind="stable", ignore_index=True)[[*CANDIDATES]]
         table.attrs["definitions"] = dict(CANDIDATES)
@@ -745,17 +748,11 @@ class FitResult:
             "constants": int(row["n_constants"]),
             "complexity": int(row["complexity"]),
             **({"unit": seen.target_unit} if seen.target_unit else {}),
-            "noise model": self._given["noise"].name + self._own_noise,
+            "noise model": self._given["noise"].name,
             "error bars": ("as given" if self._laplace.absolute else "scaled by the residuals") + ", given this form",
             **self._open_form,
             **{name: float(row[name]) for name in ("loss", "rmse", "chi2_red", "r2", "r2_val", "aic", "bic", "mdl")},
         }
-
-    @property
-    def _own_noise(self) -> str:
-        """The chosen law's noise parameters in brackets."""
-        told = ", ".join(f"{name} = {text.number(value)}" for name, value in self.best.noise_parameters.items())
-        return told and f" ({told})"
 
     @property
     def _open_form(self) -> dict[str, str]:
