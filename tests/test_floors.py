@@ -31,8 +31,8 @@ FLOORS = [
     (
         "search",
         "columns surfaces front rules units features unit_forms library views targets inner pursuit power_screens "
-        "reductions separation kernels ridges rows screens moves selection constants constraints guesses template "
-        "given all_rows state polishing proposals loop rounds",
+        "reductions separation kernels ridges rows screens ratio_screens moves selection constants constraints guesses "
+        "template given all_rows state polishing proposals loop rounds",
     ),
     ("uncertainty", "*"),
     ("files", "envelope values pause record"),

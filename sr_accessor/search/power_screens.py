@@ -25,7 +25,7 @@ from sr_accessor.search.features import Feature
 from sr_accessor.search.inner import Projection, best_inner, feature_rows, grid_inner, share_left, zoom
 from sr_accessor.search.library import Library, least_points
 from sr_accessor.search.pursuit import best_pairs, chains, pair_share
-from sr_accessor.search.targets import LEAST_LEFT, Rows, Target, basis, unexplained
+from sr_accessor.search.targets import LEAST_LEFT, Rows, Target, basis, scaled, unexplained
 from sr_accessor.search.views import View
 
 __all__ = [
@@ -216,7 +216,7 @@ def _ranked(fit: Regression, library: Library, kinds: Sequence[Feature], keep: i
     sums = (~library.is_monomial).nonzero()[:, 0]
     for number, kind in enumerate(kinds):
         if kind.exponential:
-            share = _shares_of(_scaled(library.values), fit)
+            share = _shares_of(scaled(library.values), fit)
             inner = torch.ones_like(share)
         else:
             share, inner = best_inner(kind, library.values, fit.projection)
@@ -281,7 +281,7 @@ def _regressed(
         here, values = replace(here[choice], inner=inner), values[choice]
     elif kind is not None and not exponential:
         here = replace(here, inner=zoom(kind, values, here.inner, fit.projection, here.view, True)[0])
-    rows = _scaled(values) if exponential else _logs(kind, values, here.inner)
+    rows = scaled(values) if exponential else _logs(kind, values, here.inner)
     weighted, whole = rows * fit.weight[here.view], fit.whole[here.view]
     if p is None:
         projected = fit.project(weighted, here.view)
@@ -483,10 +483,6 @@ def _log_law(fit: Regression, factors, columns: torch.Tensor | None, powers, voc
         else:
             law = _times_power(law, factor.expressions, p, vocabulary)
     return fit.views[0].undo(law[fine].trimmed())
-
-
-def _scaled(rows: torch.Tensor) -> torch.Tensor:
-    return rows / rows.abs().amax(1, keepdim=True).clamp(min=1e-300)
 
 
 def halves(exponents: torch.Tensor) -> torch.Tensor:

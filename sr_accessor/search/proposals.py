@@ -30,20 +30,17 @@ from sr_accessor.search.power_screens import (
     screen_power,
     screen_powers,
 )
+from sr_accessor.search.ratio_screens import screen_fraction, screen_noisy_ratio, screen_ratio, screen_short_ratio
 from sr_accessor.search.screens import (
     screen_chain,
     screen_common,
     screen_factor,
-    screen_fraction,
     screen_mixed,
-    screen_noisy_ratio,
     screen_one,
     screen_pair,
     screen_product,
-    screen_ratio,
     screen_recombined,
     screen_residual,
-    screen_short_ratio,
     screen_span,
     screen_sparse,
     shares_of_mixed,

@@ -16,7 +16,7 @@ from sr_accessor.search.library import effective_points, least_points
 from sr_accessor.search.views import View
 from sr_accessor.stopping import look
 
-__all__ = ["Rows", "Target", "basis", "join_rows", "unexplained"]
+__all__ = ["Rows", "Target", "basis", "join_rows", "scaled", "unexplained"]
 
 #: A row is dropped where projecting the base out leaves less than this share of its squared norm.
 LEAST_LEFT = 1e-10
@@ -135,3 +135,8 @@ def unexplained(rows: torch.Tensor, weight: torch.Tensor, q: torch.Tensor, resid
     rests = (rests_on > least[:, None]) | (share < NO_ACCIDENT)
     sound = (left > LEAST_LEFT * before) & rests & share.isfinite()
     return torch.where(sound, share.clamp(min=0.0), 1.0)
+
+
+def scaled(rows: torch.Tensor) -> torch.Tensor:
+    """Each row (M, N) with a largest magnitude of 1."""
+    return rows / rows.abs().amax(1, keepdim=True).clamp(min=1e-300)

@@ -22,17 +22,14 @@ from sr_accessor.search.library import build_library
 from sr_accessor.search.loop import start
 from sr_accessor.search.power_screens import regress, screen_log_pair, screen_power, screen_powers
 from sr_accessor.search.proposals import propose_mixed
+from sr_accessor.search.ratio_screens import screen_fraction, screen_noisy_ratio, screen_ratio, screen_short_ratio
 from sr_accessor.search.rows import linear_rows
 from sr_accessor.search.screens import (
     eliminate,
     screen_common,
-    screen_fraction,
-    screen_noisy_ratio,
     screen_one,
     screen_pair,
-    screen_ratio,
     screen_recombined,
-    screen_short_ratio,
     screen_sparse,
 )
 from sr_accessor.search.selection import Data
