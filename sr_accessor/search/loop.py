@@ -387,7 +387,7 @@ def _rest(state: SearchState, reduction: Reduction) -> Data | None:
 ROUNDS: Mapping[str, Propose] = {
     "linear and power laws": propose_simple,
     "dictionaries and ratios": together(
-        propose_dictionaries(("y", "1/y", "y²", "log y", "exp y", "log(1/y−1)")),
+        propose_dictionaries(("y", "1/y", "y²", "log y", "log(1/y−1)")),
         propose_common(many=True),
         propose_ratios(("y", "y²"), MOST_RATIO // 4),
         propose_short_ratios,
@@ -410,7 +410,7 @@ ROUNDS: Mapping[str, Propose] = {
     "pairs of products": propose_pairs_of_products,
     "chains": propose_chains,
     "recombined": together(propose_recombined, propose_common(many=False)),
-    "mixed": propose_mixed,
+    "mixed": together(propose_mixed, propose_dictionaries(("exp y",))),
     "beside monomials": propose_beside_monomials,
     "fractions": propose_fractions,
     "products, y": propose_products("y", False),

@@ -270,8 +270,8 @@ def propose_ratios(views: Sequence[str], most: int):
                         found.append((f"screen ratio, {name}", law))
                 target = work.target(view_of(name), False, data)
                 if target is not None:
-                    smooth = smoothed(data.x, target.values, target.weight)
-                    law = screen_noisy_ratio(target, dictionary, dictionary, smooth)
+                    first = smoothed(data.x, target.values, target.weight) if work.noisy else None
+                    law = screen_noisy_ratio(target, dictionary, dictionary, first)
                     found.append((f"screen noisy ratio, {name}", law))
         return found
 

@@ -85,47 +85,44 @@ def screen_ratio(target: Target, top: Rows, bottom: Rows) -> Expressions | None:
     return target.view.undo(numerator / denominator)
 
 
-def screen_noisy_ratio(target: Target, top: Rows, bottom: Rows, smooth: torch.Tensor | None = None) -> Expressions:
+def screen_noisy_ratio(target: Target, top: Rows, bottom: Rows, first: torch.Tensor | None = None) -> Expressions:
     """p(x)/q(x) where noise leaves no null vector: p − T·q = 0 with errors q·σ, Gauss–Newton steps, and elimination.
 
     Each term of q in turn has the coefficient 1, since which of them are there is not known. The noise of T in its own
     columns biases the first solution [Sanathanan & Koerner 1963, IEEE Trans. Autom. Control 8, 56] and makes terms
-    seem to matter; with p/q in its place they do not. At 10 % noise it comes out as a constant, p = c·q, where all else
-    begins to fail: what a surface says of T is another start.
+    seem to matter; with p/q in its place they do not. At 10 % noise it comes out as a constant, p = c·q: there what a
+    surface says of T is the better start.
 
     Parameters
     ----------
-    smooth : (N,) T without most of its noise
+    first : (N,) what to begin with in the place of T
 
     Returns
     -------
-    at most one proposal for each term of q and each start
+    at most one proposal for each term of q
     """
     t, p_rows, q_rows = target.values, scaled(top.values), scaled(bottom.values)
-    first, terms = len(p_rows), len(q_rows)
+    above, many = len(p_rows), len(q_rows)
     nothing = empty(bottom.expressions.vocabulary, t.device)
-    if first + terms > len(t) // 4:
+    if above + many > len(t) // 4:
         return nothing
-    f = torch.stack([t] if smooth is None else [t, smooth]).repeat_interleave(terms, 0)
-    q_each = torch.arange(terms, device=t.device).repeat(len(f) // terms)
-    own, many = torch.arange(len(f), device=t.device), len(f)
-    leading = q_rows[q_each]
+    own = torch.arange(many, device=t.device)
 
     def linear(f: torch.Tensor, q: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The problem around p/q = f: weighted columns (many, P + Q, N) and what they are to sum to (many, N)."""
         columns = torch.cat([p_rows.expand(many, -1, -1), -f[:, None] * q_rows], 1) / q[:, None]
-        columns[own, first + q_each] = 0.0
-        return columns * target.weight, (t - f + f * leading / q) * target.weight
+        columns[own, above + own] = 0.0
+        return columns * target.weight, (t - f + f * q_rows / q) * target.weight
 
-    q = torch.ones_like(leading)
+    f, q = (t if first is None else first).expand(many, -1), torch.ones_like(q_rows)
     best, best_f, best_q = t.new_full((many,), torch.inf), f, q
     for turn in range(REWEIGHTED + NEWTON_STEPS):
         columns, goal = linear(f, q)
         solution = solve_normal(columns @ columns.mT, (columns @ goal[:, :, None])[:, :, 0])
-        q = leading + solution[:, first:] @ q_rows
+        q = q_rows + solution[:, above:] @ q_rows
         least = LEAST_DENOMINATOR * q.abs().median(1, keepdim=True).values
         q = torch.where(q.abs() < least, torch.where(q < 0, -least, least), q)
-        ratio = solution[:, :first] @ p_rows / q
+        ratio = solution[:, :above] @ p_rows / q
         loss = ((t - ratio) * target.weight).square().sum(1)
         better = loss < best
         best = torch.where(better, loss, best)
@@ -137,16 +134,16 @@ def screen_noisy_ratio(target: Target, top: Rows, bottom: Rows, smooth: torch.Te
     if not len(sound):
         return nothing
     coefficients, used = eliminate(columns[sound], goal[sound])
-    row, lead = torch.arange(len(sound), device=t.device), first + q_each[sound]
+    row, lead = torch.arange(len(sound), device=t.device), above + own[sound]
     coefficients[row, lead], used[row, lead] = 1.0, True
     coefficients = coefficients / torch.cat([rows.values.abs().amax(1).clamp(min=1e-300) for rows in (top, bottom)])
     coefficients = coefficients / coefficients[row, lead][:, None]
-    up, down = used[:, :first], used[:, first:]
+    up, down = used[:, :above], used[:, above:]
     fine = up.any(1) & (down.sum(1) > 1) & (used.sum(1) <= MOST_TERMS)
     if not bool(fine.any()):
         return nothing
-    above = sum_of(top, coefficients[fine, :first], up[fine])
-    return target.view.undo(above / sum_of(bottom, coefficients[fine, first:], down[fine]))
+    numerator = sum_of(top, coefficients[fine, :above], up[fine])
+    return target.view.undo(numerator / sum_of(bottom, coefficients[fine, above:], down[fine]))
 
 
 def screen_short_ratio(target: Target, dictionary: Rows, smooth: torch.Tensor, *, keep: int = 12) -> Expressions:

@@ -11,7 +11,7 @@ That y depends on u + c·v alone, as a plane wave does, is read off the surface'
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -44,6 +44,8 @@ MOST_RICH = 6
 WORSE, LEAST_ERROR = 1.1, 1e-4
 #: Stages kept at every step and hypotheses judged for each.
 BEAM, JUDGED = 4, 10
+#: Up to so many variables sums with a free ratio are among the first hypotheses: their slopes cost as much as all else.
+FEW = 3
 #: With more variables than these half the stages are kept: there are hundreds of hypotheses for each.
 MANY = 5
 #: Of stages whose errors are within this factor of the least the one with the fewest variables is returned too.
@@ -209,22 +211,14 @@ def _rounded(error: float) -> int:
 
 def _following(stage: _Stage, goal: torch.Tensor, weight: torch.Tensor, *, log: bool) -> list[_Stage]:
     """The best stages with one variable less that tell y about as well; richer hypotheses where plain ones do not."""
-    k, device = len(stage.values), stage.values.device
-    vocabulary = stage.form.sums.vocabulary
-    if log:
-        ways = [[_alone(k, (math.nan,)), _pairs(k, RICH, (math.nan,))]]
-    else:
-        ways = [[_alone(k, POWERS), _pairs(k, PLAIN, (0.0,))]]
-        ways += [[_pairs(k, RICH, BESIDE)]] if k <= MOST_RICH else []
-    if "add" in vocabulary and "sub" in vocabulary:
-        ways[0].append(_sums(k))
-        if "mul" in vocabulary:
-            ways[0].append(_slanted(stage, goal, weight))
+    device = stage.values.device
     few = slice(0, CHOOSING[0])
     part = replace(stage, values=stage.values[:, few], carrier=stage.carrier[few], logs=stage.logs[:, few])
-    for kinds in ways:
+    for kinds in _ways(stage, goal, weight, log=log):
         every = _Hypotheses(*(torch.cat(rows).to(device) for rows in zip(*map(_fields, kinds), strict=True)))
         every = every[_simple(stage.form, every)]
+        if not len(every):
+            continue
         batches = torch.arange(len(every), device=device).split(TOGETHER)
         rough = [_errors(*_tried(part, every[rows]), goal[few], weight[few], CHOOSING[1]) for rows in batches]
         best = every[(torch.cat(rough) * _doubt(every)).argsort(stable=True)[:JUDGED]]
@@ -234,6 +228,21 @@ def _following(stage: _Stage, goal: torch.Tensor, weight: torch.Tensor, *, log: 
             doubt = stage.doubt * _doubt(best)
             return [_taken(stage, best[i], float(error[i]), float(doubt[i])) for i in standing]  # a handful
     return []
+
+
+def _ways(stage: _Stage, goal: torch.Tensor, weight: torch.Tensor, *, log: bool) -> Iterator[list[_Hypotheses]]:
+    """Kinds of hypotheses: plain ones, and then richer ones; of few variables sums with a free ratio are plain."""
+    k, vocabulary = len(stage.values), stage.form.sums.vocabulary
+    sums = "add" in vocabulary and "sub" in vocabulary
+    slanted = [lambda: _slanted(stage, goal, weight)] if sums and "mul" in vocabulary else []
+    plain = [_alone(k, (math.nan,) if log else POWERS)]
+    plain.append(_pairs(k, RICH, (math.nan,)) if log else _pairs(k, PLAIN, (0.0,)))
+    plain += [_sums(k)] if sums else []
+    yield plain + [make() for make in slanted if k <= FEW]
+    rich = [_pairs(k, RICH, BESIDE)] if not log and k <= MOST_RICH else []
+    rich += [make() for make in slanted if k > FEW]
+    if rich:
+        yield rich
 
 
 def _simple(form: Reduction, h: _Hypotheses) -> torch.Tensor:
