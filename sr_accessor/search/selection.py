@@ -27,6 +27,7 @@ from sr_accessor.expressions.description import (
 )
 from sr_accessor.expressions.evaluate import evaluate
 from sr_accessor.expressions.rewrite import simplify_batch
+from sr_accessor.expressions.vocabulary import VARIABLE
 from sr_accessor.noise.gaussian import Gaussian
 from sr_accessor.noise.model import NoiseModel
 from sr_accessor.noise.screening import suspects
@@ -181,7 +182,11 @@ def score(expressions: Expressions, data: Data, origins: tuple[str, ...]) -> Sco
     stderr = torch.where(free & (found.normal.diagonal(dim1=1, dim2=2) > 0), stderr, torch.nan)
     numbers = torch.where(free, constant_bits(expressions.constants, stderr), literal_bits(expressions.constants))
     held = torch.arange(numbers.shape[1], device=numbers.device) < expressions.number_counts[:, None]
-    bits = structure_bits(expressions, data.x.shape[1]) + torch.where(held, numbers, 0.0).sum(1) + tied
+    # Any table has a mean, so that its number is no news: else `y = x2`, which has none, would be cheaper than it.
+    # Any table has a mean: its number is hardly news, else `y = x2`, which has none, would be cheaper than the mean.
+    depends = (expressions.codes >= VARIABLE).any(1)
+    numbers = torch.where(held, numbers, 0.0) * torch.where(depends, 1.0, MEAN_SHARE)[:, None]
+    bits = structure_bits(expressions, data.x.shape[1]) + numbers.sum(1) + tied
     loss = torch.where(sound, found.loss, torch.inf)
     return Scored(expressions, loss, bits, stderr, origins)
 
@@ -237,6 +242,8 @@ SNAP_DEVIATE = NormalDist().inv_cdf(2 * NormalDist().cdf(SNAP_SIGMAS) - 1)
 #: Bits that a short decimal or a multiple of π or √2 must save. They lie so dense that one is always near a number
 #: known to a percent, and a measured 0.701 ± 0.016 must not become 0.7, or √2/2, without an error bar.
 EVIDENCE = 4.0
+#: Share of the bits of its number that a law without variables pays.
+MEAN_SHARE = 0.1
 #: Rounds of snapping, and Levenberg–Marquardt steps of each.
 SNAP_ROUNDS, SNAP_STEPS = 3, 8
 #: Bits that the curvature must promise for a snap to be tried: it may be wrong by a few.
