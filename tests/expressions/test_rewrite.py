@@ -282,6 +282,15 @@ def test_scales_enter_the_sum_under_a_power(text, expected):
     assert int(found.free.sum()) == int(simplify_batch(e).free.sum())
 
 
+def test_each_row_may_have_a_way_of_its_own():
+    texts = ("mul c3 sqrt add x0 mul c2 square x1", "div c3 add 1 mul c2 x0")
+    ways = ("outward", "inward", "merged")
+    batch = concatenate([read(text) for text in texts for _ in ways])
+    together = write(simplify_batch(batch, scales=ways * len(texts)))
+    assert together == [write(simplify_batch(read(text), scales=way))[0] for text in texts for way in ways]
+    assert len(set(together)) == 5  # nothing leaves the sum under the root, and nothing enters the sum below the line
+
+
 def test_no_rows():
     assert len(simplify_batch(empty(VOCABULARY))) == 0
 

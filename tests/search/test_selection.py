@@ -90,6 +90,19 @@ def test_zero_has_no_sign():
     assert to_text(snap(scored(["1*1"], rows), rows).expressions, NAMES) == ["0"]
 
 
+def test_a_variable_that_hardly_helps_is_dearer_than_the_mean():
+    """y = x has no number, the mean has one: of twenty rows that is what twelve per cent of the variance would buy."""
+    few = slice(0, 20)
+    x = (X[few, 0] - X[few, 0].mean()) / X[few, 0].std()
+    own = (EPSILON[few] - EPSILON[few].mean() - (EPSILON[few] @ x) / (x @ x) * x).double()
+    share = 0.12
+    y = x + own / own.std() * math.sqrt((1 - share) / share) + 0.3
+    rows = Data(torch.stack([x + 0.3, x + 0.3], 1), y, None, GAUSSIAN)
+    mean, line = snap(scored(["1*1"], rows), rows), score(parse("x", VOCABULARY, NAMES), rows, ("test",))
+    assert float(line.loss[0]) < float(mean.loss[0]) - 0.5
+    assert float(mean.description_length.min()) < float(line.description_length[0])
+
+
 def test_snapping_keeps_its_place_in_a_batch():
     rows = data(2 * X[:, 0] + 0.05 * EPSILON)
     texts = ["2*x + 0.01*z", "0.3*x*z + 1", "1.7*x**2 + 0.4"]
