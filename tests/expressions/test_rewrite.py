@@ -288,7 +288,7 @@ def test_each_row_may_have_a_way_of_its_own():
     batch = concatenate([read(text) for text in texts for _ in ways])
     together = write(simplify_batch(batch, scales=ways * len(texts)))
     assert together == [write(simplify_batch(read(text), scales=way))[0] for text in texts for way in ways]
-    assert len(set(together)) == 5  # nothing leaves the sum under the root, and nothing enters the sum below the line
+    assert len(set(together)) == 5  # under the root there is no offset that a scale could leave behind
 
 
 def test_no_rows():
