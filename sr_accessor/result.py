@@ -748,11 +748,17 @@ class FitResult:
             "constants": int(row["n_constants"]),
             "complexity": int(row["complexity"]),
             **({"unit": seen.target_unit} if seen.target_unit else {}),
-            "noise model": self._given["noise"].name,
+            "noise model": self._given["noise"].name + self._own_noise,
             "error bars": ("as given" if self._laplace.absolute else "scaled by the residuals") + ", given this form",
             **self._open_form,
             **{name: float(row[name]) for name in ("loss", "rmse", "chi2_red", "r2", "r2_val", "aic", "bic", "mdl")},
         }
+
+    @property
+    def _own_noise(self) -> str:
+        """The chosen law's noise parameters in brackets."""
+        told = ", ".join(f"{name} = {text.number(value)}" for name, value in self.best.noise_parameters.items())
+        return told and f" ({told})"
 
     @property
     def _open_form(self) -> dict[str, str]:
