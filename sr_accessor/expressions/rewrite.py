@@ -12,8 +12,7 @@ an algebraic law is about named functions; a stranger's operator is kept as it i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Literal
+from collections.abc import Callable
 
 import torch
 
@@ -50,19 +49,19 @@ SCALE_IMAGE: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
 POWER_NAME = {2.0: "square", 3.0: "cube", 0.5: "sqrt", -1.0: "inv"}
 
 
-Scales = Literal["merged", "outward", "inward"]
-
-
-def simplify_batch(expressions: Expressions, *, scales: Scales | Sequence[Scales] = "merged") -> Expressions:
+def simplify_batch(
+    expressions: Expressions, *, outward: bool | torch.Tensor = False, inward: bool | torch.Tensor = False
+) -> Expressions:
     """Simpler expressions with equal values, row by row.
 
     Parameters
     ----------
     expressions : Expressions, B well-formed rows; free constants and literals keep their kinds
-    scales : where free scales go that belong to nothing else, in all rows or in each. "outward": they leave sums with
-        a literal offset too, k·log(c·x + 1) + d -> k·log(x + c′) + d′; this frees the offset, so it is simpler only
-        where something outside takes the scale up. "inward": they enter the sum under a power, k·sqrt(u + c·v) ->
-        sqrt(a·u + b·v); simpler only where one of a and b is a number of its own.
+    outward : in all rows or where (B,) true free scales that belong to nothing else leave sums with a literal offset
+        too, k·log(c·x + 1) + d -> k·log(x + c′) + d′; this frees the offset, so it is simpler only where something
+        outside takes the scale up
+    inward : the same for scales that enter the sum under a power, k·sqrt(u + c·v) -> sqrt(a·u + b·v); simpler only
+        where one of a and b is a number of its own
 
     Returns
     -------
@@ -72,7 +71,7 @@ def simplify_batch(expressions: Expressions, *, scales: Scales | Sequence[Scales
     """
     if not len(expressions) or not expressions.codes.shape[1]:
         return expressions
-    forms = _Forms(expressions, [scales] * len(expressions) if isinstance(scales, str) else scales)
+    forms = _Forms(expressions, outward, inward)
     for depth in range(int(forms.depths.max()), -1, -1):
         forms.rewrite((forms.depths == depth).nonzero()[:, 0])
     written = forms.written()
@@ -86,13 +85,13 @@ def simplify_batch(expressions: Expressions, *, scales: Scales | Sequence[Scales
 class _Forms:
     """Working arrays, one entry per position of the batch (flat): the form a·core + b and the core's own symbol."""
 
-    def __init__(self, expressions: Expressions, scales: Sequence[Scales]):
+    def __init__(self, expressions: Expressions, outward: bool | torch.Tensor, inward: bool | torch.Tensor):
         layout = lay_out(expressions)
         self.vocabulary, self.device = layout.vocabulary, layout.codes.device
         self.rows, self.length = layout.codes.shape
         self.outward, self.inward = (
-            torch.tensor([one == way for one in scales], device=self.device).repeat_interleave(self.length)
-            for way in ("outward", "inward")
+            torch.as_tensor(way, device=self.device).expand(self.rows).repeat_interleave(self.length)
+            for way in (outward, inward)
         )
         base = torch.arange(self.rows, device=self.device)[:, None] * self.length
         self.code = layout.codes.reshape(-1).clone()

@@ -105,8 +105,8 @@ def polish(proposals: Sequence[Proposal], work: Workspace, known: float) -> Scor
         short = close[scored.expressions[close].complexity <= LONG]  # each way costs milliseconds for every level
         few = scored.expressions[short]
         ways = concatenate([few, few, distributed(collected(few))])
-        scales = [scale for scale in ("outward", "inward", "merged") for _ in range(len(few))]
-        every = concatenate([scored.expressions[close], simplify_batch(ways, scales=scales)])
+        first, second = (torch.arange(len(ways), device=ways.device) // max(1, len(few)) == k for k in (0, 1))
+        every = concatenate([scored.expressions[close], simplify_batch(ways, outward=first, inward=second)])
         kept, rows = distinct(every), torch.cat([close, short, short, short])
         tried = score(every[kept], data, tuple(scored.origins[i] for i in rows[kept].tolist()))
         final = stack([snap(tried, data), scored[order]])

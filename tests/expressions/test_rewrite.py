@@ -246,11 +246,11 @@ def test_absorbed_scales_leave_equal_values_and_a_shorter_form():
         ("div c3 add 1 mul c2 x0", "div c1.5 add x0 c0.5"),
     ):
         e = read(text)
-        (found,) = write(simplify_batch(e, scales="outward"))
+        (found,) = write(simplify_batch(e, outward=True))
         assert sorted(found.split()) == sorted(expected.split())
         values = [
             evaluate_paired(f, torch.full((1, 1, 1), 0.7, dtype=torch.float64))[0]
-            for f in (e, simplify_batch(e, scales="outward"))
+            for f in (e, simplify_batch(e, outward=True))
         ]
         torch.testing.assert_close(values[0], values[1], rtol=1e-12, atol=0.0)
         assert write(simplify_batch(e)) != [found]
@@ -271,7 +271,7 @@ def test_absorbed_scales_leave_equal_values_and_a_shorter_form():
 )
 def test_scales_enter_the_sum_under_a_power(text, expected):
     e = read(text)
-    found = simplify_batch(e, scales="inward")
+    found = simplify_batch(e, inward=True)
     if expected is None:
         assert write(found) == write(simplify_batch(e))
         return
@@ -284,10 +284,13 @@ def test_scales_enter_the_sum_under_a_power(text, expected):
 
 def test_each_row_may_have_a_way_of_its_own():
     texts = ("mul c3 sqrt add x0 mul c2 square x1", "div c3 add 1 mul c2 x0")
-    ways = ("outward", "inward", "merged")
+    ways = ((True, False), (False, True), (False, False))
     batch = concatenate([read(text) for text in texts for _ in ways])
-    together = write(simplify_batch(batch, scales=ways * len(texts)))
-    assert together == [write(simplify_batch(read(text), scales=way))[0] for text in texts for way in ways]
+    outward, inward = torch.tensor(ways * len(texts)).T
+    together = write(simplify_batch(batch, outward=outward, inward=inward))
+    assert together == [
+        write(simplify_batch(read(t), outward=out, inward=into))[0] for t in texts for out, into in ways
+    ]
     assert len(set(together)) == 5  # under the root there is no offset that a scale could leave behind
 
 
