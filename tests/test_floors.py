@@ -17,7 +17,7 @@ FLOORS = [
         "expressions",
         "printers operator elementary vocabulary batch build program evaluate paired jacobian linear rewrite",
     ),
-    ("expressions", "description text parse definitions products symbolic simplify latex dimensions"),
+    ("expressions", "description phases text parse definitions products symbolic simplify latex dimensions"),
     ("noise", "model *"),
     ("exports", "exporter code *"),
     ("", "testing"),

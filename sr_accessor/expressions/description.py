@@ -15,12 +15,14 @@ from sr_accessor.expressions.batch import Expressions
 from sr_accessor.expressions.vocabulary import CONSTANT, FIRST_OPERATOR, LITERAL, VARIABLE, Vocabulary
 
 __all__ = [
+    "CONVERGENTS",
     "DECIMAL_BITS",
     "DENOMINATORS",
     "FACTORS",
     "LARGEST_NUMERATOR",
     "MOST_DIGITS",
     "constant_bits",
+    "convergents",
     "decimals",
     "literal_bits",
     "structure_bits",
@@ -41,6 +43,9 @@ FACTORS: tuple[tuple[float, float], ...] = (
 DENOMINATORS = (1, 2, 3, 4, 5, 6, 8)
 #: Numerators that are looked for above a denominator or beside a factor; plain integers may be larger.
 LARGEST_NUMERATOR = 10
+#: Other fractions p/q have terms up to this; steps of the continued fraction that are looked at, and what it costs
+#: that a number is one of these.
+LARGEST_TERM, CONVERGENTS, FRACTION_BITS = 1000, 6, 3.0
 #: A short decimal (1.3, 0.54) costs its digits and where the point stands; longer ones are doubles.
 DECIMAL_BITS, MOST_DIGITS = 3.0, 6
 #: Bits of a number that is no such product: a double as it is.
@@ -105,7 +110,33 @@ def literal_bits(values: torch.Tensor) -> torch.Tensor:
     fits = exact & (p >= 1) & ((p <= LARGEST_NUMERATOR) | integer)
     bits = torch.where(fits, 1 + 2 * torch.log2(p.clamp(min=1)) + 2 * torch.log2(q) + price, DOUBLE_BITS)
     rational = bits.flatten(-2).amin(-1)
-    return torch.where(values == 0, 1.0, torch.minimum(rational, decimal_bits(values)).clamp(max=DOUBLE_BITS))
+    fractions, price = convergents(values)
+    exact = (fractions - values.abs()[..., None]).abs() <= 4 * torch.finfo(DTYPE).eps * values.abs()[..., None]
+    other = torch.where(exact, price, DOUBLE_BITS).amin(-1)
+    every = torch.stack([rational, other, decimal_bits(values)]).amin(0)
+    return torch.where(values == 0, 1.0, every.clamp(max=DOUBLE_BITS))
+
+
+def convergents(values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Fractions p/q near the magnitudes of numbers, by their continued fractions.
+
+    Returns
+    -------
+    (..., CONVERGENTS) each and its bits, +inf where p or q is larger than `LARGEST_TERM`
+    """
+    rest = values.abs().to(DTYPE)
+    p, before_p = rest.floor(), torch.ones_like(rest)
+    q, before_q = torch.ones_like(rest), torch.zeros_like(rest)
+    found, price = [], []
+    for _ in range(CONVERGENTS):
+        found.append(p / q)
+        bits = 1 + FRACTION_BITS + 2 * torch.log2(p.clamp(min=1)) + 2 * torch.log2(q)
+        price.append(torch.where((p >= 1) & (p <= LARGEST_TERM) & (q <= LARGEST_TERM), bits, math.inf))
+        rest = (rest - rest.floor()).reciprocal().clamp(max=1e9)  # 1e9: nothing is left
+        whole = rest.floor()
+        p, before_p = whole * p + before_p, p
+        q, before_q = whole * q + before_q, q
+    return torch.stack(found, -1), torch.stack(price, -1)
 
 
 def decimals(values: torch.Tensor) -> torch.Tensor:

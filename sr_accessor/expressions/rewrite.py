@@ -37,6 +37,8 @@ CANCEL = {
 NONNEGATIVE = ("abs", "square", "sqrt", "exp", "cosh")
 #: f(exp(u)) = exp(p·u); and log(f(u)) = p·log(u) where f needs, or leaves, a positive u
 EXPONENT_OF = {"inv": -1.0, "square": 2.0, "cube": 3.0, "sqrt": 0.5}
+#: Powers of powers that become one power.
+MOST_POWERS = 3
 POSITIVE_ONLY = ("inv", "cube", "sqrt")
 #: f(a·u) = image(a)·f(u)
 SCALE_IMAGE: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
@@ -165,6 +167,7 @@ class _Forms:
         if "pow" not in self.known:
             return
         at = at[self.code[at] == self.known["pow"]]
+        self._one_power(at)
         exponent = self.right[at]
         p, fixed = self.b[exponent], (self.core[exponent] == NUMBER) & ~self.b_free[exponent]
         for value, name in POWER_NAME.items():
@@ -174,6 +177,35 @@ class _Forms:
         one = at[fixed & (p == 0.0)]
         self.code[one] = WHOLE
         self._set_number(self.left[one], 1.0, False)
+
+    def _one_power(self, at: torch.Tensor) -> None:
+        """(u^p)^q is u^(p·q) where q is a number that is not whole, or u^p is a root: u is positive wherever it is
+        defined, or a square, whose root is |u|."""
+        for _ in range(MOST_POWERS):
+            base, exponent = self.left[at], self.right[at]
+            q = self.b[exponent]
+            broken = (self.core[exponent] == NUMBER) & ((q != q.round()) | self.b_free[exponent])
+            todo = broken & self._bare(base)
+            if not bool(todo.any()):
+                return
+            at, base, exponent = at[todo], base[todo], exponent[todo]
+            inner = self.code[self.core[base]]
+            argument = self._argument(base)
+            for name, p in EXPONENT_OF.items():
+                here = self._of(inner, name)
+                if name == "square" and "abs" not in self.active:
+                    continue
+                self.b[exponent[here]] *= p
+                if name == "square":
+                    self._unary(base[here], self.active["abs"], argument[here])
+                else:
+                    self.left[at[here]] = argument[here]
+            power, other = self._number_power(base)
+            p, p_free = self.b[other], self.b_free[other]
+            here = power & (p != p.round()) & (self.b[exponent] * p).isfinite()
+            self.b[exponent[here]] *= p[here]
+            self.b_free[exponent[here]] |= p_free[here]
+            self.left[at[here]] = argument[here]
 
     def _folded(self, at: torch.Tensor) -> torch.Tensor:
         """The nodes that are not only numbers; the others become one number, where that is finite."""
@@ -416,7 +448,26 @@ class _Forms:
         self._other_power(right[turned], right[turned])
         self._product(at[turned], left[turned], right[turned], s[turned], free[turned])
         rest = ~same & ~flipped & ~turned
+        rest[rest.clone()] = ~self._divided(at[rest], left[rest], right[rest], s[rest], free[rest])
         self._scaled(at[rest], self.known["div"], left[rest], right[rest], s[rest], free[rest])
+
+    def _divided(self, at, left, right, s, free) -> torch.Tensor:
+        """s·(c·w + v)/w is s·c + s·v/w; returns where that was so. Two numbers stay two: c is free wherever s is."""
+        core = self.core[left].clamp(min=0)
+        todo = self._of(self.code[core], "add") & (self.core[left] != NUMBER) & self._bare(right)
+        done = torch.zeros_like(todo)
+        for one, two in ((self.left[core], self.right[core]), (self.right[core], self.left[core])):
+            here = todo & ~done & self._same_core(one, right) & self._no_offset(one) & (~free | self.a_free[one])
+            here &= ~self.a_free[left]
+            done |= here
+            i, j, c, v = at[here], left[here], one[here], two[here]
+            scale, scale_free = s[here], free[here]
+            offset, offset_free = scale * self.a[j] * self.a[c], scale_free | self.a_free[c]
+            self.affine(j, v, self.a[j], self.a_free[j], self.b[j], self.b_free[j])
+            more, more_free = self._pull(j, self.a[j], torch.ones_like(i, dtype=torch.bool))
+            self._scaled(i, self.known["div"], j, right[here], scale * more, scale_free | more_free)
+            self.b[i], self.b_free[i] = offset, offset_free
+        return done
 
     def _scaled(self, at, code, left, right, s, free) -> None:
         """The form s·code(left, right)."""
@@ -558,6 +609,8 @@ class _Forms:
         for name in POSITIVE_ONLY:
             p = EXPONENT_OF[name]
             settle(is_log & self._of(inner, name), lambda i, j, p=p: self._log_of_power(i, self._argument(j), p))
+        if "abs" in self.active:
+            settle(is_log & self._of(inner, "square"), self._log_of_square)
         # log(u^p) where p is broken, since only then u is positive wherever u^p is
         power, exponent = self._number_power(child)
         p, p_free = self.b[exponent], self.b_free[exponent]
@@ -626,6 +679,11 @@ class _Forms:
     def _log_of_power(self, at, argument, p: float) -> None:
         self._unary(at, self.known["log"], argument)
         self._around(at, torch.full((len(at),), p, dtype=torch.float64, device=self.device))
+
+    def _log_of_square(self, at, j) -> None:
+        """2·log|u| for the forms j = u²."""
+        self._unary(j, self.active["abs"], self._argument(j))  # nothing else needs the form j any more
+        self._log_of_power(at, j, 2.0)
 
     def _around(self, at, s, free=None, t=0.0, t_free=None) -> None:
         """The forms at, cores of their own, become s·form + t in place."""

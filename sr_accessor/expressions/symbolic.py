@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -15,7 +16,7 @@ import torch
 from sr_accessor.errors import InputError, UnknownNameError, nearest
 from sr_accessor.expressions.batch import Expressions
 from sr_accessor.expressions.operator import Operator, resolve_reference
-from sr_accessor.expressions.text import fold, fraction, label
+from sr_accessor.expressions.text import LARGEST_DENOMINATOR, fold, fraction, label
 from sr_accessor.expressions.vocabulary import CONSTANT, LITERAL, VARIABLE, Vocabulary
 
 if TYPE_CHECKING:
@@ -47,11 +48,19 @@ def to_sympy(expressions: Expressions, names: Sequence[Hashable]) -> list[sympy.
     """
     import sympy
 
-    def number(value: float, free: bool, slot: int) -> tuple[sympy.Expr, float | None]:
+    # A large fraction, 71/15, beside measured decimals is one of them; 1/108 beside nothing but fractions is exact.
+    exact_rows = [
+        not bool(free.any()) and all(v.is_integer() or fraction(v) for v in values[:count].tolist())
+        for free, values, count in zip(
+            expressions.free, expressions.constants, expressions.number_counts.tolist(), strict=True
+        )
+    ]
+
+    def number(row: int, value: float, free: bool, slot: int) -> tuple[sympy.Expr, float | None]:
         exact = None
         if not free and value.is_integer() and abs(value) <= LARGEST_INTEGER:
             exact = sympy.Integer(int(value))
-        elif not free and (parts := fraction(value)):
+        elif not free and (parts := fraction(value)) and (exact_rows[row] or parts[1] <= LARGEST_DENOMINATOR):
             exact = sympy.Rational(*parts)
         return (sympy.Float(value) if exact is None else exact), value
 
@@ -75,7 +84,10 @@ def to_sympy(expressions: Expressions, names: Sequence[Hashable]) -> list[sympy.
             return sympy.Float(value), value
         return _small(operator.to_sympy(*(e for e, _ in arguments))), value
 
-    return [fold(expressions, row, number, variable, apply)[0].xreplace(plain) for row in range(len(expressions))]
+    return [
+        fold(expressions, row, partial(number, row), variable, apply)[0].xreplace(plain)
+        for row in range(len(expressions))
+    ]
 
 
 def _small(expression: sympy.Expr) -> sympy.Expr:

@@ -9,10 +9,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from fractions import Fraction
 from typing import TypeVar
 
 from sr_accessor.errors import InputError
 from sr_accessor.expressions.batch import Expressions
+from sr_accessor.expressions.description import LARGEST_TERM
 from sr_accessor.expressions.operator import Operator
 from sr_accessor.expressions.vocabulary import CONSTANT, LITERAL, PAD, VARIABLE
 
@@ -29,6 +31,8 @@ SHORTHAND: Mapping[str, tuple[str, int, str]] = {
     "square": ("**", 1, "2"),
     "cube": ("**", 1, "3"),
 }
+#: Fractions up to this denominator are simple ones.
+LARGEST_DENOMINATOR = 12
 #: Binding strength of what never needs parentheses.
 ATOM = 100
 
@@ -67,12 +71,18 @@ def fold(
 
 
 def fraction(value: float) -> tuple[int, int] | None:
-    """(p, q) where `value` is exactly the double p/q with 2 <= q <= 12 and |p| <= 100; else None."""
-    for q in range(2, 13):
+    """(p, q) where `value` is exactly the double p/q, and either 2 <= q <= `LARGEST_DENOMINATOR` and |p| <= 100, or both
+    are at most `LARGEST_TERM` and p/q is no finite decimal; else None."""
+    for q in range(2, LARGEST_DENOMINATOR + 1):
         p = value * q
         if abs(p) <= 100.5 and round(p) / q == value and math.gcd(round(p), q) == 1:
             return round(p), q
-    return None
+    if not 1 / LARGEST_TERM <= abs(value) <= LARGEST_TERM:
+        return None
+    near = Fraction(value).limit_denominator(LARGEST_TERM)
+    p, q = near.numerator, near.denominator
+    finite = 10 ** q.bit_length() % q == 0
+    return (p, q) if abs(p) <= LARGEST_TERM and p / q == value and not finite else None
 
 
 def label(names: Sequence[Hashable], d: int) -> str:

@@ -114,7 +114,7 @@ class Kernels:
     about : (R, 2) family and group of each
     inner : (R, 2) c and w
     families, groups : what `about` points to
-    variables : how many of the groups, the first ones, are single variables
+    variables : how many of the groups, the first ones, are single variables, or the magnitudes of such
     """
 
     values: torch.Tensor
@@ -211,14 +211,16 @@ def build_kernels(
     kinds : features of the active vocabulary
     coarse : with grids of about a quarter of the rows
     """
-    groups, variables = _groups(library)
+    groups, variables, plain = _groups(library, vocabulary)
     families = tuple(f for f in _families(kinds, vocabulary) if all(name in vocabulary for name in f.inside.needs))
     values, device = [groups.values[:0].float()], groups.values.device
     about = [torch.zeros(0, 2, dtype=torch.int64, device=device)]
     inner = [groups.values.new_zeros(0, 2)]
     for number, family in enumerate(families):
         for g, u in enumerate(groups.values):  # a handful of groups
-            if family.inside.positive and not bool((u > 0).all()):
+            if (family.inside.positive and not bool((u > 0).all())) or (
+                plain <= g < variables and not family.inside.positive
+            ):
                 continue
             place, width = (part[:: family.inside.stride if coarse else 1] for part in family.inside.grid(u))
             rows = family.values(u, place, width)
@@ -327,15 +329,26 @@ def _different(rows: torch.Tensor) -> torch.Tensor:
     return (~alike.any(0)).nonzero()[:, 0]
 
 
-def _groups(library: Library) -> tuple[Library, int]:
-    """The variables, then the simplest groups of two; and how many variables."""
+def _groups(library: Library, vocabulary: Vocabulary) -> tuple[Library, int, int]:
+    """The variables, the magnitudes of those of both signs, the simplest groups of two; how many are of one variable,
+    and how many are variables. Powers and what is built of them need the magnitudes."""
     e = library.expressions
     exponents = library.exponents
     single = (exponents.nan_to_num(9.0).abs().sum(1) == 1) & (exponents.nan_to_num(0.0).sum(1) == 1)
     single = single.nonzero()[:, 0]
     used = torch.stack([e.uses(d) for d in range(exponents.shape[1])], 1).sum(1)
     pairs = ((used == 2) & (e.complexity == 3)).nonzero()[:, 0]
-    return library[torch.cat([single, pairs[: max(0, MOST_GROUPS - len(single))]])], len(single)
+    variables, others = library[single], library[pairs[: max(0, MOST_GROUPS - len(single))]]
+    signed = (variables.values <= 0).any(1) & (variables.values != 0).all(1) & ("abs" in vocabulary)
+    some = variables[signed.nonzero()[:, 0]]
+    magnitudes = Library(some.expressions.apply("abs"), some.values.abs(), some.exponents) if len(some) else some
+    parts = (variables, magnitudes, others)
+    groups = Library(
+        concatenate([part.expressions for part in parts]),
+        torch.cat([part.values for part in parts]),
+        torch.cat([part.exponents for part in parts]),
+    )
+    return groups, len(variables) + len(magnitudes), len(variables)
 
 
 # ------------------------------------------------------------------------------------------------ families

@@ -228,9 +228,20 @@ def _rows(expressions: Expressions, x: torch.Tensor) -> Library:
 
 
 def _monomial_rows(exponents: torch.Tensor, x: torch.Tensor, vocabulary: Vocabulary) -> Library:
+    """Monomials; roots of what is negative somewhere are roots of its magnitude, and no monomials."""
     exponents = exponents.to(x)
     expressions = monomials(exponents, vocabulary)
-    return Library(expressions, evaluate(expressions, x)[0], exponents)
+    values = evaluate(expressions, x)[0]
+    roots = (exponents != exponents.round()).any(1) & ((2 * exponents) == (2 * exponents).round()).all(1)
+    roots &= ~values.isfinite().all(1)
+    if {"abs", "sqrt"} <= {o.name for o in vocabulary} and bool(roots.any()):
+        magnitudes = monomials(2 * exponents[roots], vocabulary).apply("abs").apply("sqrt")
+        index = torch.arange(len(expressions), device=x.device)
+        index[roots] = len(expressions) + torch.arange(int(roots.sum()), device=x.device)
+        expressions = concatenate([expressions, magnitudes])[index]
+        values[roots] = evaluate(magnitudes, x)[0]
+        exponents = torch.where(roots[:, None], torch.nan, exponents)
+    return Library(expressions, values, exponents)
 
 
 def _pairs(count: int, device) -> tuple[torch.Tensor, torch.Tensor]:

@@ -16,7 +16,7 @@ from sr_accessor.expressions.rewrite import simplify_batch
 from sr_accessor.refinement.solution import Refined
 from sr_accessor.search.constants import name_numbers
 from sr_accessor.search.front import Front
-from sr_accessor.search.selection import Data, Scored, refit, rough_bits, score, snap, snap_savings, stack
+from sr_accessor.search.selection import Data, Scored, refit, rough_bits, score, snap, snap_savings, stack, turns
 from sr_accessor.search.state import MOST_SECOND, Proposal, Workspace
 from sr_accessor.search.surfaces import NOISE_SIGMAS, neighbours_alike
 from sr_accessor.search.targets import Target
@@ -104,10 +104,11 @@ def polish(proposals: Sequence[Proposal], work: Workspace, known: float) -> Scor
     if len(close) and given.template is None:
         short = close[scored.expressions[close].complexity <= LONG]  # each way costs milliseconds for every level
         few = scored.expressions[short]
-        ways = concatenate([few, few, distributed(collected(few))])
+        waves, waving = turns(scored[short])
+        ways = concatenate([few, few, distributed(collected(few)), waves])
         first, second = (torch.arange(len(ways), device=ways.device) // max(1, len(few)) == k for k in (0, 1))
         every = concatenate([scored.expressions[close], simplify_batch(ways, outward=first, inward=second)])
-        kept, rows = distinct(every), torch.cat([close, short, short, short])
+        kept, rows = distinct(every), torch.cat([close, short, short, short, short[waving]])
         tried = score(every[kept], data, tuple(scored.origins[i] for i in rows[kept].tolist()))
         final = stack([snap(tried, data), scored[order]])
     elif len(close):

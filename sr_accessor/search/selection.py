@@ -15,21 +15,24 @@ import torch
 
 from sr_accessor.expressions.batch import Expressions, concatenate
 from sr_accessor.expressions.description import (
+    CONVERGENTS,
     DECIMAL_BITS,
     DENOMINATORS,
     FACTORS,
     LARGEST_NUMERATOR,
     MOST_DIGITS,
     constant_bits,
+    convergents,
     decimals,
     literal_bits,
     structure_bits,
 )
 from sr_accessor.expressions.evaluate import evaluate
+from sr_accessor.expressions.phases import phases, turnable, turned
 from sr_accessor.expressions.rewrite import simplify_batch
 from sr_accessor.expressions.vocabulary import VARIABLE
 from sr_accessor.noise.gaussian import Gaussian
-from sr_accessor.noise.model import NoiseModel
+from sr_accessor.noise.model import NoiseModel, least_scale
 from sr_accessor.noise.screening import suspects
 from sr_accessor.refinement.levenberg_marquardt import levenberg_marquardt
 from sr_accessor.refinement.likelihood import LawErrors, most_likely
@@ -51,6 +54,7 @@ __all__ = [
     "snap_order",
     "snap_savings",
     "stack",
+    "turns",
 ]
 
 #: Directions of the curvature below this, relative, are not determined.
@@ -182,7 +186,6 @@ def score(expressions: Expressions, data: Data, origins: tuple[str, ...]) -> Sco
     stderr = torch.where(free & (found.normal.diagonal(dim1=1, dim2=2) > 0), stderr, torch.nan)
     numbers = torch.where(free, constant_bits(expressions.constants, stderr), literal_bits(expressions.constants))
     held = torch.arange(numbers.shape[1], device=numbers.device) < expressions.number_counts[:, None]
-    # Any table has a mean, so that its number is no news: else `y = x2`, which has none, would be cheaper than it.
     # Any table has a mean: its number is hardly news, else `y = x2`, which has none, would be cheaper than the mean.
     depends = (expressions.codes >= VARIABLE).any(1)
     numbers = torch.where(held, numbers, 0.0) * torch.where(depends, 1.0, MEAN_SHARE)[:, None]
@@ -242,6 +245,10 @@ SNAP_DEVIATE = NormalDist().inv_cdf(2 * NormalDist().cdf(SNAP_SIGMAS) - 1)
 #: Bits that a short decimal or a multiple of π or √2 must save. They lie so dense that one is always near a number
 #: known to a percent, and a measured 0.701 ± 0.016 must not become 0.7, or √2/2, without an error bar.
 EVIDENCE = 4.0
+#: The same for any fraction of numbers up to a thousand, which nobody means unless the data are exact.
+FRACTION_EVIDENCE = 12.0
+#: Quarter turns of waves that are tried, each way, and bits that the phase must save by one: there are so many.
+MOST_QUARTERS, TURN_EVIDENCE = 8, 6.0
 #: Share of the bits of its number that a law without variables pays.
 MEAN_SHARE = 0.1
 #: Rounds of snapping, and Levenberg–Marquardt steps of each.
@@ -256,8 +263,8 @@ def in_exponent(e: Expressions) -> torch.Tensor:
 
 
 def as_terms(e: Expressions) -> torch.Tensor:
-    """(B, K) numbers that are terms of a sum: nothing makes such a number a multiple of √2 or π."""
-    return _arguments(e, ("add", "sub"), (0, 1))
+    """(B, K) numbers that are terms of a sum: nothing makes such a number a multiple of √2 or π; a phase may be."""
+    return _arguments(e, ("add", "sub"), (0, 1)) & ~phases(e)[0]
 
 
 def as_rational(e: Expressions) -> torch.Tensor:
@@ -287,22 +294,25 @@ def _snap_targets(
     """
     digits = torch.arange(1, MOST_DIGITS + 1, device=c.device)
     shape = (*c.shape, len(SNAP_VALUES))
-    values = torch.cat([SNAP_VALUES.to(c.device).expand(shape), decimals(c).abs()], 2)
+    fractions, prices = convergents(c)
+    values = torch.cat([SNAP_VALUES.to(c.device).expand(shape), decimals(c).abs(), fractions], 2)
     bits = torch.cat(
-        [SNAP_BITS.to(c.device).expand(shape), (DECIMAL_BITS + digits * math.log2(10)).expand(*c.shape, -1)], 2
+        [SNAP_BITS.to(c.device).expand(shape), (DECIMAL_BITS + digits * math.log2(10)).expand(*c.shape, -1), prices], 2
     )
     width = se.nan_to_num(nan=0.0, posinf=0.0) + 1e-12 * c.abs() + 1e-300
     moved = (values - c.abs()[:, :, None]).abs()
     distance = moved / width[:, :, None]
     close = (distance < SNAP_SIGMAS) | (moved < SNAP_RELATIVE * c.abs()[:, :, None])
-    dense = torch.nn.functional.pad(SNAP_IRRATIONAL.to(c.device), (0, MOST_DIGITS), value=True)
+    dense = torch.nn.functional.pad(SNAP_IRRATIONAL.to(c.device), (0, MOST_DIGITS + CONVERGENTS), value=True)
     irrational = dense.clone()
     irrational[len(SNAP_VALUES) :] = False
     close &= ~(irrational & rational[:, :, None])
     close &= (values == values.round()) | (not whole)
     price = torch.where(close, bits + 0.72 * distance.clamp(max=SNAP_SIGMAS).square(), torch.inf)
     full = constant_bits(c, se)
-    price = torch.where(dense & (full[:, :, None] - price < EVIDENCE), torch.inf, price)
+    least = torch.full_like(bits, EVIDENCE)
+    least[:, :, len(SNAP_VALUES) + MOST_DIGITS :] = FRACTION_EVIDENCE
+    price = torch.where(dense & (full[:, :, None] - price < least), torch.inf, price)
     best = price.min(2)
     target = torch.sign(c) * values.gather(2, best.indices[:, :, None])[:, :, 0] + 0.0  # no minus before a zero
     saved = full - best.values + torch.where(target == 0, 8.0, 0.0)  # a term that goes saves symbols
@@ -363,6 +373,7 @@ def snap(scored: Scored, data: Data, *, steps: int = SNAP_STEPS) -> Scored:
     for _ in range(SNAP_ROUNDS):
         e = current.expressions
         spread = _covariance(curvature(e, data.x, data.y, data.sigma, data.noise, data.errors), e.free)[1]
+        spread = spread * _rounding(e, data)[:, None, None]
         numbers, turn = snap_order(e.constants, spread, e.free, as_rational(e))
         count = (turn < turn.shape[1]).sum(1)
         if not bool(count.any()):
@@ -394,6 +405,45 @@ def snap(scored: Scored, data: Data, *, steps: int = SNAP_STEPS) -> Scored:
         index[rows[winners]] = len(current) + winners
         current = stack([current, again])[index]
     return current
+
+
+def _rounding(e: Expressions, data: Data) -> torch.Tensor:
+    """(B,) factor of the covariance of laws that fit to rounding errors: those are the same in all rows, and N of
+    them no better than one.
+    """
+    error = (evaluate(e, data.x)[0] - data.y).square().mean(1)
+    least = least_scale(data.y).square().max()
+    known = least if data.sigma is None else data.sigma.square().median()
+    return 1 + len(data) * least / torch.maximum(error.nan_to_num(nan=torch.inf), known)
+
+
+def turns(scored: Scored) -> tuple[Expressions, torch.Tensor]:
+    """Laws with a wave turned by quarter turns, where its phase is then a simpler number; and the rows they come from.
+
+    To say which of so many turns it is costs bits too, so that only a phase that is well determined is turned.
+    """
+    e = scored.expressions
+    none = torch.zeros(0, dtype=torch.int64, device=e.device)
+    if not turnable(e) or not len(e):
+        return e[none], none
+    phase, node = phases(e)
+    phase = phase & e.free
+    rows = phase.any(1).nonzero()[:, 0]
+    if not len(rows):
+        return e[none], none
+    quarters = torch.arange(-MOST_QUARTERS, MOST_QUARTERS + 1, device=e.device)
+    c, se, free = e.constants[rows], scored.stderr[rows], phase[rows]
+    shape = (len(rows), c.shape[1] * len(quarters))
+    moved = c[:, :, None] + quarters.to(c) * (math.pi / 2)
+    spread, every = (part[:, :, None].expand_as(moved).reshape(shape) for part in (se, free))
+    saved = _snap_targets(moved.reshape(shape), spread, every, torch.zeros_like(every))[1].view_as(moved)
+    gain = saved - saved[:, :, MOST_QUARTERS, None].clamp(min=0.0) - TURN_EVIDENCE
+    best = gain.flatten(1).max(1)
+    kept = best.values > 0
+    at = best.indices[kept]
+    slot, turn = at // len(quarters), quarters[at % len(quarters)]
+    rows = rows[kept]
+    return turned(e[rows], slot, node[rows, slot], turn), rows
 
 
 def _chance(count: torch.Tensor) -> torch.Tensor:

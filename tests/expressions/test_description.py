@@ -5,7 +5,15 @@ import math
 import pytest
 import torch
 
-from sr_accessor.expressions.description import FACTORS, constant_bits, literal_bits, structure_bits, symbol_bits
+from sr_accessor.expressions.description import (
+    FACTORS,
+    FRACTION_BITS,
+    constant_bits,
+    convergents,
+    literal_bits,
+    structure_bits,
+    symbol_bits,
+)
 from sr_accessor.expressions.parse import parse
 from sr_accessor.expressions.vocabulary import CONSTANT, FIRST_OPERATOR, LITERAL, VARIABLE
 
@@ -84,6 +92,19 @@ def test_order_of_prices(vocabulary):
 )
 def test_literals(value, bits):
     assert literal_bits(torch.tensor([[value]], dtype=torch.float64)).tolist() == [[pytest.approx(bits)]]
+
+
+def test_convergents_are_those_of_pi():
+    """3, 22/7, 333/106, 355/113 [Khinchin 1964, §6]; those with larger terms are not offered."""
+    fractions, bits = convergents(torch.tensor([-math.pi], dtype=torch.float64))
+    assert fractions[0, :4].tolist() == [3, 22 / 7, 333 / 106, 355 / 113]
+    assert bits[0].isfinite().tolist() == [True] * 4 + [False] * 2
+
+
+def test_a_fraction_costs_its_terms():
+    value = torch.tensor([19 / 36, -1 / 108], dtype=torch.float64)
+    expected = [1 + FRACTION_BITS + 2 * math.log2(19 * 36), 1 + FRACTION_BITS + 2 * math.log2(108)]
+    assert literal_bits(value).tolist() == pytest.approx(expected)
 
 
 def test_literals_are_vectorised_and_scalars_work():

@@ -51,6 +51,23 @@ def write(e: Expressions) -> list[str]:
 
 
 RULES = {
+    "powers of powers": [
+        ("pow square x0 c0.3", "pow abs x0 c0.6"),
+        ("pow inv square x0 0.25", "pow abs x0 -0.5"),
+        ("pow sqrt x0 0.5", "pow x0 0.25"),
+        ("pow pow x0 c0.3 c2.5", "pow x0 c0.75"),
+        ("pow inv x0 c0.37", "pow x0 c-0.37"),
+        ("pow square x0 3", "cube square x0"),  # not broken: nothing is known of the sign
+    ],
+    "logarithms of squares": [
+        ("log square x0", "mul 2 log abs x0"),
+        ("mul c1.5 log square mul x0 x1", "mul c3 log abs mul x0 x1"),
+    ],
+    "a term over itself": [
+        ("div add mul c0.3 x2 add x0 x1 x2", "add div add x0 x1 x2 c0.3"),
+        ("div add x0 x1 x0", "add div x1 x0 1"),
+        ("mul c2 div add x0 x1 x0", "mul c2 add div x1 x0 1"),  # one number stays one
+    ],
     "three halves": [
         ("cube sqrt x0", "pow x0 1.5"),
         ("mul c2 sqrt cube add x0 x1", "mul c2 pow add x0 x1 1.5"),

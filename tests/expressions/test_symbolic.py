@@ -35,6 +35,14 @@ def test_there_and_back_keeps_the_values(seed, random_expressions, vocabulary, n
         torch.testing.assert_close(have[valid[row]][tame], ours[tame], rtol=1e-7, atol=1e-9, msg=str(symbolic))
 
 
+def test_large_fractions_are_exact_beside_exact_numbers_only(vocabulary):
+    exact, measured = to_sympy(parse("x/108 + 1/3*y - 19/36", vocabulary, NAMES), NAMES) + to_sympy(
+        parse("71/15*x + 1/3*y + 0.23", vocabulary, NAMES), NAMES
+    )
+    assert exact == x / 108 + y / 3 - sympy.Rational(19, 36)
+    assert measured.coeff(x).is_Float and measured.coeff(y) == sympy.Rational(1, 3)
+
+
 def test_exactness(vocabulary):
     e = parse("2*x + 1/3*y + 0.1 + 12345678", vocabulary, NAMES)
     [literal] = to_sympy(e, NAMES)

@@ -95,6 +95,7 @@ def test_numbers_are_exact(vocabulary):
 
 def test_fractions():
     assert fraction(1 / 3) == (1, 3) and fraction(-0.5) == (-1, 2) and fraction(25 / 12) == (25, 12)
+    assert fraction(-1 / 108) == (-1, 108) and fraction(0.003) is None
     assert fraction(0.3333) is None and fraction(2.0) is None and fraction(float("inf")) is None
 
 

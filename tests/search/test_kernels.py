@@ -97,6 +97,16 @@ def test_excluded_operators_appear_nowhere():
     assert bool(written(found).expressions.permitted.all())
 
 
+def test_powers_of_what_has_both_signs_are_powers_of_its_magnitude():
+    x = X * torch.where(torch.arange(len(X)) % 2 == 0, 1.0, -1.0)[:, None]
+    found = build_kernels(build_library(x, VOCABULARY, count=100), features(VOCABULARY), VOCABULARY)
+    mine = target(1 / (1 + (x[:, 0].abs() / 3) ** 4))
+    base = torch.ones_like(mine.values)[None]
+    best = found.of(0).best(found.of(0).shares(mine, base), 1, 1)
+    (text,) = to_text(written(found.of(0)[best]).expressions, ["a", "b"], digits=3)
+    assert "abs(a)" in text and "**" in text
+
+
 def test_no_positive_variable_no_powers():
     x = X - 5
     found = build_kernels(build_library(x, VOCABULARY, count=100), features(VOCABULARY), VOCABULARY)

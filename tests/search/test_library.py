@@ -137,6 +137,13 @@ def test_no_order_of_the_variables_is_preferred(dimensions):
             assert float((unit @ (wanted / wanted.norm())).abs().max()) > 1 - 1e-12, (i, j, k)
 
 
+def test_roots_of_what_has_both_signs_are_roots_of_magnitudes():
+    x = points(dimensions=2) * torch.tensor([1.0, -1.0], dtype=torch.float64)
+    x[::2] *= -1
+    texts = to_text(build_library(x, VOCABULARY, count=200).expressions, ["a", "b"])
+    assert {"sqrt(abs(a))", "sqrt(abs(a*b))"} <= set(texts)
+
+
 def test_a_dilution_series_has_reciprocals():
     x = 0.5 * 2.0 ** torch.arange(7, dtype=torch.float64)[:, None]
     values = build_library(x, VOCABULARY, count=100).values

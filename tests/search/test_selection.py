@@ -10,12 +10,13 @@ from sr_accessor.expressions.description import constant_bits
 from sr_accessor.expressions.elementary import ELEMENTARY
 from sr_accessor.expressions.evaluate import evaluate
 from sr_accessor.expressions.parse import parse
+from sr_accessor.expressions.rewrite import simplify_batch
 from sr_accessor.expressions.text import to_text
 from sr_accessor.expressions.vocabulary import Vocabulary
 from sr_accessor.noise.gaussian import GAUSSIAN
 from sr_accessor.refinement.levenberg_marquardt import levenberg_marquardt
 from sr_accessor.search.front import Front, merge
-from sr_accessor.search.selection import Data, best_front, refit, score, snap, stack
+from sr_accessor.search.selection import Data, best_front, refit, score, snap, stack, turns
 
 VOCABULARY = Vocabulary(ELEMENTARY)
 NAMES = ["x", "z"]
@@ -83,6 +84,47 @@ def test_a_term_that_is_zero_is_dropped():
     rows = data(2 * X[:, 0] + 0.05 * EPSILON)
     after = snap(scored(["2*x + 0.01*z + 0.3"], rows), rows)
     assert to_text(after.expressions, NAMES) == ["2*x"]
+
+
+def test_a_phase_of_rounding_errors_is_dropped():
+    rows = data(0.3 * X[:, 0] * torch.sin(2 * math.pi * X[:, 0]))
+    before = score(law("0.3*x*sin(6.283185307179586*x + 0.00000000000000059)"), rows, ("test",))
+    after = snap(before, rows)
+    assert int(after.expressions.number_counts[0]) == 2 and not bool(after.expressions.free.any())
+
+
+def test_coefficients_of_an_exact_law_become_fractions():
+    """(4x³ + 19x − 6)/108: none of its coefficients is a short fraction or decimal."""
+    rows = data((4 * X[:, 0] ** 3 + 19 * X[:, 0] - 6) / 108)
+    after = snap(scored(["0.04*x**3 + 0.18*x - 0.06"], rows), rows)
+    assert not bool(after.expressions.free.any())
+    torch.testing.assert_close(evaluate(after.expressions, X)[0][0], rows.y)
+
+
+def test_measured_coefficients_do_not_become_large_fractions():
+    rows = data(71 / 15 * X[:, 0] + 1e-4 * EPSILON)
+    assert bool(snap(scored(["4.7*x"], rows), rows).expressions.free.any())
+
+
+@pytest.mark.parametrize(("text", "phase"), [("2.1*cos(x + -2.4292036732051034)", 4.0), ("1.3*sin(3.0*x + 2.2)", 2.2)])
+def test_waves_are_turned_to_the_simplest_phase(text, phase):
+    """−2.1·sin(x − 4) = 2.1·cos(x − 4 + π/2)."""
+    e = law(text)
+    rows = data(evaluate(e, X)[0][0])
+    found = score(levenberg_marquardt(e, rows.x, rows.y, rows.weight, steps=20).expressions, rows, ("test",))
+    ways, origin = turns(found)
+    if phase == 2.2:
+        assert not len(ways)
+        return
+    assert origin.tolist() == [0]
+    after = snap(score(simplify_batch(ways), rows, ("test",)), rows)
+    assert not bool(after.expressions.free.any()) and phase in after.expressions.constants[0].abs().tolist()
+    assert float(after.description_length[0]) < float(snap(found, rows).description_length[0]) - 10
+
+
+def test_waves_of_measured_phase_stay():
+    rows = data(2.1 * torch.cos(X[:, 0] - 2.37) + 0.02 * EPSILON)
+    assert not len(turns(scored(["2*cos(x + -2.4)"], rows))[0])
 
 
 def test_zero_has_no_sign():
