@@ -71,8 +71,8 @@ def fold(
 
 
 def fraction(value: float) -> tuple[int, int] | None:
-    """(p, q) where `value` is exactly the double p/q, and either 2 <= q <= `LARGEST_DENOMINATOR` and |p| <= 100, or both
-    are at most `LARGEST_TERM` and p/q is no finite decimal; else None."""
+    """(p, q) where `value` is exactly the double p/q, and 2 <= q <= `LARGEST_DENOMINATOR` and |p| <= 100, or both are
+    at most `LARGEST_TERM` and p/q is no finite decimal; else None."""
     for q in range(2, LARGEST_DENOMINATOR + 1):
         p = value * q
         if abs(p) <= 100.5 and round(p) / q == value and math.gcd(round(p), q) == 1:
