@@ -47,6 +47,7 @@ from sr_accessor.search.proposals import (
     propose_log_pairs,
     propose_mixed,
     propose_moves,
+    propose_negative_powers,
     propose_pairs,
     propose_pairs_of_kernels,
     propose_pairs_of_products,
@@ -389,6 +390,7 @@ ROUNDS: Mapping[str, Propose] = {
     "dictionaries and ratios": together(
         propose_dictionaries(("y", "1/y", "y²", "log y", "log(1/y−1)")),
         propose_common(many=True),
+        propose_negative_powers,
         propose_ratios(("y", "y²"), MOST_RATIO // 4),
         propose_short_ratios,
     ),

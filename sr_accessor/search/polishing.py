@@ -13,6 +13,7 @@ from sr_accessor.expressions.evaluate import evaluate
 from sr_accessor.expressions.jacobian import jacobian
 from sr_accessor.expressions.products import collected, distributed
 from sr_accessor.expressions.rewrite import simplify_batch
+from sr_accessor.expressions.vocabulary import PAD, VARIABLE
 from sr_accessor.refinement.solution import Refined
 from sr_accessor.search.constants import name_numbers
 from sr_accessor.search.front import Front
@@ -54,6 +55,7 @@ def polish(proposals: Sequence[Proposal], work: Workspace, known: float) -> Scor
     # The parts of a template are simplified alone, so that its outline stays.
     if given.template is None and work.snapping:
         candidates = simplify_batch(candidates)
+    candidates = _plain_magnitudes(candidates, (work.data.x > 0).all(0))
     keep = distinct(candidates)
     # A screen may have needed an operator that the user excluded.
     keep = keep[given.formed(candidates[keep], nameless=True)]
@@ -108,6 +110,7 @@ def polish(proposals: Sequence[Proposal], work: Workspace, known: float) -> Scor
         ways = concatenate([few, few, distributed(collected(few)), waves])
         first, second = (torch.arange(len(ways), device=ways.device) // max(1, len(few)) == k for k in (0, 1))
         every = concatenate([scored.expressions[close], simplify_batch(ways, outward=first, inward=second)])
+        every = _plain_magnitudes(every, (data.x > 0).all(0))
         kept, rows = distinct(every), torch.cat([close, short, short, short, short[waving]])
         tried = score(every[kept], data, tuple(scored.origins[i] for i in rows[kept].tolist()))
         final = stack([snap(tried, data), scored[order]])
@@ -131,6 +134,20 @@ def _rough_length(refined: Refined, data: Data, rows: int, work: Workspace) -> t
     bits = rough_bits(refined, data, rows, floor)
     bits = torch.where(free <= max(1, rows - SPARE_ROWS), bits, torch.inf)  # as many constants as rows fit anything
     return bits + structure_bits(e, work.dimensions) + 12.0 * free
+
+
+def _plain_magnitudes(e: Expressions, positive: torch.Tensor) -> Expressions:
+    """|u| written as u for variables u that are `positive` (D,) in all rows: rewriting does not know."""
+    if "abs" not in e.vocabulary or e.codes.shape[1] < 2:
+        return e
+    following = torch.nn.functional.pad(e.codes[:, 1:] - VARIABLE, (0, 1), value=-1)
+    known = positive[following.clamp(min=0)] & (following >= 0)
+    needless = known & (e.codes == e.vocabulary.id("abs"))
+    if not bool(needless.any()):
+        return e
+    order = torch.argsort(needless.long(), dim=1, stable=True)  # what goes moves behind the end
+    codes = torch.where(needless, PAD, e.codes).gather(1, order)
+    return Expressions(codes, e.constants, e.vocabulary).trimmed()
 
 
 def distinct(e: Expressions) -> torch.Tensor:

@@ -19,7 +19,7 @@ from sr_accessor.expressions.vocabulary import Vocabulary
 from sr_accessor.plugins.manager import routes
 from sr_accessor.prior.examples import sample_expressions
 from sr_accessor.search.kernels import written
-from sr_accessor.search.library import extend
+from sr_accessor.search.library import extend, monomial_exponents
 from sr_accessor.search.moves import offspring
 from sr_accessor.search.polishing import rank_within
 from sr_accessor.search.power_screens import (
@@ -35,6 +35,7 @@ from sr_accessor.search.screens import (
     screen_chain,
     screen_common,
     screen_factor,
+    screen_few,
     screen_mixed,
     screen_one,
     screen_pair,
@@ -78,6 +79,7 @@ __all__ = [
     "propose_log_pairs",
     "propose_mixed",
     "propose_moves",
+    "propose_negative_powers",
     "propose_pairs",
     "propose_pairs_of_kernels",
     "propose_pairs_of_products",
@@ -99,6 +101,10 @@ ROUGH = 0.1
 DRAFTS, DRAFTED_GROUPS, IMPROVED = 64, 200, 6
 #: Monomials of one dictionary at most.
 MOST_MONOMIALS, MOST_RATIO = 90, 130
+#: Largest exponents, of both signs, of sums of powers of one variable; roots in a term at most; what the sums may be.
+MOST_NEGATIVE, MOST_HALVES, POWER_VIEWS = 6, 4, ("y", "1/y", "y²")
+#: Monomials of which every choice of a few is tried; in up to so many variables with roots.
+MOST_CHOSEN, FEW_ROOTS = 60, 2
 #: Monomials that short ratios are made of; their degree in up to `FEW_MIXED` variables, and in more.
 MOST_SHORT, SHORT_DEGREES = 21, (3, 2)
 #: Values of a monomial are less than this.
@@ -211,6 +217,23 @@ def _dictionary(x: torch.Tensor, vocabulary: Vocabulary, degree: int) -> Rows:
     return rows[(rows.values.abs().amax(1) < MOST_SIZE).nonzero()[:, 0]]
 
 
+def _of_both_signs(x: torch.Tensor, vocabulary: Vocabulary, *, roots: bool) -> Rows:
+    """One, and the simplest monomials with positive and negative exponents, with halves among them where `roots`."""
+    d = x.shape[1]
+    exponents = monomial_exponents(d, MOST_COMMON_TERMS, largest=MOST_NEGATIVE if d == 1 else 2).to(x)
+    exponents = torch.cat([torch.zeros_like(exponents[:1]), exponents])
+    if roots:
+        half = monomial_exponents(d, min(MOST_COMMON_TERMS // 4, 12 * d * d), largest=3).to(x)
+        half = half[(half.abs().sum(1) <= MOST_HALVES) & (half.remainder(2) == 1).any(1)] / 2
+        exponents = torch.cat([exponents, half])
+        size = exponents.abs()
+        price = size.sum(1) - 0.5 * (size > 1).sum(1) + 0.5 * (exponents != exponents.round()).any(1)
+        exponents = exponents[torch.argsort(price, stable=True)]
+    expressions = monomials(exponents[writable(exponents, vocabulary)], vocabulary)
+    rows = Rows(expressions, evaluate(expressions, x)[0])
+    return rows[(rows.values.isfinite().all(1) & (rows.values.abs().amax(1) < MOST_SIZE)).nonzero()[:, 0]]
+
+
 def _terms(d: int, degree: int) -> int:
     return math.comb(d + degree, degree)
 
@@ -252,6 +275,26 @@ def propose_common(*, many: bool):
         return [("screen common factor", screen_common(target, factors, every))] if target is not None else []
 
     return propose
+
+
+def propose_negative_powers(state: SearchState, generator: torch.Generator) -> list[Proposal]:
+    """Sums of monomials with positive, negative and half exponents: of all simple ones a few joined greedily, without
+    roots and with them; and of the simplest every choice of a few, and all but those that can go."""
+    work, found = state.workspace, []
+    data = work.wide
+    whole, every = (_of_both_signs(data.x, work.vocabulary, roots=roots) for roots in (False, True))
+    simplest = (every if work.dimensions <= FEW_ROOTS else whole)[: int(min(len(data) / 3, MOST_MONOMIALS))]
+    alone = Rows(literal([1.0], work.vocabulary, data.x.device), torch.ones_like(data.y)[None])
+    for name in POWER_VIEWS:
+        target = work.target(view_of(name), False, data)
+        if target is None or len(simplest) < 2:
+            continue
+        found.append((f"screen powers of both signs, {name}", screen_sparse(target, [simplest])))
+        found.append((f"screen few powers of both signs, {name}", screen_few(target, simplest[:MOST_CHOSEN])))
+        if "mul" in work.vocabulary:
+            laws = [screen_common(target, alone, rows) for rows in (whole, every)]
+            found.append((f"screen powers of both signs, greedily, {name}", concatenate(laws)))
+    return found
 
 
 def propose_ratios(views: Sequence[str], most: int):

@@ -3,19 +3,24 @@
 pairs   all of them, from the Gram matrix in closed form
 chains  orthogonal matching pursuit from each of the best first rows
 greedy  orthogonal least squares in many dictionaries at once [Chen, Billings & Luo 1989, Int. J. Control 50, 1873]
+subsets of one, two, three … rows: all choices while they are few
 """
 
 from __future__ import annotations
+
+import math
 
 import torch
 
 from sr_accessor.search.targets import LEAST_LEFT, unexplained
 from sr_accessor.stopping import look
 
-__all__ = ["best_pairs", "chains", "greedy", "pair_share"]
+__all__ = ["best_pairs", "best_subsets", "chains", "greedy", "pair_share"]
 
 #: Pairs closer than this (1 − correlation²) drown in float32 rounding [search_findings.md §5].
 LEAST_ANGLE = 3e-4
+#: Choices of some of a dictionary's rows that are all tried.
+MOST_SUBSETS, MOST_TOGETHER = 40_000, 4
 
 
 def chains(
@@ -67,6 +72,46 @@ def greedy(columns: torch.Tensor, goal: torch.Tensor, steps: int) -> tuple[torch
         unit = unit - (unit @ q[:, :, None]) * q[:, None]
         rest = rest - torch.linalg.vecdot(rest, q)[:, None] * q
     return torch.stack(taken, 1), rest.square().sum(1) / goal.square().sum().clamp(min=1e-300)
+
+
+def best_subsets(columns: torch.Tensor, goal: torch.Tensor, keep: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """The few columns together that leave least of the goal, out of all choices of one, two, three …
+
+    Parameters
+    ----------
+    columns : (T, N); goal : (N,)
+    keep : choices kept of each size
+
+    Returns
+    -------
+    for each size k up to `MOST_TOGETHER` with at most `MOST_SUBSETS` choices: (≤ keep, k) columns, their coefficients
+    """
+    size = columns.norm(dim=1).clamp(min=1e-300)
+    unit = columns / size[:, None]
+    gram, along = unit @ unit.T, unit @ goal
+    found, index = [], torch.arange(len(columns), device=columns.device)[:, None]
+    for k in range(1, min(MOST_TOGETHER, len(columns)) + 1):  # sizes
+        if math.comb(len(columns), k) > MOST_SUBSETS:
+            break
+        look()
+        index = _one_more(index, len(columns)) if k > 1 else index
+        factor, failed = torch.linalg.cholesky_ex(gram[index[:, :, None], index[:, None, :]])
+        part = torch.linalg.solve_triangular(factor, along[index][:, :, None], upper=False)
+        sound = (failed == 0) & (factor.diagonal(dim1=1, dim2=2).amin(1) ** 2 > LEAST_LEFT)
+        explained = torch.where(sound, part.square().sum((1, 2)), -torch.inf)
+        best = explained.topk(min(keep, len(index)))
+        rows = best.indices[best.values.isfinite()]
+        solved = torch.linalg.solve_triangular(factor[rows].mT, part[rows], upper=True)[:, :, 0]
+        found.append((index[rows], solved / size[index[rows]]))
+    return found
+
+
+def _one_more(index: torch.Tensor, count: int) -> torch.Tensor:
+    """Every ascending choice (S, k) of `count` things with each of the later things beside it: (S', k + 1)."""
+    more = count - 1 - index[:, -1]
+    rows = torch.repeat_interleave(torch.arange(len(index), device=index.device), more)
+    place = torch.arange(len(rows), device=index.device) - (more.cumsum(0) - more)[rows]
+    return torch.cat([index[rows], (index[rows, -1] + 1 + place)[:, None]], 1)
 
 
 def best_pairs(

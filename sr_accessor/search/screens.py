@@ -25,7 +25,7 @@ from sr_accessor.expressions.batch import Expressions, concatenate, constant, em
 from sr_accessor.expressions.build import heads, is_one, linear_combination, present
 from sr_accessor.refinement.levenberg_marquardt import solve_normal
 from sr_accessor.search.library import least_points
-from sr_accessor.search.pursuit import best_pairs, chains, greedy, pair_share
+from sr_accessor.search.pursuit import best_pairs, best_subsets, chains, greedy, pair_share
 from sr_accessor.search.targets import LEAST_LEFT, Rows, Target, basis, scaled, unexplained
 from sr_accessor.stopping import look
 
@@ -35,6 +35,7 @@ __all__ = [
     "screen_chain",
     "screen_common",
     "screen_factor",
+    "screen_few",
     "screen_mixed",
     "screen_one",
     "screen_pair",
@@ -392,6 +393,18 @@ def screen_sparse(target: Target, dictionaries: Sequence[Rows]) -> Expressions:
     if chosen is None:
         return empty(dictionaries[0].expressions.vocabulary, goal.device)
     return target.view.undo(sum_of(*chosen))
+
+
+def screen_few(target: Target, dictionary: Rows, *, keep: int = 3) -> Expressions:
+    """T ≈ Σ over a few of a small dictionary, every choice of them: under noise neither joining nor eliminating one
+    after the other finds the best of rows as alike as powers of one variable are.
+    """
+    columns, goal = dictionary.values * target.weight, target.values * target.weight
+    parts = [empty(dictionary.expressions.vocabulary, goal.device)]
+    for index, coefficients in best_subsets(columns, goal, keep):
+        terms = [dictionary.expressions[index[:, k]] for k in range(index.shape[1])]
+        parts.append(linear_combination(terms, coefficients, torch.ones_like(index, dtype=torch.bool)))
+    return target.view.undo(concatenate(parts))
 
 
 def screen_common(target: Target, factors: Rows, dictionary: Rows) -> Expressions:
