@@ -390,14 +390,14 @@ ROUNDS: Mapping[str, Propose] = {
     "dictionaries and ratios": together(
         propose_dictionaries(("y", "1/y", "y²", "log y", "log(1/y−1)")),
         propose_common(many=True),
-        propose_negative_powers,
         propose_ratios(("y", "y²"), MOST_RATIO // 4),
         propose_short_ratios,
     ),
     "power × feature, small library": propose_powers("small", False),
     "power × feature, small library, around the best fit": propose_powers("small", True),
-    "pairs of factors": propose_log_pairs(False),
-    "pairs of factors, around the best fit": propose_log_pairs(True),
+    # Sums of powers come with whichever of the two comes first: the round beside it takes longer.
+    "pairs of factors": together(propose_log_pairs(False), propose_negative_powers(noisy=False)),
+    "pairs of factors, around the best fit": together(propose_log_pairs(True), propose_negative_powers(noisy=True)),
     "reduced, first": _reduced(0),
     "reduced, second": _reduced(1),
     "reduced, third": _reduced(2),

@@ -277,24 +277,31 @@ def propose_common(*, many: bool):
     return propose
 
 
-def propose_negative_powers(state: SearchState, generator: torch.Generator) -> list[Proposal]:
-    """Sums of monomials with positive, negative and half exponents: of all simple ones a few joined greedily, without
-    roots and with them; and of the simplest every choice of a few, and all but those that can go."""
-    work, found = state.workspace, []
-    data = work.wide
-    whole, every = (_of_both_signs(data.x, work.vocabulary, roots=roots) for roots in (False, True))
-    simplest = (every if work.dimensions <= FEW_ROOTS else whole)[: int(min(len(data) / 3, MOST_MONOMIALS))]
-    alone = Rows(literal([1.0], work.vocabulary, data.x.device), torch.ones_like(data.y)[None])
-    for name in POWER_VIEWS:
-        target = work.target(view_of(name), False, data)
-        if target is None or len(simplest) < 2:
-            continue
-        found.append((f"screen powers of both signs, {name}", screen_sparse(target, [simplest])))
-        found.append((f"screen few powers of both signs, {name}", screen_few(target, simplest[:MOST_CHOSEN])))
-        if "mul" in work.vocabulary:
-            laws = [screen_common(target, alone, rows) for rows in (whole, every)]
-            found.append((f"screen powers of both signs, greedily, {name}", concatenate(laws)))
-    return found
+def propose_negative_powers(*, noisy: bool):
+    """Sums of monomials with positive, negative and half exponents, where y is `noisy` or where it is not: of all
+    simple ones a few joined greedily, without roots and with them; and of the simplest every choice of a few, and all
+    but those that can go."""
+
+    def propose(state: SearchState, generator: torch.Generator) -> list[Proposal]:
+        work, found = state.workspace, []
+        if work.noisy != noisy:
+            return []
+        data = work.wide
+        whole, every = (_of_both_signs(data.x, work.vocabulary, roots=roots) for roots in (False, True))
+        simplest = (every if work.dimensions <= FEW_ROOTS else whole)[: int(min(len(data) / 3, MOST_MONOMIALS))]
+        alone = Rows(literal([1.0], work.vocabulary, data.x.device), torch.ones_like(data.y)[None])
+        for name in POWER_VIEWS:
+            target = work.target(view_of(name), False, data)
+            if target is None or len(simplest) < 2:
+                continue
+            found.append((f"screen powers of both signs, {name}", screen_sparse(target, [simplest])))
+            found.append((f"screen few powers of both signs, {name}", screen_few(target, simplest[:MOST_CHOSEN])))
+            if "mul" in work.vocabulary:
+                laws = [screen_common(target, alone, rows) for rows in (whole, every)]
+                found.append((f"screen powers of both signs, greedily, {name}", concatenate(laws)))
+        return found
+
+    return propose
 
 
 def propose_ratios(views: Sequence[str], most: int):

@@ -44,7 +44,8 @@ def data(law: str, names: list[str], noise: float) -> Data:
 @pytest.mark.parametrize(("names", "law"), CASES, ids=[law for _, law in CASES])
 def test_sums_of_powers_are_proposed(names, law, noise):
     rows = data(law, names, noise)
-    found = propose_negative_powers(start(rows, VOCABULARY, seed=0), torch.Generator())
+    state = start(rows, VOCABULARY, seed=0)
+    found = propose_negative_powers(noisy=state.workspace.noisy)(state, torch.Generator())
     candidates = concatenate([e for name, e in found if name.endswith(", y")])
     loss = levenberg_marquardt(candidates, rows.x, rows.y, None, steps=10).loss
     truth = parse(law, VOCABULARY, names, numbers="constant")
@@ -53,9 +54,10 @@ def test_sums_of_powers_are_proposed(names, law, noise):
     assert float(loss[short & loss.isfinite()].min()) <= least * (1 + 1e-6) + 1e-20 * float(rows.y.square().sum())
 
 
-def test_such_a_sum_is_found_in_the_second_round():
+def test_such_a_sum_is_found_in_the_first_rounds():
     state = start(data(CASES[-1][1], CASES[-1][0], 0.0), VOCABULARY, seed=0)
-    state = step(step(state))
+    for _ in range(4):
+        state = step(state)
     assert state.exact
 
 
