@@ -64,7 +64,8 @@ def collected(expressions: Expressions) -> Expressions:
 
 
 def distributed(expressions: Expressions) -> Expressions:
-    """Variables multiplied into the first sum of the outermost product, plain or below a root, where that is shorter.
+    """Variables multiplied into the first sum of the outermost product, plain or below a root, or divided out of it,
+    where that is shorter.
 
     Parameters
     ----------
@@ -96,8 +97,8 @@ def distributed(expressions: Expressions) -> Expressions:
 
 
 def _multiplied(e: Expressions) -> tuple[Expressions, torch.Tensor]:
-    """Each row with each of its variables v once and twice multiplied into its sum S^q and divided out of the whole,
-    f·S^q = v^(−k·q)·f·(Σ vᵏ·term)^q; and the rows they come from.
+    """Each row with each of its variables v once and twice multiplied into its sum S^q, or divided out of it, and the
+    whole divided, f·S^q = v^(−k·q)·f·(Σ vᵏ·term)^q; and the rows they come from.
     """
     member, handed = _members(e)
     exponent, root, factor = _walk(e, member, handed)
@@ -114,28 +115,32 @@ def _multiplied(e: Expressions) -> tuple[Expressions, torch.Tensor]:
     start = torch.where(half, at + 1, at)
     terms = _terms(e[row], start)
     which, v = torch.stack([e[row].uses(i) for i in range(d)], 1).nonzero().T
-    which, v, k = which.repeat(2), v.repeat(2), torch.tensor([1, 2], device=e.device).repeat_interleave(len(which))
-    keep = ~(half[which] & (k == 1)) & (terms[which].sum(1) <= MOST_TERMS)
-    if "square" not in e.vocabulary:
-        keep &= k == 1
+    # A root of v may stand outside a root only; what the vocabulary cannot write is not tried.
+    ways = [k for k, name in ((1, "mul"), (2, "square"), (-1, "inv")) if name in e.vocabulary]
+    k = torch.tensor(ways, device=e.device).repeat_interleave(len(which))
+    which, v = which.repeat(len(ways)), v.repeat(len(ways))
+    keep = terms[which].sum(1) <= MOST_TERMS
+    if "sqrt" not in e.vocabulary:
+        keep &= ~half[which] | (k == 2)
     which, v, k = which[keep], v[keep], k[keep]
     if not len(which):
         return e[:0], row[:0]
     inserted = torch.zeros(len(which), 3, dtype=torch.int64, device=e.device)
     inserted[:, 0], inserted[:, 1] = e.vocabulary.id("mul"), v + VARIABLE
-    if "square" in e.vocabulary:
-        inserted[:, 1] = torch.where(k == 2, e.vocabulary.id("square"), v + VARIABLE)
-        inserted[:, 2] = torch.where(k == 2, v + VARIABLE, PAD)
-    here, own = terms[which], e.codes[row[which]]
-    shift = here.long().cumsum(1) * (k + 1)[:, None]
+    for way, name in ((2, "square"), (-1, "inv")):
+        if way in ways:
+            inserted[:, 1] = torch.where(k == way, e.vocabulary.id(name), inserted[:, 1])
+    inserted[:, 2] = torch.where(k == 1, PAD, v + VARIABLE)
+    here, own, symbols = terms[which], e.codes[row[which]], torch.where(k == 1, 2, 3)
+    shift = here.long().cumsum(1) * symbols[:, None]
     width = int(shift[:, -1].max()) + own.shape[1]
     codes = torch.full((len(which), width + 1), PAD, device=e.device)
     codes.scatter_(1, torch.where(own != PAD, index + shift, width), own)
     for j in range(3):
-        place = index + shift - (k + 1)[:, None] + j
-        codes.scatter_(1, torch.where(here & (j < k + 1)[:, None], place, width), inserted[:, j : j + 1].expand_as(own))
+        place = index + shift - symbols[:, None] + j
+        codes.scatter_(1, torch.where(here & (j < symbols)[:, None], place, width), inserted[:, j : j + 1].expand_as(own))
     inner = Expressions(codes[:, :width], e.constants[row[which]], e.vocabulary)
-    out = (k // torch.where(half[which], 2, 1) * power[which]).to(torch.float64)
+    out = k / torch.where(half[which], 2.0, 1.0).double() * power[which]
     one = variable(v, e.vocabulary, e.device)
     shell = monomials(torch.stack([-out, torch.ones_like(out)], 1), e.vocabulary)  # v^(−k·q) · the rest, of two slots
     line = torch.arange(len(v), device=e.device)

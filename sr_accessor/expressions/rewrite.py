@@ -611,6 +611,8 @@ class _Forms:
             settle(is_log & self._of(inner, name), lambda i, j, p=p: self._log_of_power(i, self._argument(j), p))
         if "abs" in self.active:
             settle(is_log & self._of(inner, "square"), self._log_of_square)
+        if "add" in self.active:
+            settle(is_log & self._exponential_factor(child)[0], self._log_of_exponential)
         # log(u^p) where p is broken, since only then u is positive wherever u^p is
         power, exponent = self._number_power(child)
         p, p_free = self.b[exponent], self.b_free[exponent]
@@ -679,6 +681,26 @@ class _Forms:
     def _log_of_power(self, at, argument, p: float) -> None:
         self._unary(at, self.known["log"], argument)
         self._around(at, torch.full((len(at),), p, dtype=torch.float64, device=self.device))
+
+    def _exponential_factor(self, j) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Whether the forms j are u·exp(v), exp(v)·u or u/exp(v); the positions of u and of the exponential, and the
+        sign of v."""
+        core = self.core[j].clamp(min=0)
+        one, two = self.left[core], self.right[core]
+        product, quotient = (self._of(self.code[core], name) for name in ("mul", "div"))
+        first, second = self._is(one, "exp") & product, self._is(two, "exp")
+        found = self._bare(j) & ((product & (first | second)) | (quotient & second))
+        return found, torch.where(second, one, two), torch.where(second, two, one), torch.where(quotient, -1.0, 1.0)
+
+    def _log_of_exponential(self, at, j) -> None:
+        """log(u) + v for the forms j = u·exp(v), which are positive where u is."""
+        _, other, exponential, sign = self._exponential_factor(j)
+        argument = self._argument(exponential)
+        self._unary(j, self.known["log"], other)  # nothing else needs the form j any more
+        self.affine(exponential, argument, sign)
+        self.left[at], self.right[at] = j, exponential
+        self.code[at] = self.known["add"]
+        self._add(at)
 
     def _log_of_square(self, at, j) -> None:
         """2·log|u| for the forms j = u²."""

@@ -15,7 +15,7 @@ import torch
 from sr_accessor.expressions.batch import Expressions, literal
 from sr_accessor.expressions.vocabulary import Vocabulary
 
-__all__ = ["Feature", "features", "inner_grid"]
+__all__ = ["DEAR", "Feature", "features", "inner_grid"]
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from sr_accessor.expressions.batch import Expressions, concatenate, empty, varia
 from sr_accessor.expressions.build import monomials, writable
 from sr_accessor.expressions.evaluate import evaluate
 from sr_accessor.expressions.vocabulary import Vocabulary
+from sr_accessor.search.features import DEAR, features
 
 __all__ = [
     *("Library", "build_library", "effective_points", "extend", "extend_by_monomials", "least_points"),
@@ -30,6 +31,8 @@ MOST_EXPONENTS = 5
 SHARED_LENGTH, ADDED_LENGTH = 3, 0.5
 #: Of more variables than this so many products and quotients of differences are there at least: of six variables all.
 MANY, MOST_QUOTIENTS = 4, 120
+#: Sums and products with functions come into libraries of at least so many rows more.
+MANY_ROWS = 200
 #: A group must rest on more points than this. No more is asked: the product of five variables that each span half a
 #: decade rests on three of 200 points, and its exponential on all; the screens test their own rows. Of few points, down
 #: to one point in so many, less: 1/x of a twofold dilution series rests on 1.7 of them, however long the series is.
@@ -190,7 +193,8 @@ def build_library(x: torch.Tensor, vocabulary: Vocabulary, *, count: int = 2500)
         library = every[:dimensions]
     parts = [library]
     total = len(library)
-    for make in (_sums, _squares_of_sums, _sums_of_squares, _squares_of_quotients, _sums_times_monomials, _exponents):
+    makers = (_sums, _squares_of_sums, _sums_of_squares, _squares_of_quotients, _sums_times_monomials, _exponents)
+    for make in (*makers, _functions):
         more = make(parts, x, vocabulary, max(count - total, count // 5))
         if len(more):
             more, seen = keep_sound(more, seen)
@@ -326,6 +330,21 @@ def _exponents(parts: list[Library], x: torch.Tensor, vocabulary: Vocabulary, co
     u, v = torch.cartesian_prod(torch.arange(dimensions, device=x.device), positive).T
     logs = variable(v, vocabulary, x.device).apply("log")
     return _rows(variable(u, vocabulary, x.device) * logs, x)
+
+
+def _functions(parts: list[Library], x: torch.Tensor, vocabulary: Vocabulary, count: int) -> Library:
+    """u(a); and in large libraries a ± u(b) and a·u(b): what stands inside another function, as in sin(exp a)."""
+    kinds = [f for f in features(vocabulary) if f.name in vocabulary and f.bits < DEAR]
+    if not kinds:
+        return _rows(empty(vocabulary, x.device), x)
+    variables = variable(range(x.shape[1]), vocabulary, x.device)
+    functions = concatenate([kind.build(variables) for kind in kinds])
+    batches = [functions]
+    if count >= MANY_ROWS:
+        i, j = torch.cartesian_prod(*(torch.arange(n, device=x.device) for n in (len(variables), len(functions)))).T
+        signs = [name for name in ("add", "sub", "mul") if name in vocabulary]
+        batches += [variables[i].apply(name, functions[j]) for name in signs]
+    return _rows(concatenate(batches)[:count], x)
 
 
 def _sums_times_monomials(parts: list[Library], x: torch.Tensor, vocabulary: Vocabulary, count: int) -> Library:

@@ -63,6 +63,11 @@ RULES = {
         ("log square x0", "mul 2 log abs x0"),
         ("mul c1.5 log square mul x0 x1", "mul c3 log abs mul x0 x1"),
     ],
+    "logarithms of products with exponentials": [
+        ("log mul x0 exp x1", "add x1 log x0"),
+        ("mul c2 log div x0 exp mul c3 x1", "add mul c-6 x1 mul c2 log x0"),
+        ("log mul exp x1 exp x0", "add x0 x1"),
+    ],
     "a term over itself": [
         ("div add mul c0.3 x2 add x0 x1 x2", "add div add x0 x1 x2 c0.3"),
         ("div add x0 x1 x0", "add div x1 x0 1"),
