@@ -138,7 +138,9 @@ def _multiplied(e: Expressions) -> tuple[Expressions, torch.Tensor]:
     codes.scatter_(1, torch.where(own != PAD, index + shift, width), own)
     for j in range(3):
         place = index + shift - symbols[:, None] + j
-        codes.scatter_(1, torch.where(here & (j < symbols)[:, None], place, width), inserted[:, j : j + 1].expand_as(own))
+        codes.scatter_(
+            1, torch.where(here & (j < symbols)[:, None], place, width), inserted[:, j : j + 1].expand_as(own)
+        )
     inner = Expressions(codes[:, :width], e.constants[row[which]], e.vocabulary)
     out = k / torch.where(half[which], 2.0, 1.0).double() * power[which]
     one = variable(v, e.vocabulary, e.device)

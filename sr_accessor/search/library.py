@@ -333,13 +333,17 @@ def _exponents(parts: list[Library], x: torch.Tensor, vocabulary: Vocabulary, co
 
 
 def _functions(parts: list[Library], x: torch.Tensor, vocabulary: Vocabulary, count: int) -> Library:
-    """u(a); and in large libraries a ± u(b) and a·u(b): what stands inside another function, as in sin(exp a)."""
+    """u(a), |a| and a·|a|; and in large libraries a ± u(b) and a·u(b): what stands inside another function, as in
+    sin(exp a)."""
     kinds = [f for f in features(vocabulary) if f.name in vocabulary and f.bits < DEAR]
     if not kinds:
         return _rows(empty(vocabulary, x.device), x)
     variables = variable(range(x.shape[1]), vocabulary, x.device)
     functions = concatenate([kind.build(variables) for kind in kinds])
     batches = [functions]
+    signed = ((x < 0).any(0) & (x > 0).any(0)).nonzero()[:, 0]
+    if {"abs", "mul"} <= {o.name for o in vocabulary} and len(signed):
+        batches += [variables[signed].apply("abs"), variables[signed] * variables[signed].apply("abs")]
     if count >= MANY_ROWS:
         i, j = torch.cartesian_prod(*(torch.arange(n, device=x.device) for n in (len(variables), len(functions)))).T
         signs = [name for name in ("add", "sub", "mul") if name in vocabulary]

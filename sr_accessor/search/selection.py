@@ -59,6 +59,8 @@ __all__ = [
 
 #: Directions of the curvature below this, relative, are not determined.
 LEAST_EIGENVALUE = 1e-13
+#: Numbers of such a direction that are tried without, the largest components first, and least component.
+MOST_TIED, LEAST_COMPONENT = 3, 0.1
 #: A search looks at no more rows than these; only what it found is refined on more, in pieces.
 MOST_ROWS = 20_000
 #: Standard deviations that a row which looks like an outlier has in least squares, of those of its noise model.
@@ -221,6 +223,36 @@ def _covariance(found: Curvature, free: torch.Tensor) -> tuple[torch.Tensor, tor
     return sound, torch.where(within, inverse * scale[:, :, None] * scale[:, None, :], 0.0), tied
 
 
+def _correlations(
+    found: Curvature, free: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Curvatures (B, K, K) with ones on the diagonal, the scales (B, K) that do this, which numbers (B, K) are free and
+    matter, and which curvatures (B,) are sound; rows and columns of other numbers are those of the identity.
+    """
+    normal = found.normal
+    diagonal = normal.diagonal(dim1=1, dim2=2)
+    scale = torch.where(diagonal > 0, diagonal, 1.0).rsqrt()
+    unit = normal * scale[:, :, None] * scale[:, None, :]
+    present = free & (diagonal > 0)
+    within = present[:, :, None] & present[:, None, :]
+    eye = torch.eye(unit.shape[1], dtype=unit.dtype, device=unit.device)
+    sound = unit.isfinite().all(-1).all(-1) & found.valid
+    return torch.where(within & sound[:, None, None], unit, eye), scale, present, sound
+
+
+def _tied(found: Curvature, free: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Rows (V,), and each with one number (V,) that another one can stand for: the data do not tell them apart."""
+    unit, _, present, sound = _correlations(found, free)
+    if not unit.shape[1] or not len(unit):
+        return present.nonzero().T[0], present.nonzero().T[1]
+    value, vector = torch.linalg.eigh(unit)
+    open_ = sound & (value[:, 0] <= LEAST_EIGENVALUE * value[:, -1])
+    component = torch.where(present & open_[:, None], vector[:, :, 0].abs(), 0.0)
+    best = component.topk(min(MOST_TIED, component.shape[1]))
+    row, place = (best.values > LEAST_COMPONENT).nonzero().T
+    return row, best.indices[row, place]
+
+
 def _snap_table() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Values and bits of everything a number may snap to (positive, and zero), and which are irrational."""
     found, fractions = {0.0: 1.0}, {0.0}
@@ -367,16 +399,18 @@ def snap(scored: Scored, data: Data, *, steps: int = SNAP_STEPS) -> Scored:
     """Numbers snapped and terms dropped as long as the description length falls.
 
     Every round tries, for each candidate, all the snaps that the curvature promises to pay, their first half, the
-    first one, and all but the first; the rest of its constants are refined again, and the shortest stays.
+    first one, all but the first, and doing without a number that another can stand for; the rest of its constants are refined again, and the shortest stays.
     """
     current = scored
     for _ in range(SNAP_ROUNDS):
         e = current.expressions
-        spread = _covariance(curvature(e, data.x, data.y, data.sigma, data.noise, data.errors), e.free)[1]
+        found = curvature(e, data.x, data.y, data.sigma, data.noise, data.errors)
+        spread = _covariance(found, e.free)[1]
         spread = spread * _rounding(e, data)[:, None, None]
         numbers, turn = snap_order(e.constants, spread, e.free, as_rational(e))
         count = (turn < turn.shape[1]).sum(1)
-        if not bool(count.any()):
+        tied, needless = _tied(found, e.free)
+        if not bool(count.any()) and not len(tied):
             break
         first, last = torch.zeros_like(count), count  # turns from … up to …, of each way
         ways = torch.stack(
@@ -386,8 +420,12 @@ def snap(scored: Scored, data: Data, *, steps: int = SNAP_STEPS) -> Scored:
         which, rows = fresh.nonzero().T
         begin, end = ways[which, :, rows].T
         masks = (turn[rows] >= begin[:, None]) & (turn[rows] < end[:, None])
+        # Of numbers that say the same one is left out.
+        without = torch.nn.functional.one_hot(needless, turn.shape[1]).bool()
+        rows, masks = torch.cat([rows, tied]), torch.cat([masks, without])
+        numbers = torch.cat([numbers[rows[: len(rows) - len(tied)]], torch.zeros_like(numbers[tied])])
         variants = current.expressions[rows]
-        numbers = torch.where(masks, numbers[rows], variants.constants)
+        numbers = torch.where(masks, numbers, variants.constants)
         variants = simplify_batch(variants.with_constants(numbers).with_literals(masks))
         refined = refit(variants, data, steps=steps)
         again = score(refined.expressions, data, tuple(current.origins[i] for i in rows.tolist()))

@@ -137,6 +137,14 @@ def test_no_order_of_the_variables_is_preferred(dimensions):
             assert float((unit @ (wanted / wanted.norm())).abs().max()) > 1 - 1e-12, (i, j, k)
 
 
+def test_functions_and_magnitudes_of_variables_are_groups():
+    x = points(dimensions=2) * torch.tensor([1.0, -1.0], dtype=torch.float64)
+    x[::2, 0] *= -1
+    small, large = (set(to_text(build_library(x, VOCABULARY, count=n).expressions, ["a", "b"])) for n in (300, 2500))
+    assert {"exp(a)", "sin(b)", "a*abs(a)"} <= small and not {"abs(b)", "b*abs(b)"} & large
+    assert {"a + sin(b)", "b*exp(a)"} <= large - small
+
+
 def test_roots_of_what_has_both_signs_are_roots_of_magnitudes():
     x = points(dimensions=2) * torch.tensor([1.0, -1.0], dtype=torch.float64)
     x[::2] *= -1
@@ -196,4 +204,4 @@ def test_equal_up_to_rounding_and_factor_is_equal():
 def test_where_every_row_rests_on_one_point_the_variables_stay():
     x = points(80, 1)
     x[3], x[4] = 1e9, 1e-9
-    assert to_text(build_library(x, VOCABULARY, count=100).expressions, ["x"]) == ["x"]
+    assert to_text(build_library(x, VOCABULARY, count=100).expressions, ["x"]) == ["x", "log(x)", "sin(x)", "cos(x)"]

@@ -127,6 +127,15 @@ def test_waves_of_measured_phase_stay():
     assert not len(turns(scored(["2*cos(x + -2.4)"], rows))[0])
 
 
+def test_of_two_numbers_that_say_the_same_one_goes():
+    """a·x·(2·log|z| + b)/2 − c·x: only b/2·a − c is determined, and it is 0."""
+    rows = data(1.3 * X[:, 0] * X[:, 1].log())
+    e = law("0.65*(2*log(z) + 10.9371)*x - 7.109115*x")
+    after = snap(score(levenberg_marquardt(e, rows.x, rows.y, None, steps=20).expressions, rows, ("test",)), rows)
+    assert not bool(after.expressions.free.any())
+    assert int(after.expressions.complexity[0]) <= 7
+
+
 def test_zero_has_no_sign():
     rows = data(EPSILON - EPSILON.mean() - 1e-3)
     assert to_text(snap(scored(["1*1"], rows), rows).expressions, NAMES) == ["0"]
