@@ -399,7 +399,8 @@ def snap(scored: Scored, data: Data, *, steps: int = SNAP_STEPS) -> Scored:
     """Numbers snapped and terms dropped as long as the description length falls.
 
     Every round tries, for each candidate, all the snaps that the curvature promises to pay, their first half, the
-    first one, all but the first, and doing without a number that another can stand for; the rest of its constants are refined again, and the shortest stays.
+    first one, all but the first, and doing without a number that another can stand for; the rest of its constants are
+    refined again, and the shortest stays.
     """
     current = scored
     for _ in range(SNAP_ROUNDS):
