@@ -1,8 +1,8 @@
 """Library: sub-expressions without free constants, each evaluated once, deduplicated by value.
 
 Rows come by enumeration in order of complexity: monomials, sums and differences of simple monomials, their
-products and squares; later the sub-trees of drafts and guesses join. A row that is not finite, constant, or
-rests on a few points only (degenerate) is dropped: such rows "explain" anything [search.md §1].
+products and squares, functions of one variable; later the sub-trees of drafts and guesses join. A row that is not
+finite, constant, or rests on a few points only (degenerate) is dropped: such rows "explain" anything [search.md §1].
 """
 
 from __future__ import annotations

@@ -54,8 +54,7 @@ def polish(proposals: Sequence[Proposal], work: Workspace, known: float) -> Scor
     candidates, given = concatenate([e for _, e in proposals]), work.given
     # The parts of a template are simplified alone, so that its outline stays.
     if given.template is None and work.snapping:
-        candidates = simplify_batch(candidates)
-    candidates = _plain_magnitudes(candidates, (work.data.x > 0).all(0))
+        candidates = _plain_magnitudes(simplify_batch(candidates), work)
     keep = distinct(candidates)
     # A screen may have needed an operator that the user excluded.
     keep = keep[given.formed(candidates[keep], nameless=True)]
@@ -110,7 +109,7 @@ def polish(proposals: Sequence[Proposal], work: Workspace, known: float) -> Scor
         ways = concatenate([few, few, distributed(collected(few)), waves])
         first, second = (torch.arange(len(ways), device=ways.device) // max(1, len(few)) == k for k in (0, 1))
         every = concatenate([scored.expressions[close], simplify_batch(ways, outward=first, inward=second)])
-        every = _plain_magnitudes(every, (data.x > 0).all(0))
+        every = _plain_magnitudes(every, work)
         kept, rows = distinct(every), torch.cat([close, short, short, short, short[waving]])
         tried = score(every[kept], data, tuple(scored.origins[i] for i in rows[kept].tolist()))
         final = stack([snap(tried, data), scored[order]])
@@ -136,8 +135,11 @@ def _rough_length(refined: Refined, data: Data, rows: int, work: Workspace) -> t
     return bits + structure_bits(e, work.dimensions) + 12.0 * free
 
 
-def _plain_magnitudes(e: Expressions, positive: torch.Tensor) -> Expressions:
-    """|u| written as u for variables u that are `positive` (D,) in all rows: rewriting does not know."""
+def _plain_magnitudes(e: Expressions, work: Workspace) -> Expressions:
+    """|u| written as u for variables u that are positive in all rows, which rewriting does not know; not where the
+    user requires magnitudes.
+    """
+    positive = (work.data.x > 0).all(0)
     if "abs" not in e.vocabulary or e.codes.shape[1] < 2:
         return e
     following = torch.nn.functional.pad(e.codes[:, 1:] - VARIABLE, (0, 1), value=-1)
@@ -146,8 +148,10 @@ def _plain_magnitudes(e: Expressions, positive: torch.Tensor) -> Expressions:
     if not bool(needless.any()):
         return e
     order = torch.argsort(needless.long(), dim=1, stable=True)  # what goes moves behind the end
-    codes = torch.where(needless, PAD, e.codes).gather(1, order)
-    return Expressions(codes, e.constants, e.vocabulary).trimmed()
+    plain = Expressions(torch.where(needless, PAD, e.codes).gather(1, order), e.constants, e.vocabulary)
+    spoilt = work.given.formed(e, nameless=True) & ~work.given.formed(plain, nameless=True)
+    rows = torch.arange(len(e), device=e.device)
+    return concatenate([plain, e])[torch.where(spoilt, len(e) + rows, rows)].trimmed()
 
 
 def distinct(e: Expressions) -> torch.Tensor:

@@ -204,15 +204,8 @@ def _covariance(found: Curvature, free: torch.Tensor) -> tuple[torch.Tensor, tor
     by −½·log₂ det R bits, R their correlations [Wallace & Freeman 1987: the determinant of the information]. Without
     these 723·cos(0.07·x) − 722 is cheaper than the parabola that it imitates.
     """
-    normal = found.normal
-    diagonal = normal.diagonal(dim1=1, dim2=2)
-    scale = torch.where(diagonal > 0, diagonal, 1.0).rsqrt()
-    unit = normal * scale[:, :, None] * scale[:, None, :]
-    present = free & (diagonal > 0)
+    unit, scale, present, sound = _correlations(found, free)
     within = present[:, :, None] & present[:, None, :]
-    eye = torch.eye(unit.shape[1], dtype=unit.dtype, device=unit.device)
-    sound = unit.isfinite().all(-1).all(-1) & found.valid
-    unit = torch.where(within & sound[:, None, None], unit, eye)
     if not unit.shape[1]:
         return sound, unit, unit.new_zeros(len(unit))
     value, vector = torch.linalg.eigh(unit)

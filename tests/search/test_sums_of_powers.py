@@ -9,12 +9,10 @@ from sr_accessor.expressions.batch import concatenate
 from sr_accessor.expressions.elementary import ELEMENTARY
 from sr_accessor.expressions.evaluate import evaluate
 from sr_accessor.expressions.parse import parse
-from sr_accessor.expressions.text import to_text
 from sr_accessor.expressions.vocabulary import Vocabulary
 from sr_accessor.noise.gaussian import GAUSSIAN
 from sr_accessor.refinement.levenberg_marquardt import levenberg_marquardt
 from sr_accessor.search.loop import start, step
-from sr_accessor.search.polishing import polish
 from sr_accessor.search.proposals import propose_negative_powers
 from sr_accessor.search.pursuit import best_subsets
 from sr_accessor.search.selection import Data
@@ -81,11 +79,3 @@ def test_equal_columns_are_not_chosen_together():
     columns = torch.stack([X[:60, 0], 2 * X[:60, 0], X[:60, 1]])
     pairs = best_subsets(columns, NOISE[:60], 3)[1][0]
     assert [0, 1] not in pairs.tolist()
-
-
-def test_magnitudes_of_positive_variables_are_the_variables():
-    rows = data("a + b", ["a", "b"], 0.0)
-    rows = Data(rows.x * torch.tensor([1.0, -1.0], dtype=torch.float64), rows.y, None, GAUSSIAN)
-    law = parse("3.1*abs(a) + 0.2*abs(b)", VOCABULARY, ["a", "b"], numbers="constant")
-    polished = polish([("test", law)], start(rows, VOCABULARY, seed=0).workspace, float("inf"))
-    assert {t.count("abs") for t in to_text(polished.expressions, ["a", "b"])} == {1}
